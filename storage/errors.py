@@ -1,0 +1,89 @@
+"""Refusals of the mail store, named for the fact. They know no status codes; each door has its own table."""
+
+
+class StorageError(Exception):
+    """Anything the mail store refuses or cannot do now; each subclass is one fact."""
+
+
+class MailboxNotFound(StorageError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no mailbox {name!r}")
+        self.name = name
+
+
+class MailboxExists(StorageError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is already a mailbox {name!r}")
+        self.name = name
+
+
+class MailboxNotSelectable(StorageError):
+    """The name only holds other mailboxes (\\Noselect, RFC 3501 §7.2.2)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} holds only other mailboxes")
+        self.name = name
+
+
+class MailboxHasChildren(StorageError):
+    """A \\Noselect name with inferiors cannot be deleted (RFC 3501 §6.3.4)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} still holds other mailboxes")
+        self.name = name
+
+
+class MailboxNameInvalid(StorageError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name!r} cannot be a mailbox name: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class InboxProtected(StorageError):
+    """INBOX can be neither deleted nor made anew (RFC 3501 §6.3.3, §6.3.4)."""
+
+    def __init__(self) -> None:
+        super().__init__("INBOX cannot be deleted")
+
+
+class OverQuota(StorageError):
+    def __init__(self, used_octets: int, limit_octets: int) -> None:
+        super().__init__(f"{used_octets} of {limit_octets} octets are used")
+        self.used_octets = used_octets
+        self.limit_octets = limit_octets
+
+
+class TooManyMailboxes(StorageError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"an account has at most {limit} mailboxes")
+        self.limit = limit
+
+
+class TooManyKeywords(StorageError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a message has at most {limit} keywords")
+        self.limit = limit
+
+
+class MessageTooBig(StorageError):
+    def __init__(self, octets: int, limit_octets: int) -> None:
+        super().__init__(f"the message has {octets} octets, the limit is {limit_octets}")
+        self.octets = octets
+        self.limit_octets = limit_octets
+
+
+class StoreUnavailable(StorageError):
+    """Postgres cannot be reached or gave up the work; nothing was written, and trying again later is right."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the mail store is not available now: {reason}")
+        self.reason = reason
+
+
+class ContentDamaged(StorageError):
+    """Stored octets do not match their digest or cannot be opened with the tenant's key."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"stored content is damaged: {what}")
+        self.what = what
