@@ -1,0 +1,121 @@
+"""The control-plane tables: who exists. Declarations and constraints only; the rules live in `services`.
+
+A row is never removed: `deleted` is a status, so an id is never given out again. All four tables are under forced
+row-level security (migration 0002); what knows no tenant yet, RCPT and sign-in, reads through the `directory_*` functions.
+"""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+STATUSES = [("active", "active"), ("suspended", "suspended"), ("deleted", "deleted")]
+
+STATUS_IS_KNOWN = Q(status__in=["active", "suspended", "deleted"])
+LANGUAGE_IS_TAG = Q(language__regex=r"^[a-z]{2,3}(-[a-z0-9]{1,8})*$")
+
+
+class Tenant(models.Model):
+    """A company. `slug` is what administrators type, by default its first domain; `cell` is where its mail lives."""
+
+    slug = models.CharField(max_length=255)
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=16, choices=STATUSES, default="active")
+    cell = models.CharField(max_length=63, default="main")
+    language = models.CharField(max_length=35, default="en")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "tenant"
+        constraints = [
+            models.UniqueConstraint(fields=["slug"], condition=~Q(status="deleted"), name="tenant_slug_unique"),
+            models.CheckConstraint(condition=STATUS_IS_KNOWN, name="tenant_status_known"),
+            models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9][a-z0-9.-]*$"), name="tenant_slug_plain"),
+            models.CheckConstraint(condition=~Q(name=""), name="tenant_name_given"),
+            models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="tenant_language_tag"),
+        ]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Domain(models.Model):
+    """A mail domain, as its lower-case A-label (RFC 5890 §2.3.2.1)."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="domains")
+    name = models.CharField(max_length=255, unique=True)
+    status = models.CharField(max_length=16, choices=STATUSES, default="active")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "domain"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="domain_tenant_id_unique"),
+            models.CheckConstraint(condition=STATUS_IS_KNOWN, name="domain_status_known"),
+            models.CheckConstraint(
+                condition=Q(name__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"),
+                name="domain_name_is_a_label",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Account(models.Model):
+    """A person, or a function, with a mailbox store. `password_hash` is argon2id in PHC form; no quota means unlimited."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
+    display_name = models.CharField(max_length=200)
+    password_hash = models.CharField(max_length=255)
+    is_administrator = models.BooleanField(default=False)
+    language = models.CharField(max_length=35, default="en")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    quota_octets = models.BigIntegerField(null=True)
+    status = models.CharField(max_length=16, choices=STATUSES, default="active")
+    created_at = models.DateTimeField(db_default=Now())
+    password_changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "account"
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "id"], name="account_tenant_id_unique"),
+            models.CheckConstraint(condition=STATUS_IS_KNOWN, name="account_status_known"),
+            models.CheckConstraint(
+                condition=Q(password_hash__startswith="$argon2id$"), name="account_password_is_argon2id"
+            ),
+            models.CheckConstraint(
+                condition=Q(quota_octets__isnull=True) | Q(quota_octets__gt=0), name="account_quota_positive"
+            ),
+            models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="account_language_tag"),
+        ]
+
+    def __str__(self) -> str:
+        return f"account {self.pk}"
+
+
+class Address(models.Model):
+    """A canonical address of an account: its primary address, or an alias. Plus-addresses are a rule, not rows.
+
+    The tenant is repeated for row-level security; composite foreign keys (migration 0002) keep it equal to that of the
+    domain and of the account.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="addresses", db_constraint=False)
+    local_part = models.CharField(max_length=64)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="addresses", db_constraint=False)
+    is_primary = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "address"
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "local_part"], name="address_unique"),
+            models.UniqueConstraint(fields=["account"], condition=Q(is_primary=True), name="address_one_primary"),
+            models.CheckConstraint(condition=~Q(local_part=""), name="address_local_part_given"),
+            models.CheckConstraint(condition=~Q(local_part__contains="+"), name="address_has_no_detail"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.local_part}@{self.domain}"

@@ -1,0 +1,48 @@
+"""The Django project's settings, read once from WAYPOST_* variables.
+
+Two kinds of process use them. Management commands (`manage.py`) speak to Postgres as waypost_owner
+(WAYPOST_OWNER_DATABASE_URL); the web role speaks as waypost_app (WAYPOST_DATABASE_URL), under row-level security.
+WAYPOST_DATABASE_ROLE says which: `owner` or `app`; unset means `app`, which may do less.
+"""
+
+import os
+
+from webmail.environment import database_settings, secret_key
+
+_ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "app")
+
+SECRET_KEY = secret_key(os.environ, is_required=_ROLE == "app")
+DEBUG = False
+ALLOWED_HOSTS = [host for host in os.environ.get("WAYPOST_ALLOWED_HOSTS", "*").split(",") if host]
+
+DATABASES = database_settings(os.environ, _ROLE)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = ["tenants", "storage", "webmail.pages"]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "webmail.pages.headers.security_headers",
+]
+ROOT_URLCONF = "webmail.urls"
+ASGI_APPLICATION = "webmail.asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SECURE = True
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING_CONFIG = None  # logging is set up by the process (mailserver), not by Django
+
+# Called with the new tenant's id inside `manage.py tenant add`, in this order. `tenants` may not import what lies above
+# it, so what else a tenant needs (its mail keys) is named here: "package.module.function" with `(tenant_id: int) -> None`.
+WAYPOST_TENANT_CREATED = ["storage.provisioning.on_tenant_created"]
