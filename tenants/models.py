@@ -1,7 +1,8 @@
 """The control-plane tables: who exists. Declarations and constraints only; the rules live in `services`.
 
-A row is never removed: `deleted` is a status, so an id is never given out again. All four tables are under forced
-row-level security (migration 0002); what knows no tenant yet, RCPT and sign-in, reads through the `directory_*` functions.
+A tenant or account is never removed: `deleted` is a status, so an id is never given out again. All four tables are
+under forced row-level security (migration 0002); what knows no tenant yet, RCPT and sign-in, reads through the
+`directory_*` functions.
 """
 
 from django.db import models
@@ -11,6 +12,7 @@ from django.db.models.functions import Now
 STATUSES = [("active", "active"), ("suspended", "suspended"), ("deleted", "deleted")]
 
 STATUS_IS_KNOWN = Q(status__in=["active", "suspended", "deleted"])
+HASH_IS_ARGON2ID = Q(("password_hash__startswith", "$argon2id$"))
 LANGUAGE_IS_TAG = Q(language__regex=r"^[a-z]{2,3}(-[a-z0-9]{1,8})*$")
 
 
@@ -27,13 +29,13 @@ class Tenant(models.Model):
 
     class Meta:
         db_table = "tenant"
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["slug"], condition=~Q(status="deleted"), name="tenant_slug_unique"),
             models.CheckConstraint(condition=STATUS_IS_KNOWN, name="tenant_status_known"),
             models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9][a-z0-9.-]*$"), name="tenant_slug_plain"),
             models.CheckConstraint(condition=~Q(name=""), name="tenant_name_given"),
             models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="tenant_language_tag"),
-        ]
+        )
 
     def __str__(self) -> str:
         return self.slug
@@ -49,21 +51,21 @@ class Domain(models.Model):
 
     class Meta:
         db_table = "domain"
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["tenant", "id"], name="domain_tenant_id_unique"),
             models.CheckConstraint(condition=STATUS_IS_KNOWN, name="domain_status_known"),
             models.CheckConstraint(
                 condition=Q(name__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"),
                 name="domain_name_is_a_label",
             ),
-        ]
+        )
 
     def __str__(self) -> str:
         return self.name
 
 
 class Account(models.Model):
-    """A person, or a function, with a mailbox store. `password_hash` is argon2id in PHC form; no quota means unlimited."""
+    """A person, or a function, that has mail. `password_hash` is argon2id in PHC form; no quota means unlimited."""
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
     display_name = models.CharField(max_length=200)
@@ -78,17 +80,15 @@ class Account(models.Model):
 
     class Meta:
         db_table = "account"
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["tenant", "id"], name="account_tenant_id_unique"),
             models.CheckConstraint(condition=STATUS_IS_KNOWN, name="account_status_known"),
-            models.CheckConstraint(
-                condition=Q(password_hash__startswith="$argon2id$"), name="account_password_is_argon2id"
-            ),
+            models.CheckConstraint(condition=HASH_IS_ARGON2ID, name="account_password_is_argon2id"),
             models.CheckConstraint(
                 condition=Q(quota_octets__isnull=True) | Q(quota_octets__gt=0), name="account_quota_positive"
             ),
             models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="account_language_tag"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"account {self.pk}"
@@ -110,12 +110,12 @@ class Address(models.Model):
 
     class Meta:
         db_table = "address"
-        constraints = [
+        constraints = (
             models.UniqueConstraint(fields=["domain", "local_part"], name="address_unique"),
             models.UniqueConstraint(fields=["account"], condition=Q(is_primary=True), name="address_one_primary"),
             models.CheckConstraint(condition=~Q(local_part=""), name="address_local_part_given"),
             models.CheckConstraint(condition=~Q(local_part__contains="+"), name="address_has_no_detail"),
-        ]
+        )
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}"

@@ -17,10 +17,11 @@ DATABASE_VARIABLES = {"owner": "WAYPOST_OWNER_DATABASE_URL", "app": "WAYPOST_DAT
 
 def database_settings(environment: Mapping[str, str], role: str) -> dict[str, dict[str, Any]]:
     """DATABASES for this role; empty when its variable is unset, so that commands without a database still run."""
-    try:
-        variable = DATABASE_VARIABLES[role]
-    except KeyError:
-        raise ImproperlyConfigured(f"WAYPOST_DATABASE_ROLE is {role!r}; it can be owner or app") from None
+    if not role:
+        return {}
+    if role not in DATABASE_VARIABLES:
+        raise ImproperlyConfigured(f"WAYPOST_DATABASE_ROLE is {role!r}; it can be owner or app")
+    variable = DATABASE_VARIABLES[role]
     url = environment.get(variable, "")
     if not url:
         return {}

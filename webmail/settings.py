@@ -2,14 +2,15 @@
 
 Two kinds of process use them. Management commands (`manage.py`) speak to Postgres as waypost_owner
 (WAYPOST_OWNER_DATABASE_URL); the web role speaks as waypost_app (WAYPOST_DATABASE_URL), under row-level security.
-WAYPOST_DATABASE_ROLE says which: `owner` or `app`; unset means `app`, which may do less.
+WAYPOST_DATABASE_ROLE says which: `owner` (set by manage.py) or `app` (set by webmail/asgi.py); tools that only look at
+the code set neither and get no database.
 """
 
 import os
 
 from webmail.environment import database_settings, secret_key
 
-_ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "app")
+_ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "")
 
 SECRET_KEY = secret_key(os.environ, is_required=_ROLE == "app")
 DEBUG = False
@@ -43,6 +44,7 @@ X_FRAME_OPTIONS = "DENY"
 
 LOGGING_CONFIG = None  # logging is set up by the process (mailserver), not by Django
 
-# Called with the new tenant's id inside `manage.py tenant add`, in this order. `tenants` may not import what lies above
-# it, so what else a tenant needs (its mail keys) is named here: "package.module.function" with `(tenant_id: int) -> None`.
+# Called with the new tenant's id by `manage.py tenant add`, in this order, inside its transaction: if one raises, there
+# is no tenant. `tenants` may not import what lies above it, so what else a tenant needs (its mail keys) is named here,
+# each "package.module.function" with `(tenant_id: int) -> None`, safe to call twice.
 WAYPOST_TENANT_CREATED = ["storage.provisioning.on_tenant_created"]

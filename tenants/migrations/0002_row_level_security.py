@@ -66,7 +66,8 @@ REVOKES = """
 REVOKE ALL ON tenant, domain, address, account FROM waypost_app, waypost_system;
 """
 
-# plpgsql, because it keeps plans between calls. A missing domain gives no row; a missing local part a row without account.
+# plpgsql, because it keeps plans between calls. To RCPT a missing domain gives no row, a missing local part a row
+# without account.
 DIRECTORY_FUNCTIONS = """
 CREATE FUNCTION directory_recipient_v1(p_local_part text, p_domain text)
 RETURNS TABLE (tenant_id bigint, account_id bigint, tenant_status text, domain_status text, account_status text,
