@@ -1,0 +1,324 @@
+"""What a client can ask: one frozen value for each command (RFC 3501 §6 and the extensions named beside them).
+
+A parsed command is well formed: names are decoded and canonical, dates are datetimes, sets and flags have their types.
+Whether it is allowed now, and whether what it names exists, is the session's business.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import NewType
+
+from mailserver.imap.wire.fetch_items import FetchItem
+from mailserver.imap.wire.list_pattern import ListPattern
+from mailserver.imap.wire.search_keys import SearchKey
+from mailserver.imap.wire.sequence import SequenceSet, UidSet
+from storage.types import FlagChange, Flags, Modseq
+
+Tag = NewType("Tag", bytes)
+"""What the client calls its command; the answer repeats it octet for octet."""
+
+
+# Any state
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """ID (RFC 2971): what the client says it is, NIL as an empty tuple. For logs, never for decisions."""
+
+    tag: Tag
+    parameters: tuple[tuple[str, str | None], ...]
+
+
+# Not authenticated
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """AUTHENTICATE, with the decoded initial response of SASL-IR (RFC 4959) if there was one; `=` is an empty one."""
+
+    tag: Tag
+    mechanism: str
+    initial_response: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    tag: Tag
+    user: str
+    password: str = field(repr=False)
+
+
+# Authenticated
+
+
+@dataclass(frozen=True, slots=True)
+class Enable:
+    """ENABLE (RFC 5161): capability names in upper case; unknown ones are to be ignored, not refused."""
+
+    tag: Tag
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """NAMESPACE (RFC 2342)."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """SELECT; `condstore` is the parameter of RFC 7162 §3.1.8."""
+
+    tag: Tag
+    mailbox: str
+    condstore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """EXAMINE: as SELECT, read-only."""
+
+    tag: Tag
+    mailbox: str
+    condstore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """CREATE. A trailing delimiter announces inferiors to come (RFC 3501 §6.3.3); the parser has removed it."""
+
+    tag: Tag
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    tag: Tag
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    tag: Tag
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    tag: Tag
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    tag: Tag
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """LIST. `pattern` is the reference and the mailbox argument together; None asks only for delimiter and root."""
+
+    tag: Tag
+    reference: str
+    pattern: ListPattern | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lsub:
+    """LSUB. `pattern` as in List."""
+
+    tag: Tag
+    reference: str
+    pattern: ListPattern | None
+
+
+class StatusItem(Enum):
+    """`status-att`; the value is the name on the wire."""
+
+    MESSAGES = b"MESSAGES"
+    RECENT = b"RECENT"
+    UIDNEXT = b"UIDNEXT"
+    UIDVALIDITY = b"UIDVALIDITY"
+    UNSEEN = b"UNSEEN"
+    HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """STATUS: `items` in the client's order, each once, at least one."""
+
+    tag: Tag
+    mailbox: str
+    items: tuple[StatusItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """APPEND up to its message, whose `octets` follow as a literal that the framer streams.
+
+    `received_at` is aware; None: now.
+    """
+
+    tag: Tag
+    mailbox: str
+    flags: Flags
+    received_at: datetime | None
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """IDLE (RFC 2177); the line DONE ends it."""
+
+    tag: Tag
+
+
+# Selected
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Unselect:
+    """UNSELECT (RFC 3691): as CLOSE, without expunging."""
+
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Expunge:
+    tag: Tag
+
+
+@dataclass(frozen=True, slots=True)
+class UidExpunge:
+    """UID EXPUNGE (RFC 4315 §2.1)."""
+
+    tag: Tag
+    messages: UidSet
+
+
+class SearchReturns(Enum):
+    """What the numbers of the SEARCH response mean."""
+
+    SEQUENCE_NUMBERS = "sequence numbers"
+    UIDS = "uids"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """SEARCH and UID SEARCH. `asks_modseq`: a MODSEQ key was used, so the response carries one (RFC 7162 §3.1.5)."""
+
+    tag: Tag
+    returns: SearchReturns
+    key: SearchKey
+    asks_modseq: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """FETCH and UID FETCH. Each item once, at least one.
+
+    UID FETCH has UID among its items, CHANGEDSINCE has MODSEQ (RFC 3501 §6.4.8, RFC 7162 §3.1.4.1).
+    """
+
+    tag: Tag
+    messages: SequenceSet | UidSet
+    items: tuple[FetchItem, ...]
+    changed_since: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """STORE and UID STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3). `is_silent`: the new flags need no FETCH response."""
+
+    tag: Tag
+    messages: SequenceSet | UidSet
+    change: FlagChange
+    is_silent: bool
+    unchanged_since: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """COPY and UID COPY."""
+
+    tag: Tag
+    messages: SequenceSet | UidSet
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """MOVE and UID MOVE (RFC 6851)."""
+
+    tag: Tag
+    messages: SequenceSet | UidSet
+    mailbox: str
+
+
+Command = (
+    Capability
+    | Noop
+    | Logout
+    | Id
+    | StartTls
+    | Authenticate
+    | Login
+    | Enable
+    | Namespace
+    | Select
+    | Examine
+    | Create
+    | Delete
+    | Rename
+    | Subscribe
+    | Unsubscribe
+    | List
+    | Lsub
+    | Status
+    | Append
+    | Idle
+    | Check
+    | Close
+    | Unselect
+    | Expunge
+    | UidExpunge
+    | Search
+    | Fetch
+    | Store
+    | Copy
+    | Move
+)
