@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -111,9 +112,7 @@ def launch(
             cwd=directory,
             env=dict(environment),
             start_new_session=True,
-            user=None if identity is None else identity.uid,
-            group=None if identity is None else identity.gid,
-            extra_groups=None if identity is None else [],
+            **become(identity),
             umask=0o077,
             preexec_fn=_die_with_parent(death_signal),
         )
@@ -122,6 +121,21 @@ def launch(
     finally:
         os.close(descriptor)
     return Child(name, process, log)
+
+
+class Become(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def become(identity: Identity | None) -> Become:
+    """The arguments of subprocess that give a child another account, with no groups but its own."""
+    if identity is None:
+        return {}
+    if os.getuid() != 0:
+        return {"user": identity.uid, "group": identity.gid}
+    return {"user": identity.uid, "group": identity.gid, "extra_groups": []}
 
 
 def _die_with_parent(number: signal.Signals) -> Callable[[], None]:

@@ -29,7 +29,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from deploy.local.child import Child, Identity, ServiceFailed, StopStep, launch, wait_until
+from deploy.local.child import Child, Identity, ServiceFailed, StopStep, become, launch, wait_until
 from deploy.local.places import Places, credential, make_places, service_directory
 
 MAIN_DATABASE = "waypost"
@@ -87,6 +87,14 @@ max_wal_senders = 0
 
 
 @dataclass(frozen=True, slots=True)
+class RunAs:
+    """The command that goes before the server's, or the account to become; neither: run it as it is."""
+
+    prefix: tuple[str, ...] = ()
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseUrls:
     """libpq URLs of one database for the three roles."""
 
@@ -98,11 +106,13 @@ class DatabaseUrls:
 class Postgres:
     """One cluster in `var/postgres`. `prepare`, `launch`, `wait_ready`, later `stop`; `launch` again after it died."""
 
-    def __init__(self, places: Places, *, durable: bool = True) -> None:
+    def __init__(self, places: Places, *, durable: bool = True, run_as: RunAs | None = None) -> None:
+        run_as = run_as or unprivileged()
         self._places = places
         self._durable = durable
         self._bin = _server_programs()
-        self._prefix, self._identity = _unprivileged()
+        self._prefix = run_as.prefix
+        self._identity = run_as.identity
         self._data = places.var / "postgres"
         self._log = places.log / "postgres.log"
         self.socket_directory = places.run / "postgres"
@@ -110,6 +120,8 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make the cluster on the first start. May take a second; may run in any thread."""
+        if self._identity is not None:
+            self._places.run.chmod(0o711)  # the other account passes through to its own directory
         service_directory(self.socket_directory, self._identity)
         if not (self._data / "PG_VERSION").exists():
             self._initdb()
@@ -242,9 +254,7 @@ class Postgres:
                 text=True,
                 cwd=self._places.var,
                 env=_environment(),
-                user=None if self._identity is None else self._identity.uid,
-                group=None if self._identity is None else self._identity.gid,
-                extra_groups=None if self._identity is None else [],
+                **become(self._identity),
             )
         except OSError as error:
             raise ServiceFailed(f"initdb could not be started: {error}{self._reach()}") from error
@@ -311,17 +321,17 @@ def _server_programs() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def _unprivileged() -> tuple[list[str], Identity | None]:
-    """For root: the command prefix that maps us to `nobody` in a user namespace, else the account to become."""
+def unprivileged() -> RunAs:
+    """How the server runs without being root: as it is, in a user namespace, or where there are none as `nobody`."""
     if os.getuid() != 0:
-        return [], None
+        return RunAs()
     nobody = pwd.getpwnam("nobody")
-    prefix = ["unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}"]
+    prefix = ("unshare", "-U", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}")
     try:
         works = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
     except FileNotFoundError:
         works = False
-    return (prefix, None) if works else ([], Identity(nobody.pw_uid, nobody.pw_gid))
+    return RunAs(prefix=prefix) if works else RunAs(identity=Identity(nobody.pw_uid, nobody.pw_gid))
 
 
 def _environment() -> dict[str, str]:
