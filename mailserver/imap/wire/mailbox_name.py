@@ -84,6 +84,6 @@ def _encode_run(text: str) -> bytes:
 
 
 def canonical(name: str) -> str:
-    """INBOX as the first level, in any case, is INBOX (RFC 3501 §5.1): else `inbox/x` would need another `inbox` above."""
+    """INBOX as the first level, in any case, is INBOX (RFC 3501 §5.1), else `inbox/x` would have another parent."""
     first, delimiter, rest = name.partition(DELIMITER)
     return INBOX + delimiter + rest if first != INBOX and first.upper() == INBOX and first.isascii() else name
