@@ -54,7 +54,8 @@ class FlagChange:
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """One mailbox as LIST and STATUS see it. A tombstone (`is_deleted`) is kept for its subscription and uidvalidity."""
+    """One mailbox as LIST and STATUS see it. A tombstone (`is_deleted`) is kept for its subscription and
+    uidvalidity."""
 
     id: MailboxId
     name: str
@@ -81,9 +82,9 @@ class SegmentKind(IntEnum):
 class Segment:
     """One run of a message, in order. `octets` counts what it contributes to the message.
 
-    `blob` indexes the message's blob list, `offset` and `length` say which octets of that blob. For BASE64 the blob holds
-    the decoded octets, and `line_octets` is how many encoded characters stand on a line; each line ends in CRLF, the last
-    one too if `ends_in_crlf`.
+    `blob` indexes the message's blob list, `offset` and `length` say which octets of that blob. For BASE64 the blob
+    holds the decoded octets, and `line_octets` is how many encoded characters stand on a line; each line ends in
+    CRLF, the last one too if `ends_in_crlf`.
     """
 
     kind: SegmentKind
@@ -99,9 +100,9 @@ class Segment:
 class MessageFacts:
     """The immutable facts of a message that its row keeps: all that listing, sorting and searching headers needs.
 
-    `header` is the header section with its closing empty line (not compressed here); `envelope` and `bodystructure` are
-    wire forms in the 7-bit-safe encoding of `wire_version`; `references` are keyed hashes of every id in Message-ID,
-    In-Reply-To and References; `structure` is the packed MIME index of `mailserver.mime`.
+    `header` is the header section with its closing empty line (not compressed here); `envelope` and `bodystructure`
+    are wire forms in the 7-bit-safe encoding of `wire_version`; `references` are keyed hashes of every id in
+    Message-ID, In-Reply-To and References; `structure` is the packed MIME index of `mailserver.mime`.
     """
 
     octets: int
@@ -133,7 +134,8 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where one copy of a message goes. `mailbox_id` None means INBOX. `quota_octets` None: place it whatever is used."""
+    """Where one copy of a message goes. `mailbox_id` None means INBOX. `quota_octets` None: place it whatever is
+    used."""
 
     account_id: AccountId
     mailbox_id: MailboxId | None

@@ -1,0 +1,266 @@
+"""The only ways to a Postgres connection: `read`, `transaction`, `system`, `directory`.
+
+A tenant sticks to a connection (a session-level setting that row-level security checks), and a checkout prefers a
+connection that carries the tenant already: sending the setting along with each statement costs half of the reads.
+Hence the rules:
+
+* after any error, cancellation or timeout the connection is closed and never used again, for what it carries is not
+known;
+  only a refusal of our own (StorageError), after its rollback succeeded, leaves it usable;
+* the remembered tenant is set only after the server answered set_config;
+* statements name their tenant through waypost_tenant(), which raises when the connection carries another.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+
+from storage.errors import StorageError, StoreUnavailable
+from storage.query import Connection
+from tenants.types import TenantId
+
+Result = TypeVar("Result")
+
+_NOBODY = TenantId(0)  # what a connection carries before its first tenant; no tenant has the id 0
+_RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """Where Postgres is and how much of it one process may use."""
+
+    app_url: str = field(metadata={"help": "libpq URL of the role waypost_app"})
+    system_url: str = field(metadata={"help": "libpq URL of the role waypost_system"})
+    max_connections: int = field(default=12, metadata={"help": "connections of one process as waypost_app"})
+    connect_timeout_s: float = field(default=5.0, metadata={"help": "longest wait for a new connection"})
+    checkout_timeout_s: float = field(default=10.0, metadata={"help": "longest wait for a free connection"})
+    statement_timeout_s: float = field(default=60.0, metadata={"help": "longest run of one statement"})
+
+
+class Database:
+    """Pools of one process. Every method raises StoreUnavailable when Postgres cannot be reached or gives up."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self._app = _Pool(config, config.app_url, config.max_connections)
+        self._system = _Pool(config, config.system_url, 2)
+
+    async def open(self) -> None:
+        """Reach Postgres once in each role."""
+        for pool in (self._app, self._system):
+            async with pool.connection(_NOBODY) as connection:
+                await connection.execute("SELECT 1")
+
+    async def close(self) -> None:
+        await self._app.close()
+        await self._system.close()
+
+    def read(self, tenant_id: TenantId) -> contextlib.AbstractAsyncContextManager[Connection]:
+        """Single statements, each its own transaction (autocommit)."""
+        return self._app.connection(tenant_id)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, tenant_id: TenantId) -> AsyncIterator[Connection]:
+        """Several statements in one transaction; it commits unless the block raises."""
+        async with self._app.connection(tenant_id) as connection, _committing(connection):
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def system(self) -> AsyncIterator[Connection]:
+        """As waypost_system, in one transaction: work lists of upkeep, the hint poll, mail not yet of a tenant."""
+        async with self._system.connection(_NOBODY) as connection, _committing(connection):
+            yield connection
+
+    def directory(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        """For `tenants.directory`: it looks people up before a tenant is known, so it needs whatever tenant or
+        none."""
+        return self._app.any_connection()
+
+    async def retried(self, work: Callable[[], Awaitable[Result]], attempts: int = 5) -> Result:
+        """Run a whole transaction, again when Postgres chose it to end a deadlock (40P01, 40001)."""
+        for attempt in range(1, attempts + 1):
+            try:
+                return await work()
+            except StoreUnavailable as refusal:
+                if attempt == attempts or not isinstance(refusal.__cause__, _RETRIED):
+                    raise
+                await asyncio.sleep(0.005 * attempt)
+        raise AssertionError("unreachable")
+
+
+@contextlib.asynccontextmanager
+async def _committing(connection: Connection) -> AsyncIterator[None]:
+    await connection.execute("BEGIN", prepare=False)
+    try:
+        yield
+    except StorageError:
+        await connection.execute("ROLLBACK", prepare=False)
+        raise
+    await connection.execute("COMMIT", prepare=False)
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    connection: Connection
+    tenant_id: TenantId
+
+
+class _Pool:
+    """Idle connections by the tenant they carry, newest first; the least recently used one changes tenant when
+    needed."""
+
+    def __init__(self, config: DatabaseConfig, url: str, size: int) -> None:
+        self._config = config
+        self._url = url
+        self._size = size
+        self._count = 0
+        self._idle: OrderedDict[_Member, None] = OrderedDict()
+        self._by_tenant: dict[TenantId, list[_Member]] = {}
+        self._waiting: deque[asyncio.Future[_Member | None]] = deque()
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def connection(self, tenant_id: TenantId) -> AsyncIterator[Connection]:
+        with _as_unavailable():
+            member = await self._check_out(tenant_id)
+            async with self._lent(member) as connection:
+                if member.tenant_id != tenant_id:
+                    await connection.execute(
+                        "SELECT set_config('waypost.tenant', %s, false)",
+                        (str(tenant_id) if tenant_id else "",),
+                        prepare=True,
+                    )
+                    member.tenant_id = tenant_id
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def any_connection(self) -> AsyncIterator[Connection]:
+        with _as_unavailable():
+            member = await self._check_out(None)
+            async with self._lent(member) as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, member: _Member) -> AsyncIterator[Connection]:
+        is_clean = False
+        try:
+            yield member.connection
+            is_clean = True
+        except StorageError:
+            is_clean = True
+            raise
+        finally:
+            if is_clean and member.connection.info.transaction_status == TransactionStatus.IDLE:
+                self._give_back(member)
+            else:
+                await self._discard(member)
+
+    async def _check_out(self, tenant_id: TenantId | None) -> _Member:
+        if self._closed:
+            raise StoreUnavailable("the process is stopping")
+        while self._idle:
+            member = self._take_idle(tenant_id)
+            if not member.connection.closed:
+                return member
+            self._count -= 1
+        if self._count < self._size:
+            return await self._connect()
+        waiter: asyncio.Future[_Member | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            member_or_room = await asyncio.wait_for(waiter, self._config.checkout_timeout_s)
+        except TimeoutError:
+            raise StoreUnavailable("all database connections are busy") from None
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                given = waiter.result()
+                if given is not None:
+                    self._give_back(given)
+                else:
+                    self._wake_one()
+            raise
+        return member_or_room if member_or_room is not None else await self._connect()
+
+    def _take_idle(self, tenant_id: TenantId | None) -> _Member:
+        carrying = self._by_tenant.get(tenant_id) if tenant_id is not None else None
+        if carrying:
+            member = carrying[-1]
+        elif tenant_id is None:
+            member = next(reversed(self._idle))
+        else:
+            member = next(iter(self._idle))
+        del self._idle[member]
+        siblings = self._by_tenant[member.tenant_id]
+        siblings.remove(member)
+        if not siblings:
+            del self._by_tenant[member.tenant_id]
+        return member
+
+    async def _connect(self) -> _Member:
+        self._count += 1
+        try:
+            connection = await asyncio.wait_for(
+                AsyncConnection.connect(
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=2,
+                    application_name="waypost",
+                    options=f"-c statement_timeout={int(self._config.statement_timeout_s * 1000)}"
+                    " -c idle_in_transaction_session_timeout=60000 -c plan_cache_mode=force_generic_plan",
+                ),
+                self._config.connect_timeout_s,
+            )
+        except BaseException:
+            self._count -= 1
+            self._wake_one()
+            raise
+        return _Member(connection, _NOBODY)
+
+    def _give_back(self, member: _Member) -> None:
+        if self._closed or member.connection.closed:
+            self._count -= 1
+            self._wake_one()
+            if not member.connection.closed:
+                member.connection.pgconn.finish()
+            return
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(member)
+                return
+        self._idle[member] = None
+        self._by_tenant.setdefault(member.tenant_id, []).append(member)
+
+    async def _discard(self, member: _Member) -> None:
+        self._count -= 1
+        member.connection.pgconn.finish()  # at once: a close that waits could wait for a server that is gone
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        """A connection is gone, so one who waits may open another."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def close(self) -> None:
+        self._closed = True
+        for member in list(self._idle):
+            await member.connection.close()
+        self._idle.clear()
+        self._by_tenant.clear()
+
+
+@contextlib.contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as reason:
+        raise StoreUnavailable(type(reason).__name__) from reason

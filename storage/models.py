@@ -1,0 +1,250 @@
+"""The mail tables, declared for migration only; nothing but `storage/` reads or writes them, and that by SQL.
+
+Every key leads with tenant_id, ids come from the sequence `mail_id` that carries the cell in its high bits, and
+there are no foreign keys to the hot rows (tenant, account, account_state, mailbox): they would lock them. What
+Django cannot say (partitions, row-level security, storage parameters, functions) stands in the migrations as SQL.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class AccountState(models.Model):
+    """One row per account. Its lock totally orders the account's changes, and every change takes one modseq here."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    epoch = models.IntegerField(db_default=1)
+    modseq = models.BigIntegerField(db_default=1)
+    oldest_modseq = models.BigIntegerField(db_default=1)
+    next_uidvalidity = models.BigIntegerField(db_default=1)
+    used_octets = models.BigIntegerField(db_default=0)
+    used_messages = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "account_state"
+
+
+class Mailbox(models.Model):
+    """A mailbox, or (deleted_at set) the tombstone that keeps its subscription."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    name = models.TextField()
+    special_use = models.TextField(null=True)
+    is_subscribed = models.BooleanField(db_default=True)
+    is_selectable = models.BooleanField(db_default=True)
+    deleted_at = models.DateTimeField(null=True)
+    uidvalidity = models.BigIntegerField()
+    uidnext = models.BigIntegerField(db_default=1)
+    modseq = models.BigIntegerField(db_default=1)
+    first_recent_uid = models.BigIntegerField(db_default=1)
+    messages = models.IntegerField(db_default=0)
+    unseen = models.IntegerField(db_default=0)
+
+    class Meta:
+        db_table = "mailbox"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant_id", "account_id", "name"],
+                condition=models.Q(deleted_at__isnull=True),
+                name="mailbox_name_is_unique",
+            ),
+            models.CheckConstraint(condition=models.Q(messages__gte=0, unseen__gte=0), name="mailbox_counts"),
+        ]
+        indexes = [models.Index(fields=["tenant_id", "account_id"], name="mailbox_of_account")]
+
+
+class Message(models.Model):
+    """The immutable facts of a message of one account; it is the JMAP Email."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    thread_id = models.BigIntegerField()
+    created_modseq = models.BigIntegerField()
+    octets = models.BigIntegerField()
+    received_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    header_octets = models.IntegerField()
+    wire_version = models.SmallIntegerField()
+    differs_in_utf8 = models.BooleanField()
+    has_attachment = models.BooleanField()
+    subject = models.TextField()
+    base_subject = models.TextField()
+    sender = models.TextField()
+    recipients = models.TextField()
+    preview = models.TextField()
+    header = models.BinaryField()
+    segments = models.BinaryField()
+    structure = models.BinaryField()
+    envelope = models.BinaryField()
+    bodystructure = models.BinaryField()
+
+    class Meta:
+        db_table = "message"
+
+
+class Placement(models.Model):
+    """A message in a mailbox. Narrow, with room on the page and no index on flags or modseq, so that STORE is HOT."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "mailbox_id", "uid")
+    tenant_id = models.BigIntegerField()
+    mailbox_id = models.BigIntegerField()
+    uid = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    modseq = models.BigIntegerField()
+    saved_at = models.DateTimeField()
+    flags = models.SmallIntegerField(db_default=0)
+    keywords = ArrayField(models.TextField(), null=True)
+
+    class Meta:
+        db_table = "placement"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant_id", "message_id", "mailbox_id"], name="placement_once_in_a_mailbox"
+            ),
+        ]
+
+
+class Change(models.Model):
+    """The append-only log of an account: what IMAP resynchronisation and JMAP changes are answered from."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "modseq", "seq", "logged_on")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    modseq = models.BigIntegerField()
+    seq = models.IntegerField()
+    logged_on = models.DateField()
+    kind = models.SmallIntegerField()
+    mailbox_id = models.BigIntegerField()
+    uid = models.BigIntegerField(null=True)
+    message_id = models.BigIntegerField(null=True)
+    flags_before = models.SmallIntegerField(null=True)
+    flags_after = models.SmallIntegerField(null=True)
+    keywords_before = ArrayField(models.TextField(), null=True)
+    keywords_after = ArrayField(models.TextField(), null=True)
+
+    class Meta:
+        db_table = "change"
+
+
+class ThreadReference(models.Model):
+    """Keyed hash of a message id seen in Message-ID, In-Reply-To or References, and the thread it belongs to."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "reference")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    reference = models.BigIntegerField()
+    thread_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "thread_reference"
+
+
+class DataKey(models.Model):
+    """A key of a tenant, wrapped by the tenant key that rests outside Postgres."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.IntegerField()
+    purpose = models.TextField()
+    wrapped = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "data_key"
+        constraints = [
+            models.CheckConstraint(condition=models.Q(purpose__in=["data", "naming"]), name="data_key_purpose"),
+        ]
+
+
+class Blob(models.Model):
+    """Content by keyed digest: how long it is, where it rests, and when it was last claimed."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "digest")
+    tenant_id = models.BigIntegerField()
+    digest = models.BinaryField()
+    octets = models.BigIntegerField()
+    content_on = models.DateField()
+    touched_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "blob"
+
+
+class BlobContent(models.Model):
+    """Sealed octets of a hot blob in chunks, in time partitions that are dropped rather than vacuumed."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "digest", "chunk", "content_on")
+    tenant_id = models.BigIntegerField()
+    digest = models.BinaryField()
+    chunk = models.IntegerField()
+    content_on = models.DateField()
+    key_id = models.IntegerField()
+    codec = models.SmallIntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        db_table = "blob_content"
+
+
+class MessageBlob(models.Model):
+    """Who uses a blob: the blobs of a message in the order its segments count them."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "message_id", "ordinal")
+    tenant_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    ordinal = models.SmallIntegerField()
+    digest = models.BinaryField()
+
+    class Meta:
+        db_table = "message_blob"
+        indexes = [models.Index(fields=["tenant_id", "digest"], name="message_blob_by_digest")]
+
+
+class Inbound(models.Model):
+    """Accepted mail for several tenants or many recipients, not yet placed for all of them.
+
+    Account i of `account_ids` is one of tenant i of `tenant_ids`. It belongs to no tenant: its content is sealed
+    under the installation's key, and only `waypost_system` sees who it is for.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    accepted_at = models.DateTimeField()
+    octets = models.BigIntegerField()
+    tenant_ids = ArrayField(models.BigIntegerField())
+    account_ids = ArrayField(models.BigIntegerField())
+    leased_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "inbound"
+
+
+class InboundContent(models.Model):
+    pk = models.CompositePrimaryKey("inbound_id", "chunk")
+    inbound_id = models.BigIntegerField()
+    chunk = models.IntegerField()
+    codec = models.SmallIntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        db_table = "inbound_content"
+
+
+class InboundPlaced(models.Model):
+    """Says that an inbound message was placed for an account, so that a replay is harmless."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "inbound_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    inbound_id = models.BigIntegerField()
+    placed_on = models.DateField()
+
+    class Meta:
+        db_table = "inbound_placed"

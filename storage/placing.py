@@ -1,0 +1,238 @@
+"""Placing messages: from octets ready to keep to rows that every client sees, in one transaction.
+
+The single copy of a small message, which is most mail, is one call of place_v1 in autocommit: one round trip. Several
+copies, or messages with several blobs, go as one pipeline: blobs by digest, then accounts in the order of their ids.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from storage.blobs.codec import CHUNK_OCTETS
+from storage.blobs.hot import HotBlobs, seal_small
+from storage.blobs.segments import pack_segments
+from storage.blobs.store import SealedBlob
+from storage.database import Database
+from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavailable
+from storage.header_column import HEADER_COLUMN_OCTETS, pack_header
+from storage.keys import TenantKeys
+from storage.provisioning import provision_account
+from storage.query import Connection, Query
+from storage.types import (
+    BlobDigest,
+    Destination,
+    InboundId,
+    MailboxId,
+    MessageFacts,
+    MessageId,
+    Modseq,
+    NewMessage,
+    Placed,
+    Uid,
+    UidValidity,
+)
+from tenants.types import TenantId
+
+SEALED_INLINE_OCTETS = CHUNK_OCTETS
+_IN_A_THREAD_OCTETS = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedMessage:
+    """A message packed and sealed for one tenant; what `place` writes for each copy of it."""
+
+    facts: MessageFacts
+    header: bytes
+    segments: bytes
+    references: list[int]
+    digests: list[BlobDigest]
+    sealed: list[SealedBlob]
+    long_blobs: list[bytes | memoryview]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One copy to place. `inbound_id` makes a replay of mail that was accepted for later harmless."""
+
+    message: PreparedMessage
+    destination: Destination
+    inbound_id: InboundId | None = None
+
+
+class AlreadyPlaced(StorageError):
+    """This inbound message has been placed for the account before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    outcome: str
+    mailbox_id: int | None
+    message_id: int | None
+    uid: int | None
+    uidvalidity: int | None
+    modseq: int | None
+    used_octets: int | None
+
+
+_PLACE = Query(
+    """
+    SELECT outcome, mailbox_id, message_id, uid, uidvalidity, modseq, used_octets FROM place_v1(
+        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(flags)s::smallint, %(keywords)s::text[], %(quota_octets)s,
+        %(inbound_id)s, %(digest)s, %(blob_octets)s, %(key_id)s, %(codec)s::smallint, %(sealed)s, %(digests)s,
+        %(octets)s, %(received_at)s, %(sent_at)s, %(header_octets)s, %(wire_version)s::smallint,
+        %(differs)s, %(attached)s, %(subject)s, %(base_subject)s, %(sender)s, %(recipients)s, %(preview)s,
+        %(references)s::bigint[], %(header)s, %(segments)s, %(structure)s, %(envelope)s, %(bodystructure)s)
+    """,
+    row=_Outcome,
+)
+
+
+async def prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
+    """Pack and seal; long content goes to a thread."""
+    if sum(len(blob) for blob in message.blobs) > _IN_A_THREAD_OCTETS:
+        return await asyncio.to_thread(_prepare, keys, message)
+    return _prepare(keys, message)
+
+
+def _prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
+    digests: list[BlobDigest] = []
+    sealed: dict[BlobDigest, SealedBlob] = {}
+    long_blobs: list[bytes | memoryview] = []
+    for blob in message.blobs:
+        if len(blob) <= SEALED_INLINE_OCTETS:
+            small = seal_small(keys, bytes(blob))
+            sealed[small.digest] = small
+            digests.append(small.digest)
+        else:
+            long_blobs.append(blob)
+            digests.append(keys.long_digest(blob))
+    return PreparedMessage(
+        facts=message.facts,
+        header=pack_header(message.facts.header[:HEADER_COLUMN_OCTETS]),
+        segments=pack_segments(message.segments),
+        references=[keys.reference(reference) for reference in message.facts.references],
+        digests=digests,
+        sealed=[sealed[digest] for digest in sorted(sealed)],
+        long_blobs=long_blobs,
+    )
+
+
+async def place(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, tenant_id: TenantId, orders: Sequence[Order]
+) -> list[Placed | StorageError]:
+    """Place copies for accounts of one tenant, all in one transaction; the results are in the order of `orders`.
+
+    A refusal (OverQuota, MailboxNotFound, AlreadyPlaced) concerns its copy alone. Raises StoreUnavailable: then
+    nothing was placed, or, when the connection broke during the commit, nobody knows; the sender tries again.
+    """
+    results: dict[int, Placed | StorageError] = {}
+    waiting = sorted(range(len(orders)), key=lambda i: orders[i].destination.account_id)
+    for _attempt in range(3):
+        copies = [orders[index] for index in waiting]
+        outcomes = await database.retried(partial(_place_once, database, blobs, keys, copies))
+        missing = []
+        for index, outcome in zip(waiting, outcomes, strict=True):
+            if outcome.outcome == "no account":
+                missing.append(index)
+            else:
+                results[index] = _result(orders[index], outcome)
+        if not missing:
+            return [results[index] for index in range(len(orders))]
+        for account_id in {orders[index].destination.account_id for index in missing}:
+            await provision_account(database, tenant_id, account_id)
+        waiting = missing
+    raise StoreUnavailable("the account's state cannot be made")
+
+
+async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> list[_Outcome]:
+    first = orders[0]
+    if len(orders) == 1 and len(first.message.sealed) <= 1 and not first.message.long_blobs:
+        async with database.read(keys.tenant_id) as connection:
+            return [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))]
+    async with database.transaction(keys.tenant_id) as connection:
+        await _put_blobs(connection, blobs, keys, orders)
+        async with connection.pipeline():
+            cursors = [await _PLACE.send(connection, **_values(keys, order, is_blob_inline=False)) for order in orders]
+        outcomes = []
+        for cursor in cursors:
+            row = await cursor.fetchone()
+            assert row is not None
+            outcomes.append(row)
+        return outcomes
+
+
+async def _put_blobs(connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> None:
+    """Every blob once, in the order of digests, so that two transactions never wait for each other."""
+    small = {blob.digest: blob for order in orders for blob in order.message.sealed}
+    long_blobs = {
+        digest: blob
+        for order in orders
+        for digest, blob in zip(
+            [d for d in order.message.digests if d not in small], order.message.long_blobs, strict=True
+        )
+    }
+    for digest in sorted({*small, *long_blobs}):
+        if digest in small:
+            await blobs.put_sealed(connection, keys, small[digest])
+        else:
+            await blobs.put(connection, keys, long_blobs[digest])
+
+
+def _values(keys: TenantKeys, order: Order, *, is_blob_inline: bool) -> dict[str, object]:
+    message, facts, to = order.message, order.message.facts, order.destination
+    blob = message.sealed[0] if is_blob_inline and message.sealed else None
+    return {
+        "tenant_id": keys.tenant_id,
+        "account_id": to.account_id,
+        "mailbox_id": to.mailbox_id,
+        "flags": int(to.flags.system),
+        "keywords": sorted(to.flags.keywords) or None,
+        "quota_octets": to.quota_octets,
+        "inbound_id": order.inbound_id,
+        "digest": blob.digest if blob else None,
+        "blob_octets": blob.octets if blob else None,
+        "key_id": blob.key_id if blob else None,
+        "codec": blob.codec if blob else None,
+        "sealed": blob.sealed if blob else None,
+        "digests": message.digests,
+        "octets": facts.octets,
+        "received_at": facts.received_at,
+        "sent_at": facts.sent_at,
+        "header_octets": len(facts.header),
+        "wire_version": facts.wire_version,
+        "differs": facts.differs_in_utf8,
+        "attached": facts.has_attachment,
+        "subject": facts.subject,
+        "base_subject": facts.base_subject,
+        "sender": facts.sender,
+        "recipients": facts.recipients,
+        "preview": facts.preview,
+        "references": message.references,
+        "header": message.header,
+        "segments": message.segments,
+        "structure": facts.structure,
+        "envelope": facts.envelope,
+        "bodystructure": facts.bodystructure,
+    }
+
+
+def _result(order: Order, row: _Outcome) -> Placed | StorageError:
+    if row.outcome == "placed":
+        assert row.mailbox_id and row.message_id and row.uid
+        assert row.uidvalidity and row.modseq
+        return Placed(
+            order.destination.account_id,
+            MailboxId(row.mailbox_id),
+            MessageId(row.message_id),
+            Uid(row.uid),
+            UidValidity(row.uidvalidity),
+            Modseq(row.modseq),
+        )
+    if row.outcome == "over quota":
+        return OverQuota(row.used_octets or 0, order.destination.quota_octets or 0)
+    if row.outcome == "already":
+        return AlreadyPlaced("this message was placed before")
+    if row.outcome == "no mailbox":
+        return MailboxNotFound(str(order.destination.mailbox_id or "INBOX"))
+    raise StoreUnavailable(row.outcome)

@@ -1,0 +1,73 @@
+"""What a new tenant and a new account need in the mail store before mail can come."""
+
+import os
+from pathlib import Path
+
+import psycopg
+
+from storage.database import Database
+from storage.keys import make_tenant_key, new_wrapped_key
+from storage.query import Query
+from tenants.types import AccountId, TenantId
+
+# The folders every account starts with: name and special use (RFC 6154 §2).
+FIRST_MAILBOXES = (
+    ("INBOX", None),
+    ("Drafts", "\\Drafts"),
+    ("Sent", "\\Sent"),
+    ("Junk", "\\Junk"),
+    ("Trash", "\\Trash"),
+    ("Archive", "\\Archive"),
+)
+
+_MAKE_STATE = Query[None](
+    """
+    INSERT INTO account_state (tenant_id, account_id, next_uidvalidity)
+    VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(next_uidvalidity)s)
+    ON CONFLICT DO NOTHING
+    """
+)
+_MAKE_MAILBOXES = Query[None](
+    """
+    INSERT INTO mailbox (tenant_id, id, account_id, name, special_use, uidvalidity)
+    SELECT waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, first.name, first.special_use,
+           first.position
+      FROM unnest(%(names)s::text[], %(special_uses)s::text[]) WITH ORDINALITY AS first (name, special_use, position)
+     ORDER BY first.position
+    """
+)
+
+
+async def provision_account(database: Database, tenant_id: TenantId, account_id: AccountId) -> None:
+    """Make the account's state and first mailboxes unless they are there; who comes second waits and finds them."""
+    async with database.transaction(tenant_id) as connection:
+        made = await _MAKE_STATE.execute(
+            connection, tenant_id=tenant_id, account_id=account_id, next_uidvalidity=len(FIRST_MAILBOXES) + 1
+        )
+        if made:
+            await _MAKE_MAILBOXES.execute(
+                connection,
+                tenant_id=tenant_id,
+                account_id=account_id,
+                names=[name for name, _ in FIRST_MAILBOXES],
+                special_uses=[use for _, use in FIRST_MAILBOXES],
+            )
+
+
+def on_tenant_created(tenant_id: int) -> None:
+    """Make the tenant's keys; called by `manage.py tenant add`, and harmless when called again.
+
+    Reads WAYPOST_SECRETS and WAYPOST_OWNER_DATABASE_URL. Raises KeyUnusable, psycopg.OperationalError.
+    """
+    secrets_directory = Path(os.environ["WAYPOST_SECRETS"])
+    tenant_key = make_tenant_key(secrets_directory, TenantId(tenant_id))
+    with psycopg.connect(os.environ["WAYPOST_OWNER_DATABASE_URL"]) as connection:
+        connection.execute(
+            """
+            INSERT INTO data_key (tenant_id, id, purpose, wrapped, created_at)
+            SELECT %s, k.id, k.purpose, k.wrapped, now()
+              FROM unnest(%s::int[], %s::text[], %s::bytea[]) AS k (id, purpose, wrapped)
+            ON CONFLICT DO NOTHING
+            """,
+            (tenant_id, [1, 2], ["naming", "data"], [new_wrapped_key(tenant_key), new_wrapped_key(tenant_key)]),
+        )
