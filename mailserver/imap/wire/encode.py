@@ -1,0 +1,149 @@
+"""Responses become octets (RFC 3501 §7, §9)."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import assert_never
+
+from mailserver.imap.wire.encode_codes import encode_code
+from mailserver.imap.wire.fetch_data import CLOSE, flag_list, flag_names
+from mailserver.imap.wire.mailbox_name import encode_mailbox_name
+from mailserver.imap.wire.response_codes import ResponseCode
+from mailserver.imap.wire.responses import (
+    Bye,
+    Capabilities,
+    Challenge,
+    Continue,
+    Enabled,
+    Exists,
+    Expunged,
+    FetchChunk,
+    Fetched,
+    FetchEnd,
+    FetchStart,
+    FlagsDefined,
+    FlagsFetched,
+    Found,
+    Listed,
+    LsubListed,
+    MailboxStatus,
+    NamespaceEntry,
+    Namespaces,
+    Preauth,
+    RecentCount,
+    Response,
+    ServerId,
+    Tagged,
+    Untagged,
+)
+from mailserver.imap.wire.strings import astring, nstring, string
+
+
+def encode(response: Response) -> bytes:
+    """The octets of a response, line end included."""
+    match response:
+        case Fetched(octets) | FetchStart(octets) | FetchChunk(octets):
+            return octets
+        case FetchEnd():
+            return CLOSE
+        case FlagsFetched():
+            return _flags_fetched(response)
+        case Exists(count):
+            return b"* %d EXISTS\r\n" % count
+        case RecentCount(count):
+            return b"* %d RECENT\r\n" % count
+        case Expunged(number):
+            return b"* %d EXPUNGE\r\n" % number
+        case Tagged(tag, condition, text, code):
+            return b"%b %b %b\r\n" % (tag, condition.value, _resp_text(text, code))
+        case Untagged(condition, text, code):
+            return b"* %b %b\r\n" % (condition.value, _resp_text(text, code))
+        case Preauth(text, code):
+            return b"* PREAUTH %b\r\n" % _resp_text(text, code)
+        case Bye(text, code):
+            return b"* BYE %b\r\n" % _resp_text(text, code)
+        case Continue(text):
+            return b"+ %b\r\n" % _plain(text)
+        case Challenge(octets):
+            return b"+ %b\r\n" % b64encode(octets)
+        case Capabilities(names):
+            return _words(b"* CAPABILITY", names)
+        case Enabled(names):
+            return _words(b"* ENABLED", names)
+        case Listed():
+            return _listed(b"LIST", response)
+        case LsubListed():
+            return _listed(b"LSUB", response)
+        case Namespaces(personal, other_users, shared):
+            return b"* NAMESPACE %b %b %b\r\n" % (_namespace(personal), _namespace(other_users), _namespace(shared))
+        case ServerId(parameters):
+            return b"* ID %b\r\n" % _id_parameters(parameters)
+        case MailboxStatus(mailbox, values):
+            items = b" ".join([b"%b %d" % (item.value, value) for item, value in values])
+            return b"* STATUS %b (%b)\r\n" % (_mailbox(mailbox), items)
+        case Found():
+            return _found(response)
+        case FlagsDefined(flags):
+            return b"* FLAGS %b\r\n" % flag_list(flags)
+        case _:
+            assert_never(response)
+
+
+def _resp_text(text: str, code: ResponseCode | None) -> bytes:
+    return _plain(text) if code is None else b"[%b] %b" % (encode_code(code), _plain(text))
+
+
+def _plain(text: str) -> bytes:
+    """Text for a person, as one line of ASCII."""
+    return text.encode("ascii", "replace").translate(_NO_CONTROLS)
+
+
+_NO_CONTROLS = bytes(octet if 0x20 <= octet <= 0x7E else 0x20 for octet in range(256))
+
+
+def _words(head: bytes, names: Iterable[str]) -> bytes:
+    return b" ".join([head, *(name.encode("ascii") for name in names)]) + b"\r\n"
+
+
+def _mailbox(name: str) -> bytes:
+    return astring(encode_mailbox_name(name)) if name else b'""'
+
+
+def _delimiter(delimiter: str | None) -> bytes:
+    return nstring(None if delimiter is None else delimiter.encode("ascii"))
+
+
+def _listed(word: bytes, response: Listed | LsubListed) -> bytes:
+    attributes = " ".join([attribute.value for attribute in response.attributes]).encode("ascii")
+    return b"* %b (%b) %b %b\r\n" % (word, attributes, _delimiter(response.delimiter), _mailbox(response.mailbox))
+
+
+def _namespace(entries: tuple[NamespaceEntry, ...]) -> bytes:
+    if not entries:
+        return b"NIL"
+    described = [
+        b"(%b %b)" % (string(encode_mailbox_name(entry.prefix)), _delimiter(entry.delimiter)) for entry in entries
+    ]
+    return b"(%b)" % b"".join(described)
+
+
+def _id_parameters(parameters: tuple[tuple[str, str | None], ...]) -> bytes:
+    if not parameters:
+        return b"NIL"
+    words: list[bytes] = []
+    for name, value in parameters:
+        words.append(string(name.encode()))
+        words.append(nstring(None if value is None else value.encode()))
+    return b"(%b)" % b" ".join(words)
+
+
+def _found(response: Found) -> bytes:
+    numbers = "".join([f" {number}" for number in response.numbers]).encode("ascii")
+    modseq = b"" if response.modseq is None else b" (MODSEQ %d)" % response.modseq
+    return b"* SEARCH%b%b\r\n" % (numbers, modseq)
+
+
+def _flags_fetched(response: FlagsFetched) -> bytes:
+    names = flag_names(response.flags.system, response.flags.keywords, response.is_recent)
+    uid = b"" if response.uid is None else b"UID %d " % response.uid
+    modseq = b"" if response.modseq is None else b" MODSEQ (%d)" % response.modseq
+    return b"* %d FETCH (%bFLAGS (%b)%b)\r\n" % (response.number, uid, names, modseq)
