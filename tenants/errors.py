@@ -1,5 +1,17 @@
 """Refusals of the directory and of administration, named for the fact. They know no status codes."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """What is wrong with one row of a file of people. `column` is empty when the whole row is wrong."""
+
+    line: int
+    column: str
+    reason: str
+
 
 class TenantsError(Exception):
     """Anything `tenants` refuses; each subclass is one fact."""
@@ -44,3 +56,126 @@ class TenantSuspended(TenantsError):
     def __init__(self, address: str) -> None:
         super().__init__(f"the company of {address} is suspended")
         self.address = address
+
+
+class DomainInvalid(TenantsError):
+    """The text is no domain name we could serve (RFC 1035 §2.3.1, RFC 5890)."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"{text!r} is not a domain name: {reason}")
+        self.text = text
+        self.reason = reason
+
+
+class TenantNotFound(TenantsError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no tenant {name}")
+        self.name = name
+
+
+class TenantExists(TenantsError):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"there is already a tenant {slug}")
+        self.slug = slug
+
+
+class DomainTaken(TenantsError):
+    """The domain belongs to a tenant. That of a deleted tenant stays reserved until it is released."""
+
+    def __init__(self, domain: str, *, is_reserved: bool) -> None:
+        whose = "is reserved by a deleted tenant" if is_reserved else "belongs to a tenant already"
+        super().__init__(f"{domain} {whose}")
+        self.domain = domain
+        self.is_reserved = is_reserved
+
+
+class AccountNotFound(TenantsError):
+    def __init__(self, address: str) -> None:
+        super().__init__(f"nobody has the address {address}")
+        self.address = address
+
+
+class AccountDeleted(TenantsError):
+    """A deleted account stays deleted; its mail may be gone."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the account {address} was deleted")
+        self.address = address
+
+
+class TenantDeleted(TenantsError):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"the tenant {slug} was deleted")
+        self.slug = slug
+
+
+class AddressTaken(TenantsError):
+    """The address belongs to an account. That of a deleted account stays reserved until it is released."""
+
+    def __init__(self, address: str, *, is_reserved: bool) -> None:
+        whose = "is reserved by a deleted account" if is_reserved else "belongs to an account already"
+        super().__init__(f"{address} {whose}")
+        self.address = address
+        self.is_reserved = is_reserved
+
+
+class StillInUse(TenantsError):
+    """Only what was deleted can be released."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is in use; only what was deleted can be released")
+        self.what = what
+
+
+class AliasNotFound(TenantsError):
+    def __init__(self, address: str, alias: str) -> None:
+        super().__init__(f"{alias} is not an alias of {address}")
+        self.address = address
+        self.alias = alias
+
+
+class PrimaryAddressProtected(TenantsError):
+    """An account's primary address cannot be taken away like an alias."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} is a primary address, not an alias")
+        self.address = address
+
+
+class PasswordUnacceptable(TenantsError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the password cannot be used: {reason}")
+        self.reason = reason
+
+
+class LanguageUnknown(TenantsError):
+    def __init__(self, language: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"{language!r} is not a language of this server ({', '.join(known)})")
+        self.language = language
+        self.known = known
+
+
+class TimeZoneUnknown(TenantsError):
+    def __init__(self, time_zone: str) -> None:
+        super().__init__(f"{time_zone!r} is not a time zone (such as Asia/Shanghai)")
+        self.time_zone = time_zone
+
+
+class QuotaInvalid(TenantsError):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not a quota (such as 5GiB, 500MB or none)")
+        self.text = text
+
+
+class NameInvalid(TenantsError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the name cannot be used: {reason}")
+        self.reason = reason
+
+
+class ImportRefused(TenantsError):
+    """Nothing was imported, because of these rows."""
+
+    def __init__(self, problems: Sequence[RowProblem]) -> None:
+        super().__init__(f"{len(problems)} problems in the file; nobody was imported")
+        self.problems = tuple(problems)

@@ -1,0 +1,325 @@
+"""What administrators do to tenants and accounts, one function each, all or nothing. They check; the database holds.
+
+Deleting keeps the row and what it was called: the domains of a deleted tenant and the addresses of a deleted account
+stay reserved, so that nobody receives mail meant for someone who left, until an administrator releases them by name.
+"""
+
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from tenants.addresses import parse_address, parse_domain
+from tenants.checks import check_password, clean_name, new_address
+from tenants.errors import (
+    AccountDeleted,
+    AccountNotFound,
+    AddressTaken,
+    AliasNotFound,
+    DomainNotLocal,
+    DomainTaken,
+    NameInvalid,
+    PrimaryAddressProtected,
+    StillInUse,
+    TenantDeleted,
+    TenantExists,
+)
+from tenants.locality import known_language, known_time_zone
+from tenants.models import Account, Address, Domain, Tenant
+from tenants.passwords import hash_password
+from tenants.selectors import find_account, find_tenant
+from tenants.types import Address as AddressValue
+from tenants.types import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A limit for an account; None is no limit."""
+
+    octets: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TenantChange:
+    """What to change of a tenant; None leaves it."""
+
+    name: str | None = None
+    language: str | None = None
+    time_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What to change of an account; None leaves it."""
+
+    name: str | None = None
+    password: str | None = None
+    is_administrator: bool | None = None
+    language: str | None = None
+    time_zone: str | None = None
+    quota: Quota | None = None
+
+
+@transaction.atomic
+def add_tenant(
+    domain: str,
+    *,
+    name: str | None = None,
+    slug: str | None = None,
+    language: str = "en",
+    time_zone: str = "UTC",
+    cell: str = "main",
+) -> Tenant:
+    """A company with its first domain, which is also its slug unless another is given.
+
+    Raises DomainInvalid, DomainTaken, TenantExists, NameInvalid, LanguageUnknown, TimeZoneUnknown.
+    """
+    first_domain = parse_domain(domain)
+    plain_slug = (slug or first_domain).strip().lower()
+    if not plain_slug.isascii() or not plain_slug.replace("-", "").replace(".", "").isalnum() or plain_slug[0] in "-.":
+        raise NameInvalid("a slug has only letters a-z, digits, dots and hyphens")
+    if Tenant.objects.filter(slug=plain_slug).exclude(status=Status.DELETED).exists():
+        raise TenantExists(plain_slug)
+    tenant = Tenant(
+        slug=plain_slug,
+        name=clean_name(name or domain),
+        language=known_language(language),
+        time_zone=known_time_zone(time_zone),
+        cell=cell,
+    )
+    try:
+        with transaction.atomic():
+            tenant.save()
+    except IntegrityError:
+        raise TenantExists(plain_slug) from None
+    _insert_domain(tenant, first_domain)
+    return tenant
+
+
+@transaction.atomic
+def set_tenant(name: str, change: TenantChange) -> Tenant:
+    tenant = _living_tenant(name)
+    if change.name is not None:
+        tenant.name = clean_name(change.name)
+    if change.language is not None:
+        tenant.language = known_language(change.language)
+    if change.time_zone is not None:
+        tenant.time_zone = known_time_zone(change.time_zone)
+    tenant.save(update_fields=["name", "language", "time_zone"])
+    return tenant
+
+
+def suspend_tenant(name: str) -> Tenant:
+    """Nobody of the company signs in, and mail for it is put off."""
+    return _set_tenant_status(_living_tenant(name), Status.SUSPENDED)
+
+
+def resume_tenant(name: str) -> Tenant:
+    return _set_tenant_status(_living_tenant(name), Status.ACTIVE)
+
+
+def delete_tenant(name: str) -> Tenant:
+    """Its domains are no longer served, but stay reserved until `release_domain`. There is no way back."""
+    return _set_tenant_status(_living_tenant(name), Status.DELETED)
+
+
+@transaction.atomic
+def add_domain(name: str, domain: str) -> Domain:
+    """Raises TenantNotFound, TenantDeleted, DomainInvalid, DomainTaken."""
+    return _insert_domain(_living_tenant(name), parse_domain(domain))
+
+
+@transaction.atomic
+def release_domain(domain: str) -> None:
+    """Free a domain of a deleted tenant, with its addresses, for someone else. Raises DomainNotLocal, StillInUse."""
+    name = parse_domain(domain)
+    row = Domain.objects.select_related("tenant").filter(name=name).first()
+    if row is None:
+        raise DomainNotLocal(name)
+    if row.tenant.status != Status.DELETED:
+        raise StillInUse(name)
+    Address.objects.filter(domain=row).delete()
+    row.delete()
+
+
+@transaction.atomic
+def add_account(
+    address: str,
+    *,
+    password: str,
+    name: str | None = None,
+    is_administrator: bool = False,
+    language: str | None = None,
+    time_zone: str | None = None,
+    quota_octets: int | None = None,
+) -> Account:
+    """A person with their primary address; language and time zone are the tenant's unless given.
+
+    Raises AddressInvalid, DomainNotLocal, AddressTaken, TenantDeleted, PasswordUnacceptable, NameInvalid,
+    LanguageUnknown, TimeZoneUnknown.
+    """
+    canonical = new_address(address)
+    domain = _own_domain(canonical)
+    check_password(password)
+    _demand_free(domain, canonical)
+    account = Account.objects.create(
+        tenant=domain.tenant,
+        display_name=clean_name(name or canonical.local_part),
+        password_hash=hash_password(password),
+        is_administrator=is_administrator,
+        language=known_language(language or domain.tenant.language),
+        time_zone=known_time_zone(time_zone or domain.tenant.time_zone),
+        quota_octets=quota_octets,
+    )
+    _insert_address(domain, canonical, account, is_primary=True)
+    return account
+
+
+@transaction.atomic
+def set_account(address: str, change: AccountChange) -> Account:
+    account = _living_account(address)
+    if change.name is not None:
+        account.display_name = clean_name(change.name)
+    if change.is_administrator is not None:
+        account.is_administrator = change.is_administrator
+    if change.language is not None:
+        account.language = known_language(change.language)
+    if change.time_zone is not None:
+        account.time_zone = known_time_zone(change.time_zone)
+    if change.quota is not None:
+        account.quota_octets = change.quota.octets
+    account.save(update_fields=["display_name", "is_administrator", "language", "time_zone", "quota_octets"])
+    if change.password is not None:
+        check_password(change.password)
+        Account.objects.filter(pk=account.pk).update(
+            password_hash=hash_password(change.password), password_changed_at=Now()
+        )
+    return account
+
+
+def suspend_account(address: str) -> Account:
+    """The person does not sign in, and mail for them is put off."""
+    return _set_account_status(_living_account(address), Status.SUSPENDED)
+
+
+def resume_account(address: str) -> Account:
+    return _set_account_status(_living_account(address), Status.ACTIVE)
+
+
+def delete_account(address: str) -> Account:
+    """Mail is refused from now on; the addresses stay reserved until `release_address`. There is no way back."""
+    return _set_account_status(_living_account(address), Status.DELETED)
+
+
+@transaction.atomic
+def release_address(address: str) -> None:
+    """Free an address of a deleted account for someone else. Raises AddressInvalid, AccountNotFound, StillInUse."""
+    row = _address_row(parse_address(address))
+    if row is None:
+        raise AccountNotFound(address)
+    if row.account.status != Status.DELETED:
+        raise StillInUse(address)
+    row.delete()
+
+
+@transaction.atomic
+def add_alias(address: str, alias: str) -> Account:
+    """Another address of the account, in any domain of its tenant.
+
+    Raises AddressInvalid, AccountNotFound, AccountDeleted, DomainNotLocal, AddressTaken.
+    """
+    account = _living_account(address)
+    canonical = new_address(alias)
+    domain = _own_domain(canonical)
+    if domain.tenant.pk != account.tenant.pk:
+        raise DomainNotLocal(canonical.domain)
+    _demand_free(domain, canonical)
+    _insert_address(domain, canonical, account, is_primary=False)
+    return account
+
+
+@transaction.atomic
+def remove_alias(address: str, alias: str) -> Account:
+    """Raises AddressInvalid, AccountNotFound, AliasNotFound, PrimaryAddressProtected."""
+    account = find_account(address)
+    row = _address_row(parse_address(alias))
+    if row is None or row.account.pk != account.pk:
+        raise AliasNotFound(address, alias)
+    if row.is_primary:
+        raise PrimaryAddressProtected(alias)
+    row.delete()
+    return account
+
+
+def _living_tenant(name: str) -> Tenant:
+    tenant = find_tenant(name)
+    if tenant.status == Status.DELETED:
+        raise TenantDeleted(tenant.slug)
+    return tenant
+
+
+def _set_tenant_status(tenant: Tenant, status: Status) -> Tenant:
+    tenant.status = status
+    tenant.save(update_fields=["status"])
+    return tenant
+
+
+def _living_account(address: str) -> Account:
+    account = find_account(address)
+    if account.status == Status.DELETED:
+        raise AccountDeleted(address)
+    return account
+
+
+def _set_account_status(account: Account, status: Status) -> Account:
+    account.status = status
+    account.save(update_fields=["status"])
+    return account
+
+
+def _insert_domain(tenant: Tenant, name: str) -> Domain:
+    taken = Domain.objects.select_related("tenant").filter(name=name).first()
+    if taken is not None:
+        raise DomainTaken(name, is_reserved=taken.tenant.status == Status.DELETED)
+    try:
+        with transaction.atomic():
+            return Domain.objects.create(tenant=tenant, name=name)
+    except IntegrityError:
+        raise DomainTaken(name, is_reserved=False) from None
+
+
+def _own_domain(address: AddressValue) -> Domain:
+    domain = Domain.objects.select_related("tenant").filter(name=address.domain).first()
+    if domain is None or domain.status == Status.DELETED:
+        raise DomainNotLocal(address.domain)
+    if domain.tenant.status == Status.DELETED:
+        raise TenantDeleted(domain.tenant.slug)
+    return domain
+
+
+def _address_row(address: AddressValue) -> Address | None:
+    return (
+        Address.objects.select_related("account", "domain")
+        .filter(domain__name=address.domain, local_part=address.local_part)
+        .first()
+    )
+
+
+def _demand_free(domain: Domain, address: AddressValue) -> None:
+    taken = Address.objects.select_related("account").filter(domain=domain, local_part=address.local_part).first()
+    if taken is not None:
+        raise AddressTaken(str(address), is_reserved=taken.account.status == Status.DELETED)
+
+
+def _insert_address(domain: Domain, address: AddressValue, account: Account, *, is_primary: bool) -> None:
+    try:
+        with transaction.atomic():
+            Address.objects.create(
+                tenant=domain.tenant,
+                domain=domain,
+                local_part=address.local_part,
+                account=account,
+                is_primary=is_primary,
+            )
+    except IntegrityError:
+        raise AddressTaken(str(address), is_reserved=False) from None
