@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import redis as client
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deploy.local.child import Child, ServiceFailed, StopStep, launch, wait_until
 from deploy.local.places import Places, credential, make_places, private_directory
@@ -81,7 +83,7 @@ class Redis:
         return f"unix://{_USER}:{quote(self._password(), safe='')}@{quote(str(self.socket), safe='/')}"
 
     def _answers(self) -> bool:
-        with client.Redis.from_url(self.url(), socket_timeout=2.0) as connection:
+        with client.Redis.from_url(self.url(), socket_timeout=2.0, retry=Retry(NoBackoff(), 0)) as connection:
             try:
                 return bool(connection.ping())
             except client.RedisError:

@@ -16,6 +16,8 @@ import minio
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deploy.local.child import Identity, ServiceFailed
 from deploy.local.objects import Objects, start_objects
@@ -145,7 +147,7 @@ def test_redis_keeps_counters_and_carries_hints_but_runs_no_scripts(tmp_path: Pa
             with pytest.raises(redis.ResponseError, match="permissions"):
                 connection.config_get("*")
         with pytest.raises(redis.AuthenticationError):
-            redis.Redis(unix_socket_path=str(server.socket)).ping()
+            redis.Redis(unix_socket_path=str(server.socket), retry=Retry(NoBackoff(), 0)).ping()
     finally:
         server.stop()
     restarted_after_kill(server)

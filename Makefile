@@ -1,0 +1,52 @@
+# Waypost: `make up` runs an installation on this machine, `make help` lists the rest.
+
+MAKEFLAGS += --no-print-directory
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PURE := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/sasl tests/mailserver/smtp/test_replies.py \
+    tests/storage/test_types.py tests/storage/test_schema.py tests/tenants/test_types.py tests/deploy/test_demo.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down reset check test tools bench soak
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/installed ## start Postgres, S3, Redis and every role here, with demo mail; Ctrl-C stops (WAYPOST_VAR, WAYPOST_PORT_BASE)
+	@exec $(PYTHON) -m deploy.local up
+
+down: $(VENV)/installed ## stop what `make up` started
+	@exec $(PYTHON) -m deploy.local down
+
+reset: $(VENV)/installed ## delete the data of `make up`; asks first (YES=1 does not)
+	@exec $(PYTHON) -m deploy.local reset
+
+check: $(VENV)/installed-dev ## format, lint, types, imports, pure tests and the schema: about a minute
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --strict --no-error-summary
+	@$(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+	@$(PYTHON) -m pytest $(PURE)
+
+test: $(VENV)/installed-dev ## every test; a missing program names `make tools`
+	@deploy/tools.sh --check
+	@$(PYTHON) -m pytest -n 2 --dist loadfile
+
+tools: ## install the Debian packages that tests use; asks first unless CI=true
+	@deploy/tools.sh
+
+bench: $(VENV)/installed-dev ## the benchmarks and the table of docs/performance.md
+	@deploy/tools.sh --check
+	@exec $(PYTHON) -m tests.bench
+
+soak: $(VENV)/installed-dev ## the fault, load and property tests at full size
+	@deploy/tools.sh --check
+	@WAYPOST_SOAK=1 $(PYTHON) -m pytest -n 2 --dist loadfile
+
+$(VENV)/installed: requirements.txt deploy/local/venv.sh
+	@deploy/local/venv.sh $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+	@deploy/local/venv.sh $(VENV) requirements-dev.txt
+	@touch $@
