@@ -1,12 +1,22 @@
 """Reads of the directory for commands and pages, with the ORM. They never write."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
 from tenants.addresses import parse_address, parse_domain
 from tenants.errors import AccountNotFound, DomainInvalid, TenantNotFound
 from tenants.models import Account, Address, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSummary:
+    """A tenant with its domains, the first one first, and how many accounts are not deleted."""
+
+    tenant: Tenant
+    domains: list[str]
+    people: int
 
 
 def find_tenant(name: str) -> Tenant:
@@ -35,12 +45,13 @@ def find_account(address: str) -> Account:
     return found.account
 
 
-def list_tenants(*, with_deleted: bool = False) -> Sequence[Tenant]:
-    """Tenants with their domains, and `people`: how many accounts are not deleted."""
+def list_tenants(*, with_deleted: bool = False) -> Sequence[TenantSummary]:
+    """By slug."""
     tenants = Tenant.objects.prefetch_related("domains").annotate(
         people=Count("accounts", filter=~Q(accounts__status="deleted"))
     )
-    return list((tenants if with_deleted else tenants.exclude(status="deleted")).order_by("slug", "id"))
+    chosen = (tenants if with_deleted else tenants.exclude(status="deleted")).order_by("slug", "id")
+    return [TenantSummary(tenant, domain_names(tenant), tenant.people) for tenant in chosen]
 
 
 def list_accounts(tenant: Tenant | None, *, with_deleted: bool = False) -> Sequence[Account]:
@@ -55,3 +66,8 @@ def address_texts(account: Account) -> list[str]:
     """The account's canonical addresses, the primary one first; none if they were all released."""
     rows = sorted(account.addresses.all(), key=lambda row: (not row.is_primary, row.pk))
     return [f"{row.local_part}@{row.domain.name}" for row in rows]
+
+
+def domain_names(tenant: Tenant) -> list[str]:
+    """Its domains, the first one first."""
+    return [domain.name for domain in sorted(tenant.domains.all(), key=lambda domain: domain.pk)]

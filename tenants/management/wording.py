@@ -1,0 +1,197 @@
+"""What the commands say, in English and Simplified Chinese. The English text is the key."""
+
+import os
+from collections.abc import Mapping
+
+from tenants import errors
+from tenants.errors import LanguageUnknown, TenantsError
+from tenants.locality import known_language
+from tenants.management.reasons import reason
+
+CHINESE: dict[str, str] = {
+    # tables
+    "Tenant": "租户",
+    "Name": "名称",
+    "Status": "状态",
+    "People": "人数",
+    "Domains": "域名",
+    "Language": "语言",
+    "Time zone": "时区",
+    "Address": "地址",
+    "Aliases": "别名",
+    "Quota": "配额",
+    "Administrator": "管理员",
+    "active": "正常",
+    "suspended": "已停用",
+    "deleted": "已删除",
+    "yes": "是",
+    "no": "否",
+    "unlimited": "不限",
+    "(released)": "（已释放）",
+    "No tenants yet. Add one: manage.py tenant add example.com": (
+        "还没有租户。添加一个：manage.py tenant add example.com"
+    ),
+    "No accounts yet. Add one: manage.py account add ann@example.com": (
+        "还没有帐号。添加一个：manage.py account add ann@example.com"
+    ),
+    # done
+    "Added tenant {slug} (id {id}) with the domain {domain}.": "已添加租户 {slug}（编号 {id}），域名 {domain}。",
+    "Changed tenant {slug}.": "已修改租户 {slug}。",
+    "Suspended tenant {slug}. Nobody signs in, mail for it waits at its senders.": (
+        "已停用租户 {slug}：所有人无法登录，来信在发件方等待。"
+    ),
+    "Tenant {slug} is active again.": "租户 {slug} 已恢复。",
+    "Deleted tenant {slug}. Its domains stay reserved; free one with: manage.py tenant release DOMAIN": (
+        "已删除租户 {slug}。其域名仍被保留，释放：manage.py tenant release 域名"
+    ),
+    "Added the domain {domain} to tenant {slug}.": "已为租户 {slug} 添加域名 {domain}。",
+    "Released {name}.": "已释放 {name}。",
+    "Added account {address} (id {id}).": "已添加帐号 {address}（编号 {id}）。",
+    "Changed account {address}.": "已修改帐号 {address}。",
+    "Suspended account {address}. Mail for it waits at its senders.": "已停用帐号 {address}，来信在发件方等待。",
+    "Account {address} is active again.": "帐号 {address} 已恢复。",
+    "Deleted account {address}. Its addresses stay reserved; free one with: manage.py account release ADDRESS": (
+        "已删除帐号 {address}。其地址仍被保留，释放：manage.py account release 地址"
+    ),
+    "Password, shown only now: {password}": "密码（仅显示这一次）：{password}",
+    "{alias} now reaches {address}.": "{alias} 的邮件现在送达 {address}。",
+    "{alias} no longer reaches {address}.": "{alias} 的邮件不再送达 {address}。",
+    "Imported {count} accounts in {seconds:.1f} s.": "已导入 {count} 个帐号，用时 {seconds:.1f} 秒。",
+    "Generated passwords are in {path}, readable by you only.": "生成的密码已写入 {path}，仅您可读。",
+    # refused
+    "line {line}, {column}: {reason}": "第 {line} 行，{column}：{reason}",
+    "{path}: nobody was imported.": "{path}：没有导入任何人。",
+    "{path} cannot be read: {reason}": "无法读取 {path}：{reason}",
+    "{path} cannot be written: {reason}": "无法写入 {path}：{reason}",
+    "{path} is not UTF-8 or GB18030 text.": "{path} 不是 UTF-8 或 GB18030 文本。",
+    "{path} needs a first line that names its columns: address, password, name, quota. Missing: {missing}": (
+        "{path} 的第一行须为列名：address, password, name, quota。缺少：{missing}"
+    ),
+    "{path} has columns nobody knows: {unknown}. Known are address, password, name, quota.": (
+        "{path} 有未知的列：{unknown}。可用的列：address, password, name, quota。"
+    ),
+    "{path} has rows without a password: say where the generated ones go with --passwords-to FILE": (
+        "{path} 中有未给出密码的行：请用 --passwords-to 文件 指定生成的密码写到哪里"
+    ),
+    "This cannot be undone. Say --yes to delete {what}.": "此操作无法撤销。要删除 {what}，请加 --yes。",
+    "There was no password on standard input.": "标准输入中没有密码。",
+    "Say what to change; --help lists it.": "请指定要修改的内容，参见 --help。",
+    "WAYPOST_OWNER_DATABASE_URL is not set, so there is no database to work on.": (
+        "未设置 WAYPOST_OWNER_DATABASE_URL，没有可用的数据库。"
+    ),
+    "The database cannot be reached: {reason}": "无法连接数据库：{reason}",
+    "The database has no tables yet. Run: manage.py migrate": "数据库中还没有表。请运行：manage.py migrate",
+    "{path}, named in WAYPOST_TENANT_CREATED, cannot be imported: {reason}": (
+        "WAYPOST_TENANT_CREATED 中的 {path} 无法导入：{reason}"
+    ),
+    "The tenant was not added, because {path} failed: {reason}": "租户未添加：{path} 失败：{reason}",
+}
+
+# The fact in the reader's words, and the way out. Attributes of the error fill the braces.
+REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
+    errors.AddressInvalid: (
+        "{text!r} is not a mail address: {reason}.",
+        "“{text}”不是有效的邮件地址：{reason}。",
+    ),
+    errors.DomainInvalid: (
+        "{text!r} is not a domain name: {reason}.",
+        "“{text}”不是有效的域名：{reason}。",
+    ),
+    errors.DomainNotLocal: (
+        "{domain} is not served here, or is another tenant's. Add it: manage.py tenant add-domain TENANT {domain}",
+        "本系统不处理 {domain}，或它属于另一租户。添加：manage.py tenant add-domain 租户 {domain}",
+    ),
+    errors.TenantNotFound: (
+        "There is no tenant {name}. See: manage.py tenant list",
+        "没有租户 {name}。查看：manage.py tenant list",
+    ),
+    errors.TenantExists: (
+        "There is already a tenant {slug}. Choose another --slug.",
+        "租户 {slug} 已存在。请用 --slug 另选一个。",
+    ),
+    errors.TenantDeleted: (
+        "The tenant {slug} was deleted, which cannot be undone.",
+        "租户 {slug} 已删除，无法恢复。",
+    ),
+    errors.AccountNotFound: (
+        "Nobody has the address {address}. See: manage.py account list",
+        "没有人使用地址 {address}。查看：manage.py account list",
+    ),
+    errors.AccountDeleted: (
+        "The account {address} was deleted, which cannot be undone.",
+        "帐号 {address} 已删除，无法恢复。",
+    ),
+    errors.StillInUse: (
+        "{what} is in use. Only what was deleted can be released.",
+        "{what} 正在使用，只有已删除的才能释放。",
+    ),
+    errors.AliasNotFound: (
+        "{alias} is not an alias of {address}. See: manage.py account list",
+        "{alias} 不是 {address} 的别名。查看：manage.py account list",
+    ),
+    errors.PrimaryAddressProtected: (
+        "{address} is a primary address, not an alias.",
+        "{address} 是主地址，不是别名。",
+    ),
+    errors.PasswordUnacceptable: ("The password cannot be used: {reason}.", "密码不可用：{reason}。"),
+    errors.LanguageUnknown: (
+        "{language!r} is not a language of this server. There are en and zh-hans.",
+        "本系统不支持语言“{language}”，可用：en、zh-hans。",
+    ),
+    errors.TimeZoneUnknown: (
+        "{time_zone!r} is not a time zone. Write it like Asia/Shanghai.",
+        "“{time_zone}”不是有效时区，请写成 Asia/Shanghai 这样。",
+    ),
+    errors.QuotaInvalid: (
+        "{text!r} is not a quota. Write it like 5GiB, 500MB or none.",
+        "“{text}”不是有效配额，请写成 5GiB、500MB 或 none。",
+    ),
+    errors.NameInvalid: ("The name cannot be used: {reason}.", "名称不可用：{reason}。"),
+}
+RESERVED: dict[type[TenantsError], tuple[str, str]] = {
+    errors.DomainTaken: (
+        "{domain} is reserved by a deleted tenant. Free it with: manage.py tenant release {domain}",
+        "{domain} 被已删除的租户保留。释放：manage.py tenant release {domain}",
+    ),
+    errors.AddressTaken: (
+        "{address} is reserved by a deleted account. Free it with: manage.py account release {address}",
+        "{address} 被已删除的帐号保留。释放：manage.py account release {address}",
+    ),
+}
+TAKEN: dict[type[TenantsError], tuple[str, str]] = {
+    errors.DomainTaken: (
+        "{domain} belongs to a tenant already. See: manage.py tenant list",
+        "{domain} 已属于某个租户。查看：manage.py tenant list",
+    ),
+    errors.AddressTaken: (
+        "{address} belongs to an account already. See: manage.py account list",
+        "{address} 已属于某个帐号。查看：manage.py account list",
+    ),
+}
+
+
+def language_of_terminal(environment: Mapping[str, str] = os.environ) -> str:
+    """What LC_ALL, LC_MESSAGES or LANG ask for, the first that is set; English where we cannot speak it."""
+    for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environment.get(variable, ""):
+            try:
+                return known_language(value)
+            except LanguageUnknown:
+                return "en"
+    return "en"
+
+
+def say(language: str, text: str, **values: object) -> str:
+    return (CHINESE.get(text, text) if language == "zh-hans" else text).format(**values)
+
+
+def refusal(language: str, error: TenantsError) -> str:
+    """One line: what is wrong, and what to do about it."""
+    if isinstance(error, (errors.DomainTaken, errors.AddressTaken)):
+        words = (RESERVED if error.is_reserved else TAKEN)[type(error)]
+    else:
+        words = REFUSALS[type(error)]
+    facts = dict(vars(error))
+    if "reason" in facts:
+        facts["reason"] = reason(language, facts["reason"])
+    return words[language == "zh-hans"].format(**facts)
