@@ -87,3 +87,11 @@ class ContentDamaged(StorageError):
     def __init__(self, what: str) -> None:
         super().__init__(f"stored content is damaged: {what}")
         self.what = what
+
+
+class MessageGone(StorageError):
+    """The message was expunged meanwhile."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__("the message is no longer there")
+        self.message_id = message_id

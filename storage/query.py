@@ -1,6 +1,6 @@
 """SQL written as SQL, beside the one function that runs it, with the shape of its rows.
 
-A `Query` is text with `%(name)s` parameters and the frozen dataclass its rows become. Every Query registers itself, so that
+A `Query` is text with `%(name)s` parameters and the frozen dataclass its rows become. Every Query registers itself: so
 one test can prepare all of them against the migrated schema and compare columns, types and plans.
 """
 

@@ -17,4 +17,11 @@ def sql(name: str) -> migrations.RunSQL:
 class Migration(migrations.Migration):
     dependencies = [("storage", "0001_tables")]
 
-    operations = [sql("layout.sql"), sql("security.sql"), sql("place_v1.sql")]
+    operations = [
+        sql("layout.sql"),
+        sql("security.sql"),
+        sql("place_v1.sql"),
+        sql("change_flags_v1.sql"),
+        sql("expunge_v1.sql"),
+        sql("copy_v1.sql"),
+    ]

@@ -1,0 +1,116 @@
+"""STORE and EXPUNGE: what changes about placements, and what takes them away."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from storage.errors import TooManyKeywords
+from storage.query import Connection, Query
+from storage.types import FlagChange, Flags, MailboxId, Modseq, SystemFlag, Uid
+from tenants.types import AccountId, TenantId
+
+CHUNK_MESSAGES = 1000  # how many placements one modseq covers at most
+KEYWORDS_PER_MESSAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFlags:
+    """One named message after a STORE. `outcome` is changed, same, or newer (UNCHANGEDSINCE spared it)."""
+
+    uid: Uid
+    outcome: str
+    flags: Flags
+    modseq: Modseq
+
+
+@dataclass(frozen=True, slots=True)
+class _FlagsRow:
+    uid: int
+    outcome: str
+    flags: int
+    keywords: list[str] | None
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Expunged:
+    uid: int
+    modseq: int
+
+
+_CHANGE = Query(
+    """
+    SELECT uid, outcome, flags, keywords, modseq FROM change_flags_v1(
+        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s::bigint[], %(operation)s::smallint, %(flags)s::smallint,
+        %(keywords)s::text[], %(unchanged_since)s, %(keyword_limit)s)
+    """,
+    row=_FlagsRow,
+)
+_EXPUNGE = Query(
+    """
+    SELECT uid, modseq FROM expunge_v1(
+        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s::bigint[], %(everything)s, %(limit)s)
+    """,
+    row=_Expunged,
+)
+
+
+async def change_flags(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    uids: Sequence[Uid],
+    change: FlagChange,
+    *,
+    unchanged_since: Modseq | None = None,
+) -> list[StoredFlags]:
+    """One STORE over at most CHUNK_MESSAGES uids, at one modseq; uids that are gone are absent from the answer.
+
+    Raises TooManyKeywords.
+    """
+    try:
+        rows = await _CHANGE.all(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            mailbox_id=mailbox_id,
+            uids=uids,
+            operation=int(change.operation),
+            flags=int(change.flags.system),
+            keywords=sorted(change.flags.keywords) or None,
+            unchanged_since=unchanged_since,
+            keyword_limit=KEYWORDS_PER_MESSAGE,
+        )
+    except psycopg.Error as refusal:
+        if refusal.sqlstate == "WP001":
+            raise TooManyKeywords(KEYWORDS_PER_MESSAGE) from None
+        raise
+    return [StoredFlags(Uid(r.uid), r.outcome, as_flags(r.flags, r.keywords), Modseq(r.modseq)) for r in rows]
+
+
+async def expunge(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    uids: Sequence[Uid] | None,
+    *,
+    everything: bool = False,
+) -> tuple[list[Uid], Modseq | None]:
+    r"""Remove up to CHUNK_MESSAGES placements with \Deleted (or all of them); call again until the answer is empty."""
+    rows = await _EXPUNGE.all(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        mailbox_id=mailbox_id,
+        uids=uids,
+        everything=everything,
+        limit=CHUNK_MESSAGES,
+    )
+    return [Uid(row.uid) for row in rows], Modseq(rows[0].modseq) if rows else None
+
+
+def as_flags(bits: int, keywords: Sequence[str] | None) -> Flags:
+    return Flags(SystemFlag(bits), frozenset(keywords) if keywords else frozenset())

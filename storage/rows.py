@@ -1,0 +1,130 @@
+"""What FETCH needs of messages, column set by column set: nobody pays for columns that were not asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Flag, auto
+
+from storage.header_column import unpack_header
+from storage.query import Connection, Query
+from storage.types import MailboxId, MessageId, Modseq, SystemFlag, ThreadId, Uid
+from tenants.types import AccountId, TenantId
+
+_NO_KEYWORDS: frozenset[str] = frozenset()
+
+
+class Columns(Flag):
+    """What to read beside the facts, which always come."""
+
+    FACTS = 0
+    WIRE = auto()  # envelope and bodystructure
+    HEADER = auto()
+    STRUCTURE = auto()  # the packed MIME index
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRow:
+    """One message of a mailbox. Columns that were not asked for are empty."""
+
+    uid: Uid
+    message_id: MessageId
+    thread_id: ThreadId
+    octets: int
+    header_octets: int
+    received_at: datetime
+    flags: SystemFlag
+    keywords: frozenset[str]
+    modseq: Modseq
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
+    structure: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    uid: int
+    message_id: int
+    thread_id: int
+    octets: int
+    header_octets: int
+    received_at: datetime
+    flags: int
+    keywords: list[str] | None
+    modseq: int
+    envelope: bytes
+    bodystructure: bytes
+    header: bytes
+    structure: bytes
+
+
+_WANTED = {
+    Columns.WIRE: ("envelope", "bodystructure"),
+    Columns.HEADER: ("header",),
+    Columns.STRUCTURE: ("structure",),
+}
+
+
+def _query(columns: Columns) -> Query[_Row]:
+    wanted = [
+        f"m.{name}" if column in columns else f"''::bytea AS {name}"
+        for column, names in _WANTED.items()
+        for name in names
+    ]
+    return Query(
+        f"""
+        SELECT p.uid, p.message_id, m.thread_id, m.octets, m.header_octets, m.received_at, p.flags, p.keywords, p.modseq,
+               {", ".join(wanted)}
+          FROM placement p
+          JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
+         WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+           AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
+         ORDER BY p.uid
+        """,  # noqa: S608 - our own column names
+        row=_Row,
+    )
+
+
+_QUERIES = {
+    columns: _query(columns)
+    for columns in (
+        wire | header | structure
+        for wire in (Columns.FACTS, Columns.WIRE)
+        for header in (Columns.FACTS, Columns.HEADER)
+        for structure in (Columns.FACTS, Columns.STRUCTURE)
+    )
+}
+
+
+async def fetch(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    uids: Sequence[Uid],
+    columns: Columns,
+) -> list[FetchRow]:
+    """The messages of `uids` that are still there, by uid. Raises ContentDamaged (a header column that does not
+    open)."""
+    rows = await _QUERIES[columns].all(
+        connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, uids=list(uids)
+    )
+    has_header = Columns.HEADER in columns
+    return [
+        FetchRow(
+            Uid(r.uid),
+            MessageId(r.message_id),
+            ThreadId(r.thread_id),
+            r.octets,
+            r.header_octets,
+            r.received_at,
+            SystemFlag(r.flags),
+            frozenset(r.keywords) if r.keywords else _NO_KEYWORDS,
+            Modseq(r.modseq),
+            r.envelope,
+            r.bodystructure,
+            unpack_header(r.header) if has_header else b"",
+            r.structure,
+        )
+        for r in rows
+    ]
