@@ -24,8 +24,9 @@ class And:
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    left: "SearchKey"
-    right: "SearchKey"
+    """Two or more; `OR a OR b c` is one Or of three, so that a client's long chain is no deep tree."""
+
+    keys: "tuple[SearchKey, ...]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,29 @@
+"""Refusals of the parser. The message of each is English for the client; none holds a password."""
+
+from mailserver.imap.wire.commands import Tag
+
+
+class CommandSyntaxError(Exception):
+    """The octets are no command of ours: a tagged BAD, or an untagged one if no tag could be read."""
+
+    def __init__(self, tag: Tag | None, reason: str) -> None:
+        super().__init__(reason)
+        self.tag = tag
+        self.reason = reason
+
+
+class UnknownCommand(CommandSyntaxError):
+    def __init__(self, tag: Tag, name: str) -> None:
+        super().__init__(tag, f"unknown command {name}")
+        self.name = name
+
+
+class UnsupportedCharset(CommandSyntaxError):
+    """SEARCH in a charset that is not ours: NO [BADCHARSET] with those that are (RFC 3501 §6.4.4)."""
+
+    def __init__(self, tag: Tag | None, charset: str) -> None:
+        super().__init__(tag, f"search texts in {charset} are not understood")
+        self.charset = charset
+
+
+SEARCH_CHARSETS = ("US-ASCII", "UTF-8")
