@@ -1,0 +1,91 @@
+"""Which octets a body section names, and subsets of a header (RFC 3501 §6.4.5, RFC 9051 §6.4.5)."""
+
+from collections.abc import Collection
+from enum import Enum, auto
+
+from mailserver.mime.part import Part
+
+
+class SectionKind(Enum):
+    """What of a part is asked for."""
+
+    BODY = auto()  # BODY[1.2]; with the empty path the whole message, BODY[]
+    MIME = auto()
+    HEADER = auto()
+    TEXT = auto()
+
+
+def section_range(root: Part, path: tuple[int, ...], kind: SectionKind) -> tuple[int, int] | None:
+    """Offset and length of a section of the message whose root is `root`, or None if it has no such section."""
+    if not path:
+        if kind is SectionKind.MIME:
+            return None
+        return _of_message(root, kind)
+    part = part_at(root, path)
+    if part is None:
+        return None
+    if kind is SectionKind.BODY:
+        return part.body_offset, part.body_octets
+    if kind is SectionKind.MIME:
+        return part.header_offset, part.header_octets
+    if part.type != "message" or not part.children:
+        return None
+    return _of_message(part.children[0], kind)
+
+
+def part_at(root: Part, path: tuple[int, ...]) -> Part | None:
+    """The part that a path of numbers from 1 names. A message that is not multipart has itself as part 1."""
+    part: Part | None = None
+    for number in path:
+        if part is None:
+            members = _members_of_message(root)
+        elif part.type == "message" and part.children:
+            members = _members_of_message(part.children[0])
+        else:
+            members = part.children
+        if not 1 <= number <= len(members):
+            return None
+        part = members[number - 1]
+    return part
+
+
+def _members_of_message(root: Part) -> list[Part]:
+    return root.children if root.type == "multipart" else [root]
+
+
+def _of_message(root: Part, kind: SectionKind) -> tuple[int, int]:
+    match kind:
+        case SectionKind.HEADER:
+            return root.header_offset, root.header_octets
+        case SectionKind.TEXT:
+            return root.body_offset, root.body_octets
+        case _:
+            return root.header_offset, root.body_offset + root.body_octets - root.header_offset
+
+
+def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> bytes:
+    """The fields of a header section with the given names (any case), or with `exclude` all others, in their order.
+
+    Octet for octet, folded lines included, then the section's own empty line if it has one.
+    """
+    wanted = {name.lower() for name in names}
+    out: list[bytes] = []
+    is_kept = False
+    lines = header.split(b"\n")
+    last = lines.pop()  # what follows the last line feed: usually nothing
+    for line in lines:
+        if line == b"" or line == b"\r":
+            out.append(line)
+            return b"\n".join(out) + b"\n"
+        if line[0] not in b" \t":
+            name, colon, _ = line.partition(b":")
+            is_kept = bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
+        if is_kept:
+            out.append(line)
+    if last and (
+        is_kept if last[0] in b" \t" else (last.partition(b":")[0].rstrip(b" \t").lower() in wanted) != exclude
+    ):
+        out.append(last)
+        return b"\n".join(out)
+    out.append(b"")
+    return b"\n".join(out)
