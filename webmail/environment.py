@@ -41,6 +41,14 @@ def database_settings(environment: Mapping[str, str], role: str) -> dict[str, di
     return {"default": settings}
 
 
+def allowed_hosts(environment: Mapping[str, str]) -> list[str]:
+    """Names this server answers to: its own, loopback, and those in WAYPOST_ALLOWED_HOSTS (comma-separated)."""
+    more = [host.strip() for host in environment.get("WAYPOST_ALLOWED_HOSTS", "").split(",")]
+    return [
+        host for host in ("localhost", "127.0.0.1", "[::1]", environment.get("WAYPOST_HOSTNAME", ""), *more) if host
+    ]
+
+
 def secret_key(environment: Mapping[str, str], *, is_required: bool) -> str:
     """Django's signing key: WAYPOST_SECRET_KEY, else derived from the installation's master key.
 

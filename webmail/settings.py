@@ -8,15 +8,16 @@ the code set neither and get no database.
 
 import os
 
-from webmail.environment import database_settings, secret_key
+from webmail.environment import allowed_hosts, database_settings, secret_key
 
 _ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "")
 
 SECRET_KEY = secret_key(os.environ, is_required=_ROLE == "app")
 DEBUG = False
-ALLOWED_HOSTS = [host for host in os.environ.get("WAYPOST_ALLOWED_HOSTS", "*").split(",") if host]
+ALLOWED_HOSTS = allowed_hosts(os.environ)
 
 DATABASES = database_settings(os.environ, _ROLE)
+WAYPOST_WEB_DATABASE_URL = os.environ.get("WAYPOST_DATABASE_URL", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = ["tenants", "storage", "webmail.pages"]
@@ -36,6 +37,7 @@ TIME_ZONE = "UTC"
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_HSTS_SECONDS = 31_536_000  # said over TLS only
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = True
 SESSION_COOKIE_HTTPONLY = True
