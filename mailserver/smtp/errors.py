@@ -1,0 +1,73 @@
+"""What the SMTP door itself refuses, named for the fact. `replies.py` says what is answered."""
+
+
+class SmtpRefusal(Exception):
+    """Anything this door refuses by its own rules; each subclass is one fact."""
+
+
+class CommandUnknown(SmtpRefusal):
+    """No such command on this door."""
+
+
+class CommandSyntaxError(SmtpRefusal):
+    """The command is known and its arguments are not well formed; `reason` is a sentence for the client."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PathInvalid(SmtpRefusal):
+    """The argument of MAIL FROM or RCPT TO is no path (RFC 5321 §4.1.2)."""
+
+    def __init__(self, reason: str, *, is_sender: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_sender = is_sender
+
+
+class PathNotAscii(SmtpRefusal):
+    """A path with octets over 127, which needs SMTPUTF8 (RFC 6531 §3.5)."""
+
+
+class ParameterUnknown(SmtpRefusal):
+    """A parameter of MAIL or RCPT that this door did not offer (RFC 5321 §4.1.1.11)."""
+
+    def __init__(self, keyword: str) -> None:
+        super().__init__(f"{keyword} is not offered here")
+        self.keyword = keyword
+
+
+class MechanismUnknown(SmtpRefusal):
+    """A SASL mechanism that was not offered."""
+
+
+class HeaderTooBig(SmtpRefusal):
+    def __init__(self, limit_octets: int) -> None:
+        super().__init__(f"the header is over {limit_octets} octets")
+        self.limit_octets = limit_octets
+
+
+class TooManyHops(SmtpRefusal):
+    """So many Received fields that the message goes in circles (RFC 5321 §6.3)."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"over {limit} Received fields")
+        self.limit = limit
+
+
+class SenderNotOwned(SmtpRefusal):
+    """`where` (MAIL FROM, From, Sender) names an address that is not the signed-in account's."""
+
+    def __init__(self, where: str, address: str) -> None:
+        super().__init__(f"{where}: {address} does not belong to this account")
+        self.where = where
+        self.address = address
+
+
+class OriginatorInvalid(SmtpRefusal):
+    """From or Sender is missing, repeated or cannot be read without doubt (RFC 5322 §3.6.2)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,39 @@
+"""What differs between the doors; each is one small class that `Session` asks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from mmap import mmap
+from typing import Protocol
+
+from mailserver.smtp.config import Door
+from mailserver.smtp.replies import Reply
+from mailserver.smtp.transaction import Client, Transaction
+from tenants.types import Recipient
+
+
+class Rules(Protocol):
+    """`offers_auth`: AUTH exists here. `is_lmtp`: LHLO, and one reply for each recipient (RFC 2033)."""
+
+    @property
+    def door(self) -> Door: ...
+    @property
+    def is_lmtp(self) -> bool: ...
+    @property
+    def offers_auth(self) -> bool: ...
+
+    async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
+        """The refusal of MAIL, or None. Raises what the table of `replies` knows."""
+
+    async def resolve(self, forward_path: str) -> Recipient:
+        """Raises what the table of `replies` knows."""
+
+    async def prepare(self, client: Client) -> None:
+        """Called at DATA, so that `complete_header` need not wait for anything."""
+
+    def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
+        """The header as it is stored, trace fields first. Raises the refusals of this door."""
+
+    async def finish(
+        self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime
+    ) -> Sequence[Reply]:
+        """Hand the message over: one reply, or with LMTP one for each accepted recipient. Raises StoreUnavailable."""

@@ -1,0 +1,67 @@
+"""The submission doors: mail from people who signed in (RFC 6409, RFC 8314)."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from mmap import mmap
+
+from mailserver.smtp import inbound, replies
+from mailserver.smtp.config import Door, SmtpConfig
+from mailserver.smtp.header_section import complete_for_submission
+from mailserver.smtp.ports import Services
+from mailserver.smtp.replies import Reply
+from mailserver.smtp.sender_checks import check_originators, check_reverse_path
+from mailserver.smtp.trace import format_date
+from mailserver.smtp.transaction import Client, Transaction
+from tenants.types import Principal, Recipient
+
+
+class Submission:
+    """One for each connection, because it remembers the addresses of who signed in for the length of a message."""
+
+    is_lmtp = False
+    offers_auth = True
+
+    def __init__(self, door: Door, config: SmtpConfig, services: Services) -> None:
+        self.door = door
+        self._config = config
+        self._services = services
+        self._addresses: Collection[str] = ()
+
+    async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
+        if client.tls is None:
+            return replies.TLS_BEFORE_MAIL
+        if client.principal is None:
+            return replies.AUTH_REQUIRED
+        check_reverse_path(reverse_path, await self._services.sender_addresses(client.principal))
+        return None
+
+    async def resolve(self, forward_path: str) -> Recipient:
+        return await inbound.resolve(self._services, self._config, forward_path)
+
+    async def prepare(self, client: Client) -> None:
+        self._addresses = await self._services.sender_addresses(_signed_in(client))
+
+    def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
+        inbound.check_hops(header, self._config.received_limit)
+        check_originators(header, self._addresses)
+        message_id = f"{transaction.message_id}@{_signed_in(client).address.domain}"
+        trace = inbound.trace_fields(self._config, client, transaction, received_at, is_lmtp=False)
+        return trace + complete_for_submission(header, date=format_date(received_at), message_id=message_id)
+
+    async def finish(
+        self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime
+    ) -> Sequence[Reply]:
+        outcomes = await self._services.submit(
+            _signed_in(client),
+            octets,
+            transaction.distinct_recipients(),
+            reverse_path=transaction.reverse_path,
+            received_at=received_at,
+        )
+        return (inbound.reply_for_all(outcomes, transaction.message_id),)
+
+
+def _signed_in(client: Client) -> Principal:
+    if client.principal is None:
+        raise RuntimeError("MAIL is refused to whoever has not signed in")
+    return client.principal

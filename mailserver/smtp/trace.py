@@ -1,0 +1,89 @@
+"""The trace fields a message gets here: Received and Return-Path (RFC 5321 §4.4, RFC 3848, RFC 8314 §4.3)."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What was agreed with the client, as OpenSSL names it: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`."""
+
+    version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """How a message came to us. `address` is the client's IP address, empty on a unix socket."""
+
+    client: str
+    address: str
+    hostname: str
+    protocol: str
+    tls: TlsFacts | None
+
+
+def protocol(*, is_lmtp: bool, is_extended: bool, is_encrypted: bool, is_signed_in: bool) -> str:
+    """The name after `with` (RFC 3848); plain HELO can be none of the others."""
+    if not is_extended:
+        return "SMTP"
+    return ("LMTP" if is_lmtp else "ESMTP") + ("S" if is_encrypted else "") + ("A" if is_signed_in else "")
+
+
+def received_field(hop: Hop, *, message_id: str, only_recipient: str | None, received_at: datetime) -> bytes:
+    """`only_recipient` is the forward path if there was just one; with several, naming them would betray a Bcc."""
+    lines = [f"Received: from {_origin(hop)}\r\n\tby {hop.hostname} with {hop.protocol}"]
+    if hop.tls:
+        lines.append(f" ({hop.tls.version})")
+    lines.append(f"\r\n\tid {message_id}")
+    if only_recipient:
+        lines.append(f" for <{only_recipient}>")
+    if hop.tls:
+        lines.append(f"\r\n\ttls {hop.tls.cipher}")
+    lines.append(f";\r\n\t{format_date(received_at)}\r\n")
+    return "".join(lines).encode("ascii")
+
+
+def return_path_field(reverse_path: str) -> bytes:
+    return b"Return-Path: <%s>\r\n" % reverse_path.encode("ascii")
+
+
+def format_date(at: datetime) -> str:
+    """An aware time as RFC 5322 §3.3 writes it, with its own offset; no locale has a say."""
+    offset = at.strftime("%z")[:5]
+    return (
+        f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year:04d} "
+        f"{at.hour:02d}:{at.minute:02d}:{at.second:02d} {offset}"
+    )
+
+
+def address_literal(address: str) -> str:
+    """`[192.0.2.1]`, `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3)."""
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+
+
+def _origin(hop: Hop) -> str:
+    if not hop.address:
+        return f"{hop.client} (local)" if _is_extended_domain(hop.client) else "localhost (local)"
+    literal = address_literal(hop.address)
+    if _is_extended_domain(hop.client):
+        return f"{hop.client} ({literal})"
+    return f"{literal} (helo={hop.client})"
+
+
+def _is_extended_domain(client: str) -> bool:
+    if not client.startswith("["):
+        return _HOST.fullmatch(client) is not None
+    if not client.endswith("]"):
+        return False
+    try:
+        ipaddress.ip_address(client[1:-1].removeprefix("IPv6:"))
+    except ValueError:
+        return False
+    return True

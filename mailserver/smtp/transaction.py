@@ -1,0 +1,109 @@
+"""Who is at the other end of a connection, and the one message on its way (RFC 5321 §3.3)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailserver.services.spool import Spool
+from mailserver.smtp.errors import HeaderTooBig
+from mailserver.smtp.header_section import find_end
+from mailserver.smtp.replies import Reply
+from mailserver.smtp.trace import TlsFacts
+from tenants.types import AccountId, Principal, Recipient, TenantId
+
+
+@dataclass(slots=True)
+class Client:
+    """What is known of the client. `address` is its IP address, empty on a unix socket; `network` is what limits count.
+
+    `name` is what it called itself, empty before HELO; `is_extended` says that it was EHLO or LHLO.
+    """
+
+    connection_id: str
+    address: str
+    network: str
+    name: str = ""
+    is_extended: bool = False
+    tls: TlsFacts | None = None
+    principal: Principal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRecipient:
+    """One RCPT that was answered 250: the path as the client wrote it, and whom it reaches."""
+
+    forward_path: str
+    recipient: Recipient
+
+
+@dataclass(slots=True)
+class Transaction:
+    """From MAIL to the reply after the message. `message_id` is our trace id, not the Message-ID field."""
+
+    message_id: str
+    reverse_path: str
+    accepted: list[AcceptedRecipient] = field(default_factory=list)
+    has_refused_recipients: bool = False
+
+    def distinct_recipients(self) -> list[Recipient]:
+        """Each account once, as its first RCPT named it: two addresses of one person are one delivery."""
+        if len(self.accepted) == 1:
+            return [self.accepted[0].recipient]
+        found: dict[tuple[TenantId, AccountId], Recipient] = {}
+        for each in self.accepted:
+            found.setdefault((each.recipient.tenant_id, each.recipient.account_id), each.recipient)
+        return list(found.values())
+
+
+class Arrival:
+    """The message while its octets come: the header is judged and completed once it is whole, the rest is spooled.
+
+    `on_header` gets the header section and returns what is to stand in its place, or raises a refusal. A refused
+    arrival takes no more memory, and its end still has to be awaited.
+    """
+
+    __slots__ = ("_header", "_header_limit_octets", "_on_header", "began_at_s", "received_at", "refusal", "spool")
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        received_at: datetime,
+        began_at_s: float,
+        header_limit_octets: int,
+        on_header: Callable[[bytes], bytes],
+    ) -> None:
+        self.spool = spool
+        self.received_at = received_at
+        self.began_at_s = began_at_s
+        self.refusal: Reply | None = None
+        self._header: bytes | None = b""
+        self._header_limit_octets = header_limit_octets
+        self._on_header = on_header
+
+    def write(self, octets: bytes) -> None:
+        """Raises HeaderTooBig, SpoolUnavailable, and what `on_header` raises."""
+        if self._header is None:
+            self.spool.write(octets)
+            return
+        looked_at = len(self._header)
+        octets = self._header + octets if looked_at else octets
+        end = find_end(octets, looked_at)
+        if end > self._header_limit_octets or (end < 0 and len(octets) > self._header_limit_octets):
+            raise HeaderTooBig(self._header_limit_octets)
+        if end < 0:
+            self._header = octets
+            return
+        self._header = None
+        self._write_whole(octets[:end], octets[end:])
+
+    def finish(self) -> None:
+        """The message is whole; one that never had an empty line is all header. Raises as `write` does."""
+        if self._header is not None:
+            header, self._header = self._header, None
+            self._write_whole(header, b"")
+
+    def _write_whole(self, header: bytes, rest: bytes) -> None:
+        self.spool.write(self._on_header(header))
+        if rest:
+            self.spool.write(rest)

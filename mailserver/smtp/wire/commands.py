@@ -1,0 +1,84 @@
+"""SMTP and LMTP commands as typed values (RFC 5321 §4.1.1, RFC 2033, RFC 3207, RFC 4954)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Helo:
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ehlo:
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lhlo:
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """`reverse_path` without brackets, empty for the null path; `size_octets` is what it declares (RFC 1870)."""
+
+    reverse_path: str
+    size_octets: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """`forward_path` without brackets and source route; `postmaster` may stand without a domain (RFC 5321 §4.5.1)."""
+
+    forward_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Rset:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Noop:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Vrfy:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Expn:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """`initial_response` is still base64, with `=` for an empty one; None if there is none (RFC 4954 §4)."""
+
+    mechanism: str
+    initial_response: bytes | None
+
+
+Command = Helo | Ehlo | Lhlo | Mail | Rcpt | Data | Rset | Noop | Quit | Vrfy | Expn | Help | StartTls | Auth
