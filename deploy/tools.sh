@@ -73,7 +73,7 @@ case "$missing" in
         fi
         ;;
 esac
-apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
+apt="$as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -qq -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3"
 $apt update
 # shellcheck disable=SC2086 (a list of words is meant)
 $apt install -y --no-install-recommends $missing >/dev/null
