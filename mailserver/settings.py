@@ -65,6 +65,7 @@ class _Leaf:
     field: Field[Any]
     hint: Any
     meaning: str
+    default: Any  # MISSING where the setting must be given
 
     @property
     def is_secret(self) -> bool:
@@ -73,17 +74,13 @@ class _Leaf:
 
     @property
     def is_required(self) -> bool:
-        return self.field.default is MISSING and self.field.default_factory is MISSING
-
-    @property
-    def default(self) -> Any:
-        return self.field.default if self.field.default is not MISSING else cast(Any, self.field.default_factory)()
+        return self.default is MISSING
 
 
 def from_environment(kind: type[T], prefix: str, values: Mapping[str, str]) -> T:
     """Build `kind` from the values whose names begin with `prefix`. Raises ConfigurationInvalid with every problem."""
     problems: list[Problem] = []
-    built = _build(kind, prefix, values, {}, problems)
+    built = _build(kind, prefix, values, {}, MISSING, problems)
     if problems:
         raise ConfigurationInvalid(tuple(problems))
     return cast(T, built)
@@ -92,7 +89,7 @@ def from_environment(kind: type[T], prefix: str, values: Mapping[str, str]) -> T
 def settings_of(kind: type, prefix: str) -> list[Setting]:
     """Every setting of `kind`, in the order of its fields; a variable that several fields read is listed once."""
     listed: dict[str, Setting] = {}
-    for leaf in _leaves(kind, prefix, {}):
+    for leaf in _leaves(kind, prefix, {}, MISSING):
         default = None if leaf.is_required else show(leaf.default)
         listed.setdefault(
             leaf.variable, Setting(leaf.variable, _kind_name(leaf.hint), default, leaf.meaning, leaf.is_secret)
@@ -125,23 +122,28 @@ def _build(
     prefix: str,
     values: Mapping[str, str],
     variables: Mapping[str, str],
+    whole: Any,
     problems: list[Problem],
 ) -> Any:
+    """`whole` is the instance that holds without any value, or MISSING."""
     hints = get_type_hints(kind)
     before = len(problems)
     arguments: dict[str, Any] = {}
     for field in fields(kind):
         hint = hints[field.name]
+        default = _default(field, whole)
         if _is_group(hint):
-            group_prefix = field.metadata.get("prefix", f"{prefix}{field.name.upper()}_")
-            arguments[field.name] = _build(hint, group_prefix, values, field.metadata.get("variables", {}), problems)
+            names = field.metadata.get("variables", {})
+            arguments[field.name] = _build(hint, _group_prefix(field, prefix), values, names, default, problems)
             continue
-        leaf = _leaf(field, hint, prefix, variables, "")
+        leaf = _leaf(field, hint, prefix, variables, "", default)
         text = values.get(leaf.variable, "").strip()
         if text:
             _read_into(arguments, leaf, text, problems)
         elif leaf.is_required:
             problems.append(Problem(leaf.variable, "must be set", _example(leaf)))
+        else:
+            arguments[field.name] = default
     if len(problems) > before:
         return None
     try:
@@ -232,21 +234,35 @@ def _example(leaf: _Leaf) -> str:
     return {int: "10", float: "2.5", bool: "yes", Path: "/etc/waypost/file"}.get(hint, "text")
 
 
-def _leaves(kind: type, prefix: str, variables: Mapping[str, str]) -> Iterator[_Leaf]:
+def _leaves(kind: type, prefix: str, variables: Mapping[str, str], whole: Any) -> Iterator[_Leaf]:
     hints = get_type_hints(kind)
     meanings = field_comments(kind)
     for field in fields(kind):
         hint = hints[field.name]
+        default = _default(field, whole)
         if _is_group(hint):
-            group_prefix = field.metadata.get("prefix", f"{prefix}{field.name.upper()}_")
-            yield from _leaves(hint, group_prefix, field.metadata.get("variables", {}))
+            yield from _leaves(hint, _group_prefix(field, prefix), field.metadata.get("variables", {}), default)
         else:
-            yield _leaf(field, hint, prefix, variables, meanings.get(field.name, ""))
+            yield _leaf(field, hint, prefix, variables, meanings.get(field.name, ""), default)
 
 
-def _leaf(field: Field[Any], hint: Any, prefix: str, variables: Mapping[str, str], meaning: str) -> _Leaf:
+def _leaf(field: Field[Any], hint: Any, prefix: str, variables: Mapping[str, str], meaning: str, default: Any) -> _Leaf:
     own_name = field.metadata.get("variable", prefix + field.name.upper())
-    return _Leaf(variables.get(field.name, own_name), field, hint, field.metadata.get("help", meaning))
+    return _Leaf(variables.get(field.name, own_name), field, hint, field.metadata.get("help", meaning), default)
+
+
+def _default(field: Field[Any], whole: Any) -> Any:
+    if whole is not MISSING:
+        return getattr(whole, field.name)
+    return field.default if field.default is not MISSING else _made(field.default_factory)
+
+
+def _made(factory: Any) -> Any:
+    return MISSING if factory is MISSING else factory()
+
+
+def _group_prefix(field: Field[Any], prefix: str) -> str:
+    return str(field.metadata.get("prefix", f"{prefix}{field.name.upper()}_"))
 
 
 def _is_group(hint: Any) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -27,6 +27,14 @@ class LineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceConfig:
+    OAK: ClassVar[str] = "oak"
+
+    height_m: int
+    posts: str
+
+
+@dataclass(frozen=True, slots=True)
 class HouseConfig:
     name: str
     # how many live there,
@@ -41,6 +49,7 @@ class HouseConfig:
     cellar: Path | None = None
     api_key: str = field(default="", metadata={"help": "opens the gate"})
     lines: LineConfig = field(default_factory=LineConfig, metadata={"variables": {"timeout_s": "X_TIMEOUT_S"}})
+    fence: FenceConfig = FenceConfig(height_m=2, posts=FenceConfig.OAK)
 
 
 def test_every_type_is_read_from_its_text() -> None:
@@ -56,6 +65,7 @@ def test_every_type_is_read_from_its_text() -> None:
         "X_CELLAR": "/srv/cellar",
         "X_LINES_LIMIT_OCTETS": "2000",
         "X_TIMEOUT_S": "1.5",
+        "X_FENCE_POSTS": "pine",
         "UNRELATED": "yes",
     }
     assert from_environment(HouseConfig, "X_", values) == HouseConfig(
@@ -69,6 +79,7 @@ def test_every_type_is_read_from_its_text() -> None:
         colour=Colour.BLUE,
         cellar=Path("/srv/cellar"),
         lines=LineConfig(2000, 1.5),
+        fence=FenceConfig(height_m=2, posts="pine"),
     )
 
 
@@ -138,6 +149,7 @@ def test_the_list_of_settings_has_defaults_and_meanings() -> None:
     assert listed["X_API_KEY"].is_secret
     assert not listed["X_NAME"].is_secret
     assert listed["X_TIMEOUT_S"].default == "300.0"
+    assert listed["X_FENCE_HEIGHT_M"].default == "2"
 
 
 def test_a_misspelt_setting_is_found_with_the_one_that_was_meant() -> None:

@@ -1,0 +1,22 @@
+"""Clients of Redis that fail fast: no retries inside, short timeouts, because nothing here may wait for Redis."""
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+CONNECT_TIMEOUT_S = 1.0
+ANSWER_TIMEOUT_S = 2.0
+
+
+def connect_redis(url: str, *, max_connections: int = 8) -> Redis:
+    """A client of `redis://…` or `unix://…`; it connects when it is first used. Raises ValueError for a bad URL."""
+    client: Redis = Redis.from_url(
+        url,
+        protocol=2,  # what 6.2 and all later versions speak, without the greeting of 3
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        max_connections=max_connections,
+        driver_info=None,
+    )
+    return client

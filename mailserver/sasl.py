@@ -1,0 +1,137 @@
+"""SASL exchanges as far as the doors share them: PLAIN (RFC 4616) and the old LOGIN, from base64 to values.
+
+What is prepared as RFC 4616 §2 asks (SASLprep, RFC 4013) are names; a password is only checked here and handed on as it
+was sent, because the hash it is compared with may have been made elsewhere of the unprepared text: the sign-in service
+tries both.
+"""
+
+import base64
+import binascii
+import stringprep
+import unicodedata
+from dataclasses import dataclass, field
+
+RESPONSE_LIMIT_OCTETS = 12_288  # RFC 4954 §4: a base64 response of up to 12,288 octets must be accepted
+FIELD_LIMIT_OCTETS = 1_024
+
+LOGIN_USERNAME_PROMPT = b"VXNlcm5hbWU6"
+"""`Username:` in base64; some clients look for exactly this."""
+LOGIN_PASSWORD_PROMPT = b"UGFzc3dvcmQ6"
+"""`Password:` in base64."""
+
+
+class SaslError(Exception):
+    """The exchange cannot be understood; it says nothing of whether the password is right."""
+
+
+class SaslCancelled(SaslError):
+    """The client sent `*` (RFC 3501 §6.2.2, RFC 4954 §4)."""
+
+    def __init__(self) -> None:
+        super().__init__("the client cancelled the exchange")
+
+
+class SaslMalformed(SaslError):
+    """Not base64, not UTF-8, too long, or not of the mechanism's form."""
+
+
+class AuthorizationIdentityRefused(SaslError):
+    """The client asks to act as somebody else than the one it authenticates as."""
+
+    def __init__(self) -> None:
+        super().__init__("acting as somebody else is not possible")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the client claims. The password never shows in a repr."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def decode_response(line: bytes) -> bytes:
+    """One base64 response of the client; `=` is the empty initial response (RFC 4954 §4, RFC 4959 §3).
+
+    Raises SaslCancelled, SaslMalformed.
+    """
+    if line == b"*":
+        raise SaslCancelled
+    if line == b"=":
+        return b""
+    if len(line) > RESPONSE_LIMIT_OCTETS:
+        raise SaslMalformed("the response is too long")
+    try:
+        return base64.b64decode(line, validate=True)
+    except binascii.Error:
+        raise SaslMalformed("the response is not base64") from None
+
+
+def plain(response: bytes) -> Credentials:
+    """`[authzid] NUL authcid NUL passwd` (RFC 4616 §2), decoded. The authzid must be empty or the authcid.
+
+    Raises SaslMalformed, AuthorizationIdentityRefused.
+    """
+    parts = response.split(b"\0")
+    if len(parts) != 3:
+        raise SaslMalformed("PLAIN needs exactly two NULs")
+    authorization, username, password = (_text(part) for part in parts)
+    if authorization and prepare(authorization) != prepare(username):
+        raise AuthorizationIdentityRefused
+    return _credentials(username, password)
+
+
+def login(username: bytes, password: bytes) -> Credentials:
+    """The two decoded responses of LOGIN, which has no RFC (draft-murchison-sasl-login). Raises SaslMalformed."""
+    if b"\0" in username or b"\0" in password:
+        raise SaslMalformed("a NUL is not allowed")
+    return _credentials(_text(username), _text(password))
+
+
+def prepare(text: str) -> str:
+    """SASLprep (RFC 4013) of a query string. Raises SaslMalformed for what it prohibits.
+
+    Two parts are left out on purpose: unassigned code points are allowed, as §2.5 does for queries, and the check of
+    writing directions (RFC 3454 §6), which would lock people out and protects nothing.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    mapped = "".join(
+        " " if stringprep.in_table_c12(each) else each for each in text if not stringprep.in_table_b1(each)
+    )
+    prepared = unicodedata.normalize("NFKC", mapped)
+    if any(_is_prohibited(each) for each in prepared):
+        raise SaslMalformed("a control character is not allowed")
+    return prepared
+
+
+def _credentials(username: str, password: str) -> Credentials:
+    name = prepare(username)
+    if not name:
+        raise SaslMalformed("the user name is empty")
+    if not prepare(password):
+        raise SaslMalformed("the password is empty")
+    return Credentials(name, password)
+
+
+def _text(octets: bytes) -> str:
+    if len(octets) > FIELD_LIMIT_OCTETS:
+        raise SaslMalformed("a name or password is too long")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise SaslMalformed("the response is not UTF-8") from None
+
+
+def _is_prohibited(character: str) -> bool:
+    """RFC 4013 §2.3."""
+    return (
+        stringprep.in_table_c21_c22(character)
+        or stringprep.in_table_c3(character)
+        or stringprep.in_table_c4(character)
+        or stringprep.in_table_c5(character)
+        or stringprep.in_table_c6(character)
+        or stringprep.in_table_c7(character)
+        or stringprep.in_table_c8(character)
+        or stringprep.in_table_c9(character)
+    )

@@ -1,0 +1,35 @@
+"""Refusals of the services themselves, named for the fact; what storage and tenants refuse passes through as it is."""
+
+from enum import StrEnum
+
+
+class ServiceError(Exception):
+    """Anything a service refuses; each subclass is one fact."""
+
+
+class LoginFailed(ServiceError):
+    """Unknown person or wrong password; which of them is not told, nor shown by the time it takes."""
+
+    def __init__(self) -> None:
+        super().__init__("the name or the password is wrong")
+
+
+class LoginThrottled(ServiceError):
+    """Sign-in failed too often for this account or network, or too many wait; the password was not looked at."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many failed sign-ins; try again in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
+
+
+class RefusalReason(StrEnum):
+    ACCOUNT_SUSPENDED = "account suspended"
+    TENANT_SUSPENDED = "tenant suspended"
+
+
+class LoginRefused(ServiceError):
+    """The password was right, and the person may not sign in now."""
+
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason

@@ -1,0 +1,181 @@
+"""Counts of failed sign-ins: shared by all processes through Redis, and kept here as well for when it is away.
+
+Keys are digests, because an address may be of any length and is nobody's business in Redis. Every count is forgotten
+some time after its last failure; how long ago that was is read from what is left of its life.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from mailserver.observability.logs import get_logger
+from mailserver.observability.repeats import Repeats
+from mailserver.services.throttle import Failures
+
+AWAY_FOR_S = 2.0  # after Redis failed it is left alone this long, so that sign-ins do not wait for it one by one
+
+log = get_logger()
+
+
+class FailureCounts(Protocol):
+    """Where counts are kept. No method raises."""
+
+    async def look(self, keys: Sequence[str]) -> list[Failures]: ...
+
+    async def add(self, keys: Sequence[str]) -> list[Failures]:
+        """Count one failure for each key and return the counts with it."""
+
+    async def clear(self, key: str) -> None: ...
+
+    async def is_known(self, pair: str) -> bool: ...
+
+    async def make_known(self, pair: str) -> None: ...
+
+
+class LocalFailureCounts:
+    """In this process's memory, bounded: the counts that were touched longest ago are forgotten first."""
+
+    def __init__(self, *, forget_after_s: float, known_for_s: float, limit: int, clock: Callable[[], float]) -> None:
+        self._forget_after_s = forget_after_s
+        self._known_for_s = known_for_s
+        self._limit = limit
+        self._clock = clock
+        self._failures: OrderedDict[str, Failures] = OrderedDict()
+        self._known: OrderedDict[str, float] = OrderedDict()
+
+    async def look(self, keys: Sequence[str]) -> list[Failures]:
+        return [self._now(key) for key in keys]
+
+    async def add(self, keys: Sequence[str]) -> list[Failures]:
+        counted = [Failures(self._now(key).count + 1, self._clock()) for key in keys]
+        for key, failures in zip(keys, counted, strict=True):
+            self._failures[key] = failures
+            self._failures.move_to_end(key)
+        while len(self._failures) > self._limit:
+            self._failures.popitem(last=False)
+        return counted
+
+    async def clear(self, key: str) -> None:
+        self._failures.pop(key, None)
+
+    async def is_known(self, pair: str) -> bool:
+        return self._clock() < self._known.get(pair, 0.0)
+
+    async def make_known(self, pair: str) -> None:
+        self._known[pair] = self._clock() + self._known_for_s
+        self._known.move_to_end(pair)
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+    def _now(self, key: str) -> Failures:
+        failures = self._failures.get(key)
+        if failures is None or self._clock() - failures.last_at >= self._forget_after_s:
+            return Failures()
+        return failures
+
+
+class SharedFailureCounts:
+    """In Redis, and in `local` too; when Redis does not answer, `local` alone decides."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        local: LocalFailureCounts,
+        *,
+        forget_after_s: float,
+        known_for_s: float,
+        timeout_s: float,
+        clock: Callable[[], float],
+        prefix: str = "waypost:login:",
+    ) -> None:
+        self._redis = redis
+        self._prefix = prefix
+        self._local = local
+        self._forget_after_ms = int(forget_after_s * 1000)
+        self._known_for_s = int(known_for_s)
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._away_until = float("-inf")
+        self._repeats = Repeats(time.monotonic)
+
+    async def look(self, keys: Sequence[str]) -> list[Failures]:
+        local = await self._local.look(keys)
+        commands: list[tuple[str | int, ...]] = []
+        for key in keys:
+            commands += [("GET", self._count(key)), ("PTTL", self._count(key))]
+        return self._joined(local, await self._ask(commands))
+
+    async def add(self, keys: Sequence[str]) -> list[Failures]:
+        local = await self._local.add(keys)
+        commands: list[tuple[str | int, ...]] = []
+        for key in keys:
+            commands += [("INCR", self._count(key)), ("PEXPIRE", self._count(key), self._forget_after_ms)]
+        replies = await self._ask(commands)
+        if replies is None:
+            return local
+        now = self._clock()
+        shared = [Failures(int(count), now) for count in replies[::2]]
+        return [max(pair, key=_count_of) for pair in zip(local, shared, strict=True)]
+
+    async def clear(self, key: str) -> None:
+        await self._local.clear(key)
+        await self._ask([("DEL", self._count(key))])
+
+    async def is_known(self, pair: str) -> bool:
+        if await self._local.is_known(pair):
+            return True
+        replies = await self._ask([("EXISTS", self._known(pair))])
+        return bool(replies and replies[0])
+
+    async def make_known(self, pair: str) -> None:
+        await self._local.make_known(pair)
+        await self._ask([("SET", self._known(pair), 1, "EX", self._known_for_s)])
+
+    def _count(self, key: str) -> str:
+        return f"{self._prefix}failed:{_digest(key)}"
+
+    def _known(self, pair: str) -> str:
+        return f"{self._prefix}known:{_digest(pair)}"
+
+    def _joined(self, local: list[Failures], replies: list[Any] | None) -> list[Failures]:
+        """The greater count of each key: Redis may have lost what this process remembers."""
+        if replies is None:
+            return local
+        now = self._clock()
+        shared = [
+            Failures(int(count), now - max(0, self._forget_after_ms - left_ms) / 1000) if count else Failures()
+            for count, left_ms in zip(replies[::2], replies[1::2], strict=True)
+        ]
+        return [max(pair, key=_count_of) for pair in zip(shared, local, strict=True)]
+
+    async def _ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any] | None:
+        """One round trip; None if Redis is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                replies: list[Any] = await pipeline.execute()
+        except (RedisError, OSError) as error:
+            self._away_until = time.monotonic() + AWAY_FOR_S
+            if (left_out := self._repeats.worth_saying("redis")) is not None:
+                log.warning("login failures are counted without Redis", error=type(error).__name__, left_out=left_out)
+            return None
+        self._repeats.forget("redis")
+        return replies
+
+
+def _digest(key: str) -> str:
+    return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _count_of(failures: Failures) -> int:
+    return failures.count
