@@ -127,7 +127,7 @@ def decode_octets(octets: bytes, hint: str | None, *, is_cut: bool = False) -> s
             return storable(text)
     mostly = octets.decode("utf-8", "replace")
     broken, foreign = mostly.count("\ufffd"), sum(not c.isascii() for c in mostly)
-    if foreign >= 4 and broken * 4 <= foreign:
+    if broken * 10 <= foreign:
         return storable(mostly)
     return storable(_likeliest(octets, is_cut=is_cut))
 
@@ -161,6 +161,8 @@ _HANZI = (
     "山五太水万市眼体别处总才场师书比住员九笑性通目华报立马命张活难神数件安表原车白应路期叫死常提感金何更反合放做系计或司利受光王果亲界"
     "及今京务制解各任至清物台象记边共风战干接它许八特觉望直服毛林题建南度统色字请交爱让认算论百吃义科怎元社术结六功指思非流每青管夫连远资队跟带花快条院变联言权"
     "议告项客户订单票付款货您谢附件邮复转发通知测试会议报告合同公司您好节假安排关于周季销售预算审批项目收到确认更新版本系统账号密码验证码优惠活动请查收"
+    "李张刘陈杨赵黄周吴徐孙胡朱林郭罗梁宋郑韩唐冯董程曹袁邓许沈曾彭吕苏卢蒋蔡贾魏叶潘杜夏钟汪田姜范石姚谭邹熊陆孔崔康秦江史顾邵孟龙段钱汤尹武乔贺龚"
+    "伟芳娜敏静丽强磊洋勇艳杰娟涛超霞刚桂英华玉兰红梅鑫宇婷雪琳晨浩鹏飞俊峰燕莉"
 )
 _HANZI_TRADITIONAL = (
     "的一是不了在人有我他這中大來上個國到說們為子和你地出道也時年得就那要下以生會自著去之過家學對可她裡後小麼心多天而能好都然沒日於起"
@@ -168,10 +170,16 @@ _HANZI_TRADITIONAL = (
     "工己話兒者向情部正名定女問力機給等幾很業最間新什打便位因重被走電四第門相次東政海口使教西再平真聽世氣信北少關並內加化由卻代軍產入先"
     "山五太水萬市眼體別處總才場師書比住員性通目華報立張活難神數件安表原車白應路期常提感金何更反合放做系計或司利受光王果及今京務制解各任"
     "議告項客戶訂單票付款貨您謝附郵復轉發通知測試會議報告合約公司您好節假安排關於週季銷售預算專案收到確認更新版本系統帳號密碼驗證碼優惠活動請查收"
+    "李張劉陳楊趙黃周吳徐孫胡朱林郭羅梁宋鄭韓唐馮董程曹袁鄧許沈曾彭呂蘇盧蔣蔡賴魏葉潘杜鍾汪田姜范石姚邱廖簡詹莊江何顏柯翁游"
+    "志明淑芬雅婷怡君俊傑建宏家豪美玲佳慧惠雯宜玉珍秀英麗華芳"
 )
 _HANGUL = (
-    "이다는을가에의고하지한로를기도은사인자리어서나시대그해정있일것들수보전게부주아과만장여라오제상구조세원공비화여무안동성회용경신스우면"
-    "계국당내문소관위방연되생들요니으며부터까습했합입금년월중간선발실업물결건재진치적통교학모명메의견첨부파일견적서안녕하세요감사합니다문의답장전달송부요청확인"
+    "이다는을가에의고하지한로를기도은사인자리어서나시대그해정있일것들수보전게부주아과만장여라오제상구조세원공비화무안동성회용경신스우면계국당내문"
+    "소관위방연되생들요니으며터까습했합입금년월중간선발실업물결건재진치적통교학모명메견첨파답달송청확든언말때개미마더불없른유었았였겠십려러름르던드"
+    "래체초출친차책처천총최추축충취측층카코크타태토투트특판편평포표품피필함항행향허험현형호혼환활황획효후훈휴흐희히힘각감강객거검격곳광권귀규극근글"
+    "급김깨께꼭끝난날남납너넘네노논농높누눈뉴느늘능님단담데덕독돈돌된될두둘뒤득등또뜻락란람랑량렇레력련령례론료류률린림립막많맞매머먹먼목몸못민및밀"
+    "바박밖반받밤밥배백버번벌범법변별병복본볼북분붙빌색석설속손순술쉬승식심싶써씨악알암압앞액야약양억얼업엄역열염영예올와완왕외욕운울움월웹율음응익"
+    "임잘잠잡저절점접젯존종좋준줄즉증집째쪽착찬찰참창채"
 )
 _KANJI = (
     "日一国会人年大十二本中長出三同時政事自行社見月分議後前民生連五発間対上部東者党地合市業内相方四定今回新場金員九入選立開手米力学問高代"
@@ -180,50 +188,63 @@ _KANJI = (
     "売利組知案道信策集在件団別物側任引使求所次水半品昨論計死官増係感特情投示変打男基私各始島直両朝革価式確村提運終挙果西勢減台広容必応演電"
     "送受注文会議資料添付確認願東京大阪会社部長担当予算契約請求書支払"
 )
-_CANDIDATES = (
-    ("gb18030", frozenset(_HANZI), ((0xB0, 0xD7),)),
-    ("cp950", frozenset(_HANZI_TRADITIONAL), ((0xA4, 0xC6),)),
-    ("cp949", frozenset(_HANGUL), ((0xB0, 0xC8),)),
-    ("cp932", frozenset(_KANJI), ((0x88, 0x97),)),
-    ("euc_jp", frozenset(_KANJI), ((0xB0, 0xCF),)),
+_CANDIDATES = (  # with the range of first octets where each keeps its everyday characters
+    ("gb18030", frozenset(_HANZI), (0xB0, 0xD7)),
+    ("cp950", frozenset(_HANZI_TRADITIONAL), (0xA4, 0xC6)),
+    ("cp949", frozenset(_HANGUL), (0xB0, 0xC8)),
+    ("cp932", frozenset(_KANJI), (0x88, 0x97)),
+    ("euc_jp", frozenset(_KANJI), (0xB0, 0xCF)),
 )
 _PUNCTUATION = frozenset("，。！？：；、（）《》「」【】“”…·　ー")
-_WESTERN_RUNS = re.compile(rb"[\x80-\xff]+")
-_WESTERN = re.compile(rb"[\x91-\x97\xa0-\xff]")
+_HIGH_RUN = re.compile(rb"([a-z]?)([\x80-\xff]+)([a-z]?)", re.IGNORECASE)
+_ACCENTED = re.compile(rb"[\xc0-\xff]{1,2}")
+_SIGN = re.compile(rb"[\x91-\x97\x99\xa0-\xbf]")
+_RUNS_LOOKED_AT = 4096
 
 
 def _likeliest(octets: bytes, *, is_cut: bool) -> str:
-    runs = _WESTERN_RUNS.findall(octets, 0, 4096)
-    if all(_WESTERN.fullmatch(run) for run in runs):
-        return octets.decode("cp1252", "replace")
-    best_text, best_worth = None, -1e9
-    for codec, common, blocks in _CANDIDATES:
+    best_codec, best_text, best_worth = "gb18030", None, -1e9
+    for codec, common, block in _CANDIDATES:
         text = _decode_exactly(octets, codec, is_cut=is_cut)
         if text is None:
             continue
-        worth = _worth(text, codec, common, blocks)
+        worth = _worth(text, codec, common, block)
         if worth > best_worth:
-            best_text, best_worth = text, worth
-    return octets.decode("gb18030", "replace") if best_text is None else best_text
+            best_codec, best_text, best_worth = codec, text, worth
+    if _western_worth(octets) > best_worth:
+        best_codec, best_text = "cp1252", None
+    return octets.decode(best_codec, "replace") if best_text is None else best_text
 
 
-def _worth(text: str, codec: str, common: frozenset[str], blocks: tuple[tuple[int, int], ...]) -> float:
+def _worth(text: str, codec: str, common: frozenset[str], block: tuple[int, int]) -> float:
     """How ordinary the foreign characters of a decoding are: 3 for the commonest, below 0 for what nobody writes."""
     sample = [c for c in text if c >= "\x80"][:_SAMPLE_CHARACTERS]
-    total = 0.0
-    for c in sample:
-        if c in common:
-            total += 3
-        elif c in _PUNCTUATION:
-            total += 1
-        elif "\u3041" <= c <= "\u30ff":
-            total += 2 if codec in ("cp932", "euc_jp") else 0
-        elif "\uff61" <= c <= "\uff9f" or "\ue000" <= c <= "\uf8ff":
-            total -= 2
+    return sum(_character_worth(c, codec, common, block) for c in sample) / (len(sample) or 1)
+
+
+def _character_worth(character: str, codec: str, common: frozenset[str], block: tuple[int, int]) -> int:
+    if character in common:
+        return 3
+    if character in _PUNCTUATION:
+        return 1
+    if "\u3041" <= character <= "\u30ff":  # kana, which the Chinese and Korean charsets hold too
+        return 2 if codec in ("cp932", "euc_jp") else 0
+    if "\uff61" <= character <= "\uff9f" or "\ue000" <= character <= "\uf8ff":
+        return -2
+    encoded = character.encode(codec, "replace")
+    if len(encoded) != 2 or not block[0] <= encoded[0] <= block[1]:
+        return -1
+    return 1 if codec in ("cp950", "cp932") or encoded[1] >= 0xA1 else -1
+
+
+def _western_worth(octets: bytes) -> float:
+    """The same judgement of windows-1252: accented letters stand alone or in pairs among small letters."""
+    runs = _HIGH_RUN.findall(octets[:_RUNS_LOOKED_AT])
+    worth = 0.0
+    for before, run, after in runs:
+        if _ACCENTED.fullmatch(run):
+            touched = before.islower() + after.islower()
+            worth += 2.5 if touched == 2 or (touched and len(run) == 1) else 0.5
         else:
-            encoded = c.encode(codec, "replace")
-            if len(encoded) == 2 and any(low <= encoded[0] <= high for low, high in blocks) and encoded[1] >= 0x40:
-                total += 1 if codec in ("cp950", "cp932") or encoded[1] >= 0xA1 else -1
-            else:
-                total -= 1
-    return total / (len(sample) or 1)
+            worth += 0.5 if _SIGN.fullmatch(run) else -1
+    return worth / (len(runs) or 1)

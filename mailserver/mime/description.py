@@ -69,13 +69,12 @@ def describe(octets: bytes | mmap, limits: ScanLimits = DEFAULT_LIMITS) -> Descr
 
 def has_attachment(root: Part) -> bool:
     """Whether people would say that the message has an attachment: not pictures inside HTML, signatures or reports."""
-    pending = [(root, False)]
+    pending = [(root, "")]
     is_first_text = True
     while pending:
-        part, is_related = pending.pop()
+        part, around = pending.pop()
         if part.type == "multipart":
-            inside = part.subtype == "related"
-            pending.extend((child, inside and place > 0) for place, child in reversed(list(enumerate(part.children))))
+            pending.extend((child, part.subtype) for child in reversed(part.children))
         elif part.disposition == "attachment":
             if part.subtype not in _SIGNATURES:
                 return True
@@ -84,9 +83,9 @@ def has_attachment(root: Part) -> bool:
                 return True
             is_first_text = False
         elif part.type == "message":
-            if part.subtype in ("rfc822", "global"):
+            if part.subtype in ("rfc822", "global") and around != "report":
                 return True
-        elif part.subtype not in _SIGNATURES and not (is_related or (part.disposition == "inline" and part.content_id)):
+        elif part.subtype not in _SIGNATURES and around != "related" and not (part.disposition and part.content_id):
             return True
     return False
 

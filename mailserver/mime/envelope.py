@@ -9,9 +9,9 @@ from mailserver.mime.addresses import Address, parse_addresses
 from mailserver.mime.fields import Fields, parse_fields
 from mailserver.mime.parameters import Parameters
 from mailserver.mime.part import Part
+from mailserver.mime.structure import DEFAULT_LIMITS
 from mailserver.mime.wire import NIL, human_nstring, human_string, nstring, string
 
-_HEADER_OCTETS = 262_144
 _HOST_CHARACTERS = 255
 
 
@@ -52,7 +52,7 @@ def bodystructure(octets: bytes | mmap, part: Part) -> bytes:
 def fields_of(octets: bytes | mmap, part: Part) -> Fields:
     """The fields of a part's header: those the scan left, or read again from the octets."""
     if part.fields is None:
-        end = part.header_offset + min(part.header_octets, _HEADER_OCTETS)
+        end = part.header_offset + min(part.header_octets, DEFAULT_LIMITS.header_octets)
         return parse_fields(octets[part.header_offset : end])
     return part.fields
 

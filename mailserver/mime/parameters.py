@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 from mailserver.mime.comments import without_comments
 
-_TYPE = re.compile(r"\s*([!#$%&'*+.^`|~\w-]+)\s*/\s*([!#$%&'*+.^`|~\w-]+)", re.ASCII)
-_TOKEN = re.compile(r"\s*([!#$%&'*+.^`|~\w/-]+)", re.ASCII)
+# Names are at most 127 characters (RFC 6838 §4.2); longer ones are none.
+_TYPE = re.compile(r"\s*([!#$%&'*+.^`|~\w-]{1,127})\s*/\s*([!#$%&'*+.^`|~\w-]{1,127})(?![\w-])", re.ASCII)
+_TOKEN = re.compile(r"\s*([!#$%&'*+.^`|~\w/-]{1,127})", re.ASCII)
 # An unterminated quoted string runs to the end, so that no start is tried twice.
 _PARAMETER = re.compile(r";\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*+)\"?|([^;]*))", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)

@@ -87,6 +87,8 @@ class _Scan:
             return None
         best = searching[-1]
         for outer in reversed(searching[:-1]):
+            if outer.hit < 0:
+                continue
             if outer.hit != best.hit:
                 break
             if len(outer.delimiter) > len(best.delimiter):
@@ -105,9 +107,13 @@ class _Scan:
         line_end = source.find(b"\n", after, self.end)
         if line_end < 0:
             line_end = self.end
-        for outer in searching[:-1]:  # a delimiter that began the one just passed
-            if outer.hit == hit:
+        has_moved = False
+        for outer in searching[
+            :-1
+        ]:  # a delimiter that began the one just passed, and what it kept from looking further
+            if outer.hit == hit or (has_moved and outer.hit < 0):
                 self._advance(outer, line_end)
+                has_moved = True
         if is_last or line_end >= self.end:
             searching.pop()
             return
