@@ -17,7 +17,7 @@ from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
 ASTRING = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\]+')
 LIST_CHARACTERS = re.compile(rb'[^\x00-\x20\x7f-\xff(){"\\]+')
-_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]+')
+_TAG = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\+]{1,256}+(?= |\Z)')
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\x00]++|\\["\\])*+)"')
 _ESCAPED = re.compile(rb'\\(["\\])')
 _LITERAL = re.compile(rb"\{[0-9]{1,20}\+?\}\r\n")
@@ -91,13 +91,17 @@ class Cursor:
         if not self.accept(b" "):
             raise self.error(f"expected a space and {before}")
 
+    def has_more(self) -> bool:
+        """Does one space and then something else come next? Nothing is read."""
+        return self.at(b" ") and self.text[self.position + 1 : self.position + 2] not in (b"", b" ")
+
     def end(self) -> None:
         if not self.match(_TRAILING_SPACES):
             raise self.error("there is more than the command takes")
 
     def read_tag(self) -> Tag:
         found = self.match(_TAG)
-        if not found or len(found[0]) > 256:
+        if not found:
             raise self.error("a command begins with a tag")
         self.tag = Tag(found[0])
         return self.tag

@@ -53,7 +53,7 @@ def is_idle_end(line: bytes) -> bool:
 
 def parse_enable(cursor: Cursor, tag: Tag) -> Enable:
     names: list[str] = []
-    while not names or (cursor.at(b" ") and cursor.text[cursor.position :].strip(b" ")):
+    while not names or cursor.has_more():
         cursor.space("a capability")
         names.append(cursor.word("a capability").decode("ascii"))
     return Enable(tag, tuple(dict.fromkeys(names)))

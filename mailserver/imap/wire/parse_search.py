@@ -71,7 +71,7 @@ def _search(cursor: Cursor, tag: Tag, returns: SearchReturns) -> Search:
     _charset(cursor)
     keys = _KeyParser(cursor)
     found = [keys.key(1)]
-    while cursor.at(b" ") and cursor.text[cursor.position :].strip(b" "):
+    while cursor.has_more():
         cursor.position += 1
         found.append(keys.key(1))
     return Search(tag, returns, _all_of(found), keys.asks_modseq)

@@ -82,7 +82,7 @@ def bare_flags(cursor: Cursor) -> Flags:
             raise cursor.error(f"there is no system flag {name.decode('ascii')}")
         if len(keywords) > cursor.limits.flags:
             raise cursor.error(f"more than {cursor.limits.flags} keywords")
-        if not cursor.at(b" ") or cursor.position + 1 == len(cursor.text):
+        if not cursor.has_more():
             return Flags(system, frozenset(keywords))
         cursor.position += 1
 
