@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from storage.blobs.codec import decompress
 from storage.blobs.segments import plan_read, render, unpack_segments
 from storage.blobs.store import BlobStore
 from storage.database import Database
@@ -10,8 +11,10 @@ from storage.errors import ContentDamaged, MessageGone
 from storage.header_column import unpack_header
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
-from storage.types import BlobDigest, MessageId, Segment
+from storage.types import BlobDigest, MailboxId, MessageId, Segment, Uid
 from tenants.types import AccountId, TenantId
+
+WHOLE_LIMIT_OCTETS = 256 * 1024  # longer messages are read in ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +95,85 @@ async def open_content(
         _blobs=blobs,
         _keys=keys,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WholeMessage:
+    """A small message with its octets, as read by the hundred."""
+
+    uid: Uid
+    octets: bytes
+    structure: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _WholeRow:
+    uid: int
+    message_id: int
+    octets: int
+    header: bytes
+    structure: bytes
+    is_simple: bool
+    digest: bytes | None
+    key_id: int | None
+    codec: int | None
+    sealed: bytes | None
+
+
+_READ_MANY = Query(
+    """
+    SELECT p.uid, p.message_id, m.octets, m.header, m.structure, s.is_simple, c.digest, c.key_id, c.codec, c.sealed
+      FROM placement p
+      JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
+     CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
+      LEFT JOIN message_blob u
+        ON u.tenant_id = m.tenant_id AND u.message_id = m.id AND u.ordinal = 0 AND s.is_simple
+      LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
+      LEFT JOIN blob_content c
+        ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
+     WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+       AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
+     ORDER BY p.uid
+    """,
+    row=_WholeRow,
+)
+
+
+async def read_many(
+    connection: Connection,
+    keys: TenantKeys,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    uids: Sequence[Uid],
+) -> tuple[list[WholeMessage], list[tuple[Uid, MessageId]]]:
+    """Messages that are one small blob, whole, in one statement; and the others, to be opened one by one.
+
+    Ask for at most a few dozen at a time: each may be WHOLE_LIMIT_OCTETS long. Raises ContentDamaged.
+    """
+    rows = await _READ_MANY.all(
+        connection,
+        tenant_id=keys.tenant_id,
+        account_id=account_id,
+        mailbox_id=mailbox_id,
+        uids=list(uids),
+        limit_octets=WHOLE_LIMIT_OCTETS,
+    )
+    whole: list[WholeMessage] = []
+    others: list[tuple[Uid, MessageId]] = []
+    for row in rows:
+        if not row.is_simple:
+            others.append((Uid(row.uid), MessageId(row.message_id)))
+            continue
+        octets = unpack_header(row.header)
+        if len(octets) < row.octets:
+            octets += _open_only_chunk(keys, row)
+        if len(octets) != row.octets:
+            raise ContentDamaged("a message's blob is cut")
+        whole.append(WholeMessage(Uid(row.uid), octets, row.structure))
+    return whole, others
+
+
+def _open_only_chunk(keys: TenantKeys, row: _WholeRow) -> bytes:
+    if row.digest is None or row.key_id is None or row.codec is None or row.sealed is None:
+        raise ContentDamaged("a message's blob is missing")
+    return decompress(row.codec, keys.open(row.key_id, BlobDigest(row.digest), 0, True, row.codec, row.sealed))

@@ -15,7 +15,7 @@ from storage.blobs.segments import pack_segments
 from storage.blobs.store import SealedBlob
 from storage.database import Database
 from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavailable
-from storage.header_column import HEADER_COLUMN_OCTETS, pack_header
+from storage.header_column import pack_header
 from storage.keys import TenantKeys
 from storage.provisioning import provision_account
 from storage.query import Connection, Query
@@ -109,7 +109,7 @@ def _prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
             digests.append(keys.long_digest(blob))
     return PreparedMessage(
         facts=message.facts,
-        header=pack_header(message.facts.header[:HEADER_COLUMN_OCTETS]),
+        header=pack_header(message.facts.header),
         segments=pack_segments(message.segments),
         references=[keys.reference(reference) for reference in message.facts.references],
         digests=digests,
@@ -199,7 +199,7 @@ def _values(keys: TenantKeys, order: Order, *, is_blob_inline: bool) -> dict[str
         "octets": facts.octets,
         "received_at": facts.received_at,
         "sent_at": facts.sent_at,
-        "header_octets": len(facts.header),
+        "header_octets": facts.header_octets,
         "wire_version": facts.wire_version,
         "differs": facts.differs_in_utf8,
         "attached": facts.has_attachment,

@@ -73,7 +73,8 @@ def _query(columns: Columns) -> Query[_Row]:
     ]
     return Query(
         f"""
-        SELECT p.uid, p.message_id, m.thread_id, m.octets, m.header_octets, m.received_at, p.flags, p.keywords, p.modseq,
+        SELECT p.uid, p.message_id, m.thread_id, m.octets, m.header_octets, m.received_at, p.flags, p.keywords,
+               p.modseq,
                {", ".join(wanted)}
           FROM placement p
           JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id

@@ -100,12 +100,14 @@ class Segment:
 class MessageFacts:
     """The immutable facts of a message that its row keeps: all that listing, sorting and searching headers needs.
 
-    `header` is the header section with its closing empty line (not compressed here); `envelope` and `bodystructure`
+    `header` is the header section with its closing empty line (`header_octets` long; what its column cannot hold is cut
+    off here and stands at the beginning of blob 0); `envelope` and `bodystructure`
     are wire forms in the 7-bit-safe encoding of `wire_version`; `references` are keyed hashes of every id in
     Message-ID, In-Reply-To and References; `structure` is the packed MIME index of `mailserver.mime`.
     """
 
     octets: int
+    header_octets: int
     header: bytes
     received_at: datetime
     sent_at: datetime | None

@@ -1,0 +1,132 @@
+"""Delivery: a message becomes copies in the mailboxes of its recipients, durable before anyone says 250 (DESIGN §4)."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from mmap import mmap
+
+from mailserver.services.ingest import ingest
+from mailserver.services.joining import Joiner
+from storage import inbound
+from storage.errors import StorageError
+from storage.placing import AlreadyPlaced, Order, PreparedMessage, place, prepare
+from storage.store import MailStore
+from storage.types import Destination, InboundId, NewMessage, Placed
+from tenants.types import AccountId, Recipient, TenantId
+
+DIRECT_RECIPIENTS = 100  # up to so many accounts of one tenant are placed before the answer
+
+
+class Deliveries:
+    """One per process: the use cases of mail that arrives."""
+
+    def __init__(self, store: MailStore) -> None:
+        self._store = store
+        self._joiner = Joiner(store)
+        self._placing: set[asyncio.Task[None]] = set()
+
+    async def deliver(
+        self, octets: bytes | mmap, recipients: Sequence[Recipient], *, reverse_path: str, received_at: datetime
+    ) -> list[Placed | StorageError | None]:
+        """Deliver with one answer for all recipients, as after SMTP DATA; outcomes in the order of `recipients`.
+
+        None means accepted: durable, and placed a moment later. Quota is judged here for a single recipient; several
+        were asked at RCPT, and one that passed its quota since then gets this message still, for the one answer
+        cannot tell. Raises StoreUnavailable: then the message was not accepted.
+        """
+        del reverse_path  # it stands in Return-Path, which the door has written
+        tenants = {recipient.tenant_id for recipient in recipients}
+        if len(tenants) > 1 or len(recipients) > DIRECT_RECIPIENTS:
+            await self._accept(octets, recipients, received_at)
+            return [None] * len(recipients)
+        message = await self._prepare(octets, received_at, recipients[0].tenant_id)
+        if len(recipients) == 1:
+            only = recipients[0]
+            return [await self._joiner.place(only.tenant_id, Order(message, _strict(only)))]
+        orders = [Order(message, Destination(recipient.account_id, None)) for recipient in recipients]
+        return list(await self._place(recipients[0].tenant_id, orders))
+
+    async def deliver_each(
+        self, octets: bytes | mmap, recipients: Sequence[Recipient], *, reverse_path: str, received_at: datetime
+    ) -> list[Placed | StorageError]:
+        """Deliver with an answer for each recipient, as in LMTP (RFC 2033 §4.2): each one's quota is judged."""
+        del reverse_path
+        results: dict[int, Placed | StorageError] = {}
+        new = await ingest(octets, received_at)
+        for tenant_id in sorted({recipient.tenant_id for recipient in recipients}):
+            message = await prepare(await self._store.keys.of(tenant_id), new)
+            chosen = [index for index, r in enumerate(recipients) if r.tenant_id == tenant_id]
+            for start in range(0, len(chosen), DIRECT_RECIPIENTS):
+                chunk = chosen[start : start + DIRECT_RECIPIENTS]
+                orders = [Order(message, _strict(recipients[index])) for index in chunk]
+                try:
+                    placed = await self._place(tenant_id, orders)
+                except StorageError as refusal:
+                    placed = [refusal] * len(chunk)
+                results.update(zip(chunk, placed, strict=True))
+        return [results[index] for index in range(len(recipients))]
+
+    async def place_forgotten(self, limit: int = 10) -> int:
+        """Upkeep: place accepted mail whose process ended before it was placed. Returns how many messages."""
+        forgotten = await inbound.lease_forgotten(self._store.database, limit)
+        for accepted in forgotten:
+            await self._place_inbound(accepted)
+        return len(forgotten)
+
+    async def settle(self) -> None:
+        """Wait until what was accepted by this process is placed (before it ends); failures are left to upkeep."""
+        await asyncio.gather(*self._placing, return_exceptions=True)
+
+    async def _accept(self, octets: bytes | mmap, recipients: Sequence[Recipient], received_at: datetime) -> None:
+        accepted = await inbound.accept(
+            self._store.database,
+            self._store.keys,
+            octets if isinstance(octets, bytes) else memoryview(octets),
+            received_at,
+            sorted({(recipient.tenant_id, recipient.account_id) for recipient in recipients}),
+        )
+        task = asyncio.get_running_loop().create_task(self._place_inbound(accepted))
+        self._placing.add(task)
+        task.add_done_callback(self._placed)
+
+    def _placed(self, task: "asyncio.Task[None]") -> None:
+        self._placing.discard(task)
+        if not task.cancelled():
+            task.exception()  # the row is still there: upkeep places it when its lease has ended
+
+    async def _place_inbound(self, accepted: inbound.Inbound) -> None:
+        octets = await inbound.read(self._store.database, self._store.keys, accepted)
+        new = await ingest(octets, accepted.accepted_at)
+        for tenant_id in sorted({tenant for tenant, _ in accepted.accounts}):
+            accounts = [account for tenant, account in accepted.accounts if tenant == tenant_id]
+            await self._place_for_tenant(tenant_id, accounts, new, accepted.id)
+        await inbound.remove(self._store.database, accepted.id)
+
+    async def _place_for_tenant(
+        self, tenant_id: TenantId, accounts: Sequence[AccountId], new: NewMessage, inbound_id: InboundId
+    ) -> None:
+        message = await prepare(await self._store.keys.of(tenant_id), new)
+        for start in range(0, len(accounts), DIRECT_RECIPIENTS):
+            orders = [
+                Order(message, Destination(account, None), inbound_id)
+                for account in accounts[start : start + DIRECT_RECIPIENTS]
+            ]
+            for result in await self._place(tenant_id, orders):
+                if isinstance(result, StorageError) and not isinstance(result, AlreadyPlaced):
+                    raise result
+
+    async def _prepare(self, octets: bytes | mmap, received_at: datetime, tenant_id: TenantId) -> PreparedMessage:
+        keys = await self._store.keys.of(tenant_id)
+        return await prepare(keys, await ingest(octets, received_at))
+
+    async def _place(self, tenant_id: TenantId, orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
+        store = self._store
+        results = await place(store.database, store.blobs, await store.keys.of(tenant_id), tenant_id, orders)
+        for result in results:
+            if isinstance(result, Placed):
+                store.announce(tenant_id, result.account_id, result.modseq)
+        return results
+
+
+def _strict(recipient: Recipient) -> Destination:
+    return Destination(recipient.account_id, None, quota_octets=recipient.quota_octets)

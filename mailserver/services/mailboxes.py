@@ -1,0 +1,234 @@
+"""Mailboxes as a person uses them: list, make, rename, delete, subscribe (RFC 3501 §6.3)."""
+
+import unicodedata
+
+from storage import copies, flags
+from storage import mailboxes as stored
+from storage.contents import load
+from storage.errors import (
+    InboxProtected,
+    MailboxExists,
+    MailboxHasChildren,
+    MailboxNameInvalid,
+    MailboxNotFound,
+    MailboxNotSelectable,
+    StoreUnavailable,
+    TooManyMailboxes,
+)
+from storage.provisioning import provision_account
+from storage.query import Connection
+from storage.store import MailStore
+from storage.types import Mailbox, MailboxId, Modseq, Uid
+from tenants.types import Principal
+
+INBOX = "INBOX"
+DELIMITER = "/"
+LONGEST_NAME_OCTETS = 1000
+MAILBOXES_PER_ACCOUNT = 5000
+DEEPEST_LEVELS = 20
+
+
+async def list_mailboxes(store: MailStore, who: Principal) -> list[Mailbox]:
+    """Live mailboxes and subscribed tombstones, by name. The first call of an account's life makes its first
+    folders."""
+    for _attempt in range(2):
+        async with store.database.read(who.tenant_id) as connection:
+            found = await stored.list_mailboxes(connection, who.tenant_id, who.account_id)
+        if found:
+            return found
+        await provision_account(store.database, who.tenant_id, who.account_id)
+    raise StoreUnavailable("the account's mailboxes cannot be made")
+
+
+async def find(store: MailStore, who: Principal, name: str) -> Mailbox:
+    """The live mailbox of this name. Raises MailboxNotFound."""
+    name = canonical_name(name)
+    async with store.database.read(who.tenant_id) as connection:
+        found = await stored.find(connection, who.tenant_id, who.account_id, name)
+    if found is None and name == INBOX:
+        await provision_account(store.database, who.tenant_id, who.account_id)
+        async with store.database.read(who.tenant_id) as connection:
+            found = await stored.find(connection, who.tenant_id, who.account_id, name)
+    if found is None:
+        raise MailboxNotFound(name)
+    return found
+
+
+async def find_selectable(store: MailStore, who: Principal, name: str) -> Mailbox:
+    r"""As `find`, but a name that only holds others (\Noselect) raises MailboxNotSelectable."""
+    found = await find(store, who, name)
+    if not found.is_selectable:
+        raise MailboxNotSelectable(found.name)
+    return found
+
+
+async def create(store: MailStore, who: Principal, name: str) -> Mailbox:
+    """Make a mailbox and the superior names it lacks.
+
+    Raises MailboxExists, MailboxNameInvalid, TooManyMailboxes.
+    """
+    name = checked_name(name.removesuffix(DELIMITER))
+    async with store.database.transaction(who.tenant_id) as connection:
+        modseq = await _lock(store, connection, who)
+        existing = await _names(connection, who)
+        found = existing.get(name)
+        if found is not None and found.is_selectable:
+            raise MailboxExists(name)
+        if found is not None:
+            await stored.revive(connection, who.tenant_id, who.account_id, found.id, modseq)
+            revived = await stored.find(connection, who.tenant_id, who.account_id, name)
+            assert revived is not None
+            made = revived
+        else:
+            missing = [superior for superior in _superiors(name) if superior not in existing]
+            if len(existing) + len(missing) + 1 > MAILBOXES_PER_ACCOUNT:
+                raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
+            for seq, superior in enumerate(missing):
+                await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
+            made = await stored.insert(connection, who.tenant_id, who.account_id, name, modseq, seq=len(missing))
+    store.announce(who.tenant_id, who.account_id, modseq)
+    return made
+
+
+async def delete(store: MailStore, who: Principal, name: str) -> None:
+    r"""Delete a mailbox with its messages; a name with inferiors stays as \Noselect.
+
+    Raises InboxProtected, MailboxNotFound, MailboxHasChildren. The name is gone when this returns; should the
+    process end before all messages are, upkeep removes the rest.
+    """
+    name = canonical_name(name)
+    if name == INBOX:
+        raise InboxProtected
+    async with store.database.transaction(who.tenant_id) as connection:
+        modseq = await _lock(store, connection, who)
+        existing = await _names(connection, who)
+        found = existing.get(name)
+        if found is None:
+            raise MailboxNotFound(name)
+        has_inferiors = any(each.startswith(name + DELIMITER) for each in existing)
+        if has_inferiors and not found.is_selectable:
+            raise MailboxHasChildren(name)
+        if has_inferiors:
+            await stored.make_unselectable(connection, who.tenant_id, who.account_id, found.id, modseq)
+        else:
+            await stored.bury(connection, who.tenant_id, who.account_id, found.id, modseq)
+    store.announce(who.tenant_id, who.account_id, modseq)
+    await empty(store, who, found.id)
+
+
+async def empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> None:
+    """Remove every message of a mailbox, chunk by chunk."""
+    while True:
+        async with store.database.read(who.tenant_id) as connection:
+            uids, modseq = await flags.expunge(
+                connection, who.tenant_id, who.account_id, mailbox_id, None, everything=True
+            )
+        if not uids or modseq is None:
+            return
+        store.announce(who.tenant_id, who.account_id, modseq)
+
+
+async def rename(store: MailStore, who: Principal, old: str, new: str) -> None:
+    """Rename a mailbox and its inferiors; INBOX keeps its name and gives its messages away (RFC 3501 §6.3.5).
+
+    Raises MailboxNotFound, MailboxExists, MailboxNameInvalid, TooManyMailboxes.
+    """
+    old, new = canonical_name(old), checked_name(new.removesuffix(DELIMITER))
+    async with store.database.transaction(who.tenant_id) as connection:
+        modseq = await _lock(store, connection, who)
+        existing = await _names(connection, who)
+        found = existing.get(old)
+        if found is None:
+            raise MailboxNotFound(old)
+        if new in existing:
+            raise MailboxExists(new)
+        if new.startswith(old + DELIMITER) and old != INBOX:
+            raise MailboxNameInvalid(new, "a mailbox cannot be moved below itself")
+        missing = [superior for superior in _superiors(new) if superior not in existing]
+        if len(existing) + len(missing) + 1 > MAILBOXES_PER_ACCOUNT:
+            raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
+        for seq, superior in enumerate(missing):
+            await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
+        if old == INBOX:
+            target = await stored.insert(connection, who.tenant_id, who.account_id, new, modseq, seq=len(missing))
+            modseq = await _give_away(connection, who, found.id, target.id, modseq)
+        else:
+            moved = [found, *(box for each, box in existing.items() if each.startswith(old + DELIMITER))]
+            for seq, box in enumerate(moved, start=len(missing)):
+                name = checked_name(new + box.name[len(old) :])
+                await stored.rename(connection, who.tenant_id, who.account_id, box, name, modseq, seq=seq)
+    store.announce(who.tenant_id, who.account_id, modseq)
+
+
+async def _give_away(
+    connection: Connection, who: Principal, source: MailboxId, target: MailboxId, modseq: Modseq
+) -> Modseq:
+    contents = await load(connection, who.tenant_id, who.account_id, source)
+    for start in range(0, len(contents.uids), flags.CHUNK_MESSAGES):
+        uids = [Uid(uid) for uid in contents.uids[start : start + flags.CHUNK_MESSAGES]]
+        _, moved_at = await copies.copy(
+            connection, who.tenant_id, who.account_id, source, uids, target, is_move=True, quota_octets=None
+        )
+        modseq = moved_at or modseq
+    return modseq
+
+
+async def subscribe(store: MailStore, who: Principal, name: str) -> None:
+    """Raises MailboxNotFound: only what exists can be subscribed to (RFC 3501 §6.3.6 allows that)."""
+    found = await find(store, who, name)
+    await _set_subscribed(store, who, found.name, is_subscribed=True)
+
+
+async def unsubscribe(store: MailStore, who: Principal, name: str) -> None:
+    """Also of a mailbox that was deleted; of one that never was, nothing happens."""
+    await _set_subscribed(store, who, canonical_name(name), is_subscribed=False)
+
+
+async def _set_subscribed(store: MailStore, who: Principal, name: str, *, is_subscribed: bool) -> None:
+    async with store.database.read(who.tenant_id) as connection:
+        await stored.set_subscribed(connection, who.tenant_id, who.account_id, name, is_subscribed=is_subscribed)
+
+
+def canonical_name(name: str) -> str:
+    """NFC, and INBOX in capitals however it is written (RFC 3501 §5.1)."""
+    return INBOX if name.upper() == INBOX else unicodedata.normalize("NFC", name)
+
+
+def checked_name(name: str) -> str:
+    """A canonical name that a new mailbox may have. Raises MailboxNameInvalid."""
+    name = canonical_name(name)
+    levels = name.split(DELIMITER)
+    if not name:
+        raise MailboxNameInvalid(name, "it is empty")
+    if len(name.encode()) > LONGEST_NAME_OCTETS:
+        raise MailboxNameInvalid(name[:60] + "…", f"it is longer than {LONGEST_NAME_OCTETS} octets")
+    if not all(levels):
+        raise MailboxNameInvalid(name, "a level of it is empty")
+    if len(levels) > DEEPEST_LEVELS:
+        raise MailboxNameInvalid(name, f"it has more than {DEEPEST_LEVELS} levels")
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs") for character in name):
+        raise MailboxNameInvalid(name, "it holds control characters")
+    if any(character in name for character in "%*"):
+        raise MailboxNameInvalid(name, "% and * are wildcards of LIST")
+    if levels[0].upper() == INBOX and levels[0] != INBOX:
+        return DELIMITER.join([INBOX, *levels[1:]])
+    return name
+
+
+async def _lock(store: MailStore, connection: Connection, who: Principal) -> Modseq:
+    modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
+    if modseq is None:
+        await provision_account(store.database, who.tenant_id, who.account_id)
+        modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
+        assert modseq is not None
+    return modseq
+
+
+async def _names(connection: Connection, who: Principal) -> dict[str, Mailbox]:
+    every = await stored.list_mailboxes(connection, who.tenant_id, who.account_id)
+    return {mailbox.name: mailbox for mailbox in every if not mailbox.is_deleted}
+
+
+def _superiors(name: str) -> list[str]:
+    levels = name.split(DELIMITER)
+    return [DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))]

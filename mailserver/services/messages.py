@@ -1,0 +1,273 @@
+"""Messages in a mailbox, as a person works with them: open, read, flag, copy, move, expunge, append."""
+
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from mmap import mmap
+
+from mailserver.services.ingest import ingest
+from mailserver.services.mailboxes import find_selectable
+from storage import content as stored_content
+from storage import copies, flags, placing, rows
+from storage import mailboxes as stored_mailboxes
+from storage.content import Content
+from storage.contents import load
+from storage.errors import StorageError
+from storage.flags import CHUNK_MESSAGES, StoredFlags
+from storage.query import Connection
+from storage.rows import Columns, FetchRow
+from storage.store import MailStore
+from storage.types import (
+    Destination,
+    FlagChange,
+    Flags,
+    Mailbox,
+    MailboxId,
+    MessageId,
+    Modseq,
+    Placed,
+    Uid,
+    UidValidity,
+)
+from tenants.types import Principal
+
+FETCH_CHUNK_MESSAGES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    r"""A mailbox as a session opens it, all at one moment.
+
+    `uids` ascend ("I"), `flags` holds SystemFlag bits beside them ("H"), `keywords` only the uids that have any.
+    `modseq` is the mailbox's highest, `account_modseq` the cursor for `changes_since`. Messages from `recent_from`
+    on are \\Recent to this session.
+    """
+
+    mailbox: Mailbox
+    uids: "array[int]"
+    flags: "array[int]"
+    keywords: dict[int, frozenset[str]]
+    modseq: Modseq
+    account_modseq: Modseq
+    recent_from: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class Expunged:
+    uids: Sequence[Uid]
+    modseq: Modseq | None
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """`source_uids[i]` is now `target_uids[i]` in the mailbox of `uidvalidity` (RFC 4315 §3)."""
+
+    uidvalidity: UidValidity
+    source_uids: Sequence[Uid]
+    target_uids: Sequence[Uid]
+
+
+async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId, *, claim_recent: bool) -> Contents:
+    r"""Everything that SELECT or EXAMINE shows; only SELECT claims \\Recent. Raises MailboxNotFound."""
+    async with store.database.read(who.tenant_id) as connection:
+        loaded = await load(connection, who.tenant_id, who.account_id, mailbox_id)
+        mailbox = loaded.mailbox
+        recent_from = mailbox.first_recent_uid
+        if claim_recent and recent_from < mailbox.uidnext:
+            claimed = await stored_mailboxes.claim_recent(connection, who.tenant_id, mailbox_id)
+            recent_from = claimed if claimed is not None else mailbox.uidnext
+    return Contents(
+        mailbox, loaded.uids, loaded.flags, loaded.keywords, mailbox.modseq, loaded.account_modseq, recent_from
+    )
+
+
+async def claim_recent(store: MailStore, who: Principal, mailbox_id: MailboxId) -> Uid | None:
+    r"""Messages that came while the mailbox was open are \Recent to the first session that claims them."""
+    async with store.database.read(who.tenant_id) as connection:
+        return await stored_mailboxes.claim_recent(connection, who.tenant_id, mailbox_id)
+
+
+async def fetch_rows(
+    store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid], columns: Columns
+) -> AsyncIterator[list[FetchRow]]:
+    """Chunks of rows by ascending uid; messages that are gone are absent. No connection is held between chunks."""
+    for start in range(0, len(uids), FETCH_CHUNK_MESSAGES):
+        async with store.database.read(who.tenant_id) as connection:
+            found = await rows.fetch(
+                connection,
+                who.tenant_id,
+                who.account_id,
+                mailbox_id,
+                uids[start : start + FETCH_CHUNK_MESSAGES],
+                columns,
+            )
+        yield found
+
+
+async def open_content(store: MailStore, who: Principal, message_id: MessageId) -> Content:
+    """A message's octets, to be read in ranges. Raises MessageGone."""
+    keys = await store.keys.of(who.tenant_id)
+    async with store.database.read(who.tenant_id) as connection:
+        return await stored_content.open_content(
+            connection, store.database, store.blobs, keys, who.tenant_id, who.account_id, message_id
+        )
+
+
+async def change_flags(
+    store: MailStore,
+    who: Principal,
+    mailbox_id: MailboxId,
+    uids: Sequence[Uid],
+    change: FlagChange,
+    *,
+    unchanged_since: Modseq | None = None,
+) -> list[StoredFlags]:
+    """STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3), in chunks that each have a modseq. Raises TooManyKeywords."""
+    stored: list[StoredFlags] = []
+    for start in range(0, len(uids), CHUNK_MESSAGES):
+        chunk = uids[start : start + CHUNK_MESSAGES]
+
+        async def store_chunk(chunk: Sequence[Uid] = chunk) -> list[StoredFlags]:
+            async with store.database.read(who.tenant_id) as connection:
+                return await flags.change_flags(
+                    connection,
+                    who.tenant_id,
+                    who.account_id,
+                    mailbox_id,
+                    chunk,
+                    change,
+                    unchanged_since=unchanged_since,
+                )
+
+        result = await store.database.retried(store_chunk)
+        stored += result
+        changed = [each.modseq for each in result if each.outcome == "changed"]
+        if changed:
+            store.announce(who.tenant_id, who.account_id, max(changed))
+    return stored
+
+
+async def expunge(store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid] | None) -> Expunged:
+    r"""Remove messages with \Deleted: all of them, or those among `uids` (UID EXPUNGE, RFC 4315 §2.1)."""
+    removed: list[Uid] = []
+    last: Modseq | None = None
+    chunks: list[Sequence[Uid] | None] = (
+        [None] if uids is None else [uids[i : i + CHUNK_MESSAGES] for i in range(0, len(uids), CHUNK_MESSAGES)]
+    )
+    for chunk in chunks:
+        while True:
+            async with store.database.read(who.tenant_id) as connection:
+                gone, modseq = await flags.expunge(connection, who.tenant_id, who.account_id, mailbox_id, chunk)
+            if modseq is None:
+                break
+            removed += gone
+            last = modseq
+            store.announce(who.tenant_id, who.account_id, modseq)
+            if len(gone) < CHUNK_MESSAGES:
+                break
+    return Expunged(removed, last)
+
+
+async def copy(store: MailStore, who: Principal, source: MailboxId, uids: Sequence[Uid], target_name: str) -> Copied:
+    """Copy messages, sharing their blobs, with fresh uids in the target (RFC 3501 §6.4.7). All or nothing.
+
+    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota.
+    """
+    target = await find_selectable(store, who, target_name)
+
+    async def copy_all() -> tuple[list[copies.CopiedMessage], Modseq | None]:
+        async with store.database.transaction(who.tenant_id) as connection:
+            return await _copy_chunks(connection, who, source, uids, target.id)
+
+    copied, modseq = await store.database.retried(copy_all)
+    if modseq is not None:
+        store.announce(who.tenant_id, who.account_id, modseq)
+    return _copied(target.uidvalidity, copied)
+
+
+async def _copy_chunks(
+    connection: Connection, who: Principal, source: MailboxId, uids: Sequence[Uid], target: MailboxId
+) -> tuple[list[copies.CopiedMessage], Modseq | None]:
+    copied: list[copies.CopiedMessage] = []
+    last: Modseq | None = None
+    for start in range(0, len(uids), CHUNK_MESSAGES):
+        chunk, modseq = await copies.copy(
+            connection,
+            who.tenant_id,
+            who.account_id,
+            source,
+            uids[start : start + CHUNK_MESSAGES],
+            target,
+            is_move=False,
+            quota_octets=who.quota_octets,
+        )
+        copied += chunk
+        last = modseq or last
+    return copied, last
+
+
+async def move(store: MailStore, who: Principal, source: MailboxId, uids: Sequence[Uid], target_name: str) -> Copied:
+    """Move messages (RFC 6851): each is in exactly one of the two mailboxes at any time; chunks move one after another.
+
+    Raises MailboxNotFound, MailboxNotSelectable.
+    """
+    target = await find_selectable(store, who, target_name)
+    moved: list[copies.CopiedMessage] = []
+    for start in range(0, len(uids), CHUNK_MESSAGES):
+        chunk = uids[start : start + CHUNK_MESSAGES]
+
+        async def move_chunk(
+            chunk: Sequence[Uid] = chunk,
+        ) -> tuple[list[copies.CopiedMessage], Modseq | None]:
+            async with store.database.read(who.tenant_id) as connection:
+                return await copies.copy(
+                    connection,
+                    who.tenant_id,
+                    who.account_id,
+                    source,
+                    chunk,
+                    target.id,
+                    is_move=True,
+                    quota_octets=None,
+                )
+
+        result, modseq = await store.database.retried(move_chunk)
+        moved += result
+        if modseq is not None:
+            store.announce(who.tenant_id, who.account_id, modseq)
+    return _copied(target.uidvalidity, moved)
+
+
+def _copied(uidvalidity: UidValidity, messages: Sequence[copies.CopiedMessage]) -> Copied:
+    return Copied(
+        uidvalidity,
+        [Uid(message.source_uid) for message in messages],
+        [Uid(message.target_uid) for message in messages],
+    )
+
+
+async def append(
+    store: MailStore,
+    who: Principal,
+    mailbox_name: str,
+    octets: bytes | mmap,
+    *,
+    flags: Flags,
+    received_at: datetime,
+) -> Placed:
+    """Add a message to a mailbox (RFC 3501 §6.3.11); durable when it returns.
+
+    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, StoreUnavailable.
+    """
+    target = await find_selectable(store, who, mailbox_name)
+    keys = await store.keys.of(who.tenant_id)
+    message = await placing.prepare(keys, await ingest(octets, received_at))
+    destination = Destination(who.account_id, target.id, flags, who.quota_octets)
+    (result,) = await placing.place(
+        store.database, store.blobs, keys, who.tenant_id, [placing.Order(message, destination)]
+    )
+    if isinstance(result, StorageError):
+        raise result
+    store.announce(who.tenant_id, who.account_id, result.modseq)
+    return result
