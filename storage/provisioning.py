@@ -55,13 +55,16 @@ async def provision_account(database: Database, tenant_id: TenantId, account_id:
 
 
 def on_tenant_created(tenant_id: int) -> None:
-    """Make the tenant's keys; called by `manage.py tenant add`, and harmless when called again.
+    """Called by `manage.py tenant add`. Reads WAYPOST_SECRETS and WAYPOST_OWNER_DATABASE_URL."""
+    make_tenant_keys(
+        Path(os.environ["WAYPOST_SECRETS"]), os.environ["WAYPOST_OWNER_DATABASE_URL"], TenantId(tenant_id)
+    )
 
-    Reads WAYPOST_SECRETS and WAYPOST_OWNER_DATABASE_URL. Raises KeyUnusable, psycopg.OperationalError.
-    """
-    secrets_directory = Path(os.environ["WAYPOST_SECRETS"])
-    tenant_key = make_tenant_key(secrets_directory, TenantId(tenant_id))
-    with psycopg.connect(os.environ["WAYPOST_OWNER_DATABASE_URL"]) as connection:
+
+def make_tenant_keys(secrets_directory: Path, owner_url: str, tenant_id: TenantId) -> None:
+    """Make a tenant's keys, unless it has them. Raises KeyUnusable, psycopg.OperationalError."""
+    tenant_key = make_tenant_key(secrets_directory, tenant_id)
+    with psycopg.connect(owner_url) as connection:
         connection.execute(
             """
             INSERT INTO data_key (tenant_id, id, purpose, wrapped, created_at)
