@@ -108,7 +108,7 @@ class Objects:
         """Return when an object could be written to the bucket and read back. Raises ServiceFailed."""
         if self.child is None:
             raise ServiceFailed("objects was not launched")
-        wait_until(self.child, self._answers, deadline_s=deadline_s)
+        wait_until(self.child, self.answers, deadline_s=deadline_s)
 
     def start(self) -> None:
         self.prepare()
@@ -154,7 +154,8 @@ class Objects:
             "-s3.allowDeleteBucketNotEmpty=false",
         ]
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a real request is answered now."""
         access = self.access()
         pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=1.0, read=5.0), retries=False)
         client = Minio(

@@ -7,6 +7,7 @@ A unix socket's path may take 107 octets (unix(7): sun_path). Where `var/run` wo
 directory under $XDG_RUNTIME_DIR or /tmp, named for the path of `var`, so that it is the same after every start.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -79,20 +80,31 @@ def service_directory(path: Path, identity: Identity | None) -> Path:
 
 
 def credential(path: Path) -> str:
-    """The random secret that the file holds (0600); made on the first call, 192 bits, safe in URLs."""
+    """The random secret that the file holds (0600); made on the first call, 192 bits, safe in URLs.
+
+    Of several first calls at once, in threads or processes, one makes it.
+    """
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
-        write_private(path, secrets.token_urlsafe(24) + "\n")
+        beside = _beside(path)
+        write_private(beside, secrets.token_urlsafe(24) + "\n")
+        with contextlib.suppress(FileExistsError):
+            os.link(beside, path)
+        beside.unlink()
         return path.read_text("ascii").strip()
 
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file as a whole, with mode 0600; a reader sees the old text or the new."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = _beside(path)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -104,7 +104,7 @@ class DatabaseUrls:
 
 
 class Postgres:
-    """One cluster in `var/postgres`. `prepare`, `launch`, `wait_ready`, later `stop`; `launch` again after it died."""
+    """One cluster in `var/postgres`. `prepare`, `launch`, `wait_ready`, later `stop`; the same again after it died."""
 
     def __init__(self, places: Places, *, durable: bool = True, run_as: RunAs | None = None) -> None:
         run_as = run_as or unprivileged()
@@ -119,7 +119,7 @@ class Postgres:
         self.child: Child | None = None
 
     def prepare(self) -> None:
-        """Make the cluster on the first start. May take a second; may run in any thread."""
+        """Make the cluster on the first start, clear up after a crash. Takes up to a second; any thread may do it."""
         if self._identity is not None:
             self._places.run.chmod(0o711)  # the other account passes through to its own directory
         service_directory(self.socket_directory, self._identity)
@@ -137,10 +137,10 @@ class Postgres:
             ),
         )
         self._write("pg_hba.conf", "local all all scram-sha-256\n")
+        self._remove_stale_lock()
 
     def launch(self) -> Child:
         """Call it from a thread that lives on (see `child`)."""
-        self._remove_stale_lock()
         self.child = launch(
             "postgres",
             [*self._prefix, self._bin / "postgres", "-D", self._data],
@@ -156,7 +156,7 @@ class Postgres:
         """Return when a query is answered. Raises ServiceFailed."""
         if self.child is None:
             raise ServiceFailed("postgres was not launched")
-        wait_until(self.child, self._answers, deadline_s=deadline_s)
+        wait_until(self.child, self.answers, deadline_s=deadline_s)
 
     def start(self) -> None:
         """All three steps, then the roles and the main database."""
@@ -171,7 +171,12 @@ class Postgres:
                 if time.monotonic() > end or not any(text in str(failure) for text in _STILL_HELD):
                     raise
             time.sleep(0.2)
+            self.prepare()
             self.launch()
+        self.make_ready_for_use()
+
+    def make_ready_for_use(self) -> None:
+        """Make the roles and the main database where they are missing."""
         self.make_roles()
         self.create_database(MAIN_DATABASE, if_missing=True)
 
@@ -223,7 +228,8 @@ class Postgres:
         with psycopg.connect(self.url("postgres", "postgres"), autocommit=True) as connection:
             yield connection
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a real request is answered now."""
         try:
             with psycopg.connect(self.url("postgres", "postgres"), connect_timeout=5, autocommit=True) as connection:
                 return connection.execute("SELECT 1").fetchone() == (1,)

@@ -68,7 +68,7 @@ class Redis:
         """Return when PING is answered. Raises ServiceFailed."""
         if self.child is None:
             raise ServiceFailed("redis was not launched")
-        wait_until(self.child, self._answers, deadline_s=deadline_s)
+        wait_until(self.child, self.answers, deadline_s=deadline_s)
 
     def start(self) -> None:
         self.prepare()
@@ -82,7 +82,8 @@ class Redis:
     def url(self) -> str:
         return f"unix://{_USER}:{quote(self._password(), safe='')}@{quote(str(self.socket), safe='/')}"
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a real request is answered now."""
         with client.Redis.from_url(self.url(), socket_timeout=2.0, retry=Retry(NoBackoff(), 0)) as connection:
             try:
                 return bool(connection.ping())
