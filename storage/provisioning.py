@@ -56,9 +56,7 @@ async def provision_account(database: Database, tenant_id: TenantId, account_id:
 
 def on_tenant_created(tenant_id: int) -> None:
     """Called by `manage.py tenant add`. Reads WAYPOST_SECRETS and WAYPOST_OWNER_DATABASE_URL."""
-    make_tenant_keys(
-        Path(os.environ["WAYPOST_SECRETS"]), os.environ["WAYPOST_OWNER_DATABASE_URL"], TenantId(tenant_id)
-    )
+    make_tenant_keys(Path(os.environ["WAYPOST_SECRETS"]), os.environ["WAYPOST_OWNER_DATABASE_URL"], TenantId(tenant_id))
 
 
 def make_tenant_keys(secrets_directory: Path, owner_url: str, tenant_id: TenantId) -> None:

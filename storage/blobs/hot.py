@@ -100,7 +100,7 @@ class HotBlobs:
     """A BlobStore over `blob` and `blob_content`. `grace_s` holds collection off a blob that was claimed lately."""
 
     def __init__(self, grace_s: float = 86_400.0) -> None:
-        self._grace_s = grace_s
+        self.grace_s = grace_s
 
     async def put_sealed(self, connection: Connection, keys: TenantKeys, blob: SealedBlob) -> None:
         await _PUT_ONE.execute(
@@ -153,7 +153,7 @@ class HotBlobs:
         return opened[start : start + length]
 
     async def delete(self, connection: Connection, keys: TenantKeys, digests: Sequence[BlobDigest]) -> int:
-        deleted = await _DELETE.one(connection, tenant_id=keys.tenant_id, digests=list(digests), grace_s=self._grace_s)
+        deleted = await _DELETE.one(connection, tenant_id=keys.tenant_id, digests=list(digests), grace_s=self.grace_s)
         return deleted.blobs
 
 

@@ -31,13 +31,14 @@ BEGIN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO waypost_app', v_table);
     END LOOP;
     -- what upkeep and the hint poll look at, never content or headers
-    FOREACH v_table IN ARRAY ARRAY['account_state', 'blob', 'inbound_placed'] LOOP
+    FOREACH v_table IN ARRAY ARRAY['account_state', 'blob', 'message_blob', 'mailbox', 'inbound_placed'] LOOP
         EXECUTE format('CREATE POLICY of_system ON %I TO waypost_system USING (true)', v_table);
     END LOOP;
 END $$;
 
 GRANT USAGE ON SEQUENCE mail_id TO waypost_app, waypost_system;
-GRANT SELECT ON account_state, blob TO waypost_system;
+GRANT SELECT ON account_state, blob, message_blob TO waypost_system;
+GRANT SELECT (tenant_id, account_id, id, deleted_at, is_selectable, messages) ON mailbox TO waypost_system;
 GRANT SELECT, DELETE ON inbound_placed TO waypost_system;
 
 -- Mail on its way in belongs to no tenant yet: the system role writes and lists it, the app role reads the sealed octets.

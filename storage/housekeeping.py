@@ -1,0 +1,126 @@
+"""What upkeep does to the tables: partitions ahead, content nobody uses, mailboxes half deleted, replays no longer
+possible.
+
+Work lists are read as waypost_system, across tenants; the work itself is done as the tenant.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.blobs.hot import HotBlobs
+from storage.database import Database
+from storage.flags import expunge
+from storage.keys import KeyRing
+from storage.query import Query
+from storage.types import BlobDigest, MailboxId
+from tenants.types import AccountId, TenantId
+
+WEEKS_AHEAD = 5
+REPLAY_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    tenant_id: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Tombstone:
+    tenant_id: int
+    account_id: int
+    id: int
+
+
+_MAKE_PARTITIONS = Query(
+    "SELECT make_week_partitions_v1(CURRENT_DATE, %(weeks)s) AS partitions", row=_Made, role="waypost_system"
+)
+_UNTOUCHED = Query(
+    """
+    SELECT b.tenant_id, b.digest FROM blob b
+     WHERE (b.tenant_id, b.digest) > (%(tenant_id)s, %(digest)s)
+       AND b.touched_at < now() - make_interval(secs => %(grace_s)s)
+       AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = b.tenant_id AND u.digest = b.digest)
+     ORDER BY b.tenant_id, b.digest LIMIT %(limit)s
+    """,
+    row=_Candidate,
+    role="waypost_system",
+)
+_HALF_DELETED = Query(
+    """
+    SELECT tenant_id, account_id, id FROM mailbox
+     WHERE (deleted_at IS NOT NULL OR NOT is_selectable) AND messages > 0 LIMIT %(limit)s
+    """,
+    row=_Tombstone,
+    role="waypost_system",
+    scans=["mailbox"],
+)
+_FORGET_REPLAYS = Query[None](
+    """
+    DELETE FROM inbound_placed p
+     WHERE p.placed_on < CURRENT_DATE - %(days)s::integer
+       AND NOT EXISTS (SELECT FROM inbound i WHERE i.id = p.inbound_id)
+    """,
+    role="waypost_system",
+    scans=["inbound_placed", "inbound"],
+)
+
+
+async def make_partitions(database: Database) -> int:
+    """Make the partitions of the coming weeks; returns how many were missing."""
+    async with database.system() as connection:
+        return (await _MAKE_PARTITIONS.one(connection, weeks=WEEKS_AHEAD)).partitions
+
+
+async def collect_blobs(database: Database, keys: KeyRing, blobs: HotBlobs, *, page: int = 1000) -> int:
+    """Delete hot blobs that nothing uses and nobody claimed within the grace time; returns how many went."""
+    deleted = 0
+    after: tuple[int, bytes] = (0, b"")
+    while True:
+        async with database.system() as connection:
+            candidates = await _UNTOUCHED.all(
+                connection, tenant_id=after[0], digest=after[1], grace_s=blobs.grace_s, limit=page
+            )
+        if not candidates:
+            return deleted
+        after = (candidates[-1].tenant_id, candidates[-1].digest)
+        for tenant_id in sorted({candidate.tenant_id for candidate in candidates}):
+            digests = [BlobDigest(each.digest) for each in candidates if each.tenant_id == tenant_id]
+            deleted += await _delete(database, keys, blobs, TenantId(tenant_id), digests)
+
+
+async def _delete(
+    database: Database, keys: KeyRing, blobs: HotBlobs, tenant_id: TenantId, digests: Sequence[BlobDigest]
+) -> int:
+    tenant_keys = await keys.of(tenant_id)
+    async with database.read(tenant_id) as connection:
+        return await blobs.delete(connection, tenant_keys, digests)
+
+
+async def finish_deleting_mailboxes(database: Database, *, limit: int = 100) -> int:
+    """Remove what a DELETE left when its process ended half way; returns how many messages."""
+    async with database.system() as connection:
+        tombstones = await _HALF_DELETED.all(connection, limit=limit)
+    removed = 0
+    for tombstone in tombstones:
+        tenant_id, account_id = TenantId(tombstone.tenant_id), AccountId(tombstone.account_id)
+        while True:
+            async with database.read(tenant_id) as connection:
+                uids, _ = await expunge(
+                    connection, tenant_id, account_id, MailboxId(tombstone.id), None, everything=True
+                )
+            if not uids:
+                break
+            removed += len(uids)
+    return removed
+
+
+async def forget_replays(database: Database) -> int:
+    """Drop the marks of inbound messages that were placed long ago and whose content is gone."""
+    async with database.system() as connection:
+        return await _FORGET_REPLAYS.execute(connection, days=REPLAY_DAYS)
