@@ -18,7 +18,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
@@ -202,6 +204,21 @@ def unwrap_tenant_keys(
     return TenantKeys(
         tenant_id, _unwrap(tenant_key, naming[0].wrapped.hex(), "the naming key"), data, current=max(data)
     )
+
+
+def check_tenant_keys(secrets_directory: Path, connection: "psycopg.Connection[tuple[Any, ...]]") -> list[str]:
+    """What is wrong with the keys of any tenant, as sentences; on a connection of the owner."""
+    master_key = read_master_key(secrets_directory)
+    rows: dict[TenantId, list[_KeyRow]] = {}
+    for tenant_id, *values in connection.execute("SELECT tenant_id, id, purpose, wrapped FROM data_key ORDER BY 1, 2"):
+        rows.setdefault(TenantId(tenant_id), []).append(_KeyRow(*values))
+    problems = []
+    for tenant, keys in rows.items():
+        try:
+            unwrap_tenant_keys(tenant, secrets_directory / "tenants", master_key, keys)
+        except KeyUnusable as problem:
+            problems.append(f"tenant {tenant}: {problem}")
+    return problems
 
 
 def _unwrap(key: bytes, wrapped_hex: str, what: str) -> bytes:
