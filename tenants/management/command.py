@@ -21,8 +21,11 @@ class ActionCommand(BaseCommand):
     """`manage.py NAME ACTION …`: subclasses add the parsers of their actions, each with `run=` the method to call."""
 
     requires_system_checks = ()
-    suppressed_base_arguments = frozenset({"--version", "-v", "--settings", "--pythonpath", "--no-color"})
     language = "en"
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.suppressed_base_arguments = {"--version", "-v", "--settings", "--pythonpath", "--no-color"}
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -1,28 +1,6 @@
 """Who may read the directory: composite keys, row-level security, the directory functions and the grants."""
 
-from typing import Any
-
 from django.db import migrations
-from django.db.utils import ProgrammingError
-
-ROLES = ("waypost_owner", "waypost_app", "waypost_system")
-
-
-def demand_roles(_apps: Any, schema_editor: Any) -> None:
-    """The roles are made by whoever sets up the cluster (the supervisor, or an administrator), never by a migration."""
-    with schema_editor.connection.cursor() as cursor:
-        cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(ROLES)])
-        found = {row[0] for row in cursor.fetchall()}
-        cursor.execute("SELECT current_user")
-        current = cursor.fetchone()[0]
-    if missing := [role for role in ROLES if role not in found]:
-        raise ProgrammingError(
-            f"the database roles {', '.join(missing)} do not exist; create them first:"
-            " CREATE ROLE waypost_owner LOGIN; CREATE ROLE waypost_app LOGIN; CREATE ROLE waypost_system LOGIN"
-        )
-    if current != "waypost_owner":
-        raise ProgrammingError(f"migrate as waypost_owner (WAYPOST_OWNER_DATABASE_URL), not as {current}")
-
 
 COMPOSITE_KEYS = """
 ALTER TABLE address
@@ -140,7 +118,6 @@ class Migration(migrations.Migration):
     dependencies = [("tenants", "0001_initial")]
 
     operations = [
-        migrations.RunPython(demand_roles, migrations.RunPython.noop),
         migrations.RunSQL(COMPOSITE_KEYS, DROP_COMPOSITE_KEYS),
         *[
             migrations.RunSQL(_policies(table, column), _drop_policies(table))

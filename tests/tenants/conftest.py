@@ -9,6 +9,8 @@ import django
 import psycopg
 import pytest
 
+from tests.conftest import RunningServices
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webmail.settings")
 django.setup()
 
@@ -22,7 +24,7 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="session")
-def orm(services: Any) -> Iterator[None]:
+def orm(services: RunningServices) -> Iterator[None]:
     chosen = database_settings({"WAYPOST_OWNER_DATABASE_URL": services.owner_url}, "owner")
     connections.settings = connections.configure_settings(chosen)
     yield
@@ -47,13 +49,13 @@ def ann(domain: str) -> Account:
 
 
 @pytest.fixture
-async def app(services: Any) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+async def app(services: RunningServices) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """A connection of the application's role that carries no tenant, as `database.directory()` gives."""
     async with await psycopg.AsyncConnection.connect(services.app_url, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
-async def system(services: Any) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+async def system(services: RunningServices) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     async with await psycopg.AsyncConnection.connect(services.system_url, autocommit=True) as connection:
         yield connection

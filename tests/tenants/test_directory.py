@@ -12,6 +12,7 @@ from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, T
 from tenants.models import Account, Domain
 from tenants.passwords import hash_password, verify_password
 from tenants.types import AccountId, Address, Status, TenantId
+from tests.conftest import RunningServices
 from tests.tenants.conftest import PASSWORD
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -65,7 +66,13 @@ async def test_a_domain_of_others_is_not_local(app: Connection, ann: Account) ->
     ],
 )
 async def test_rcpt_obeys_every_status(
-    services: Any, ann: Account, domain: str, of_tenant: str, of_domain: str, of_account: str, refusal: type[Exception]
+    services: RunningServices,
+    ann: Account,
+    domain: str,
+    of_tenant: str,
+    of_domain: str,
+    of_account: str,
+    refusal: type[Exception],
 ) -> None:
     async with await psycopg.AsyncConnection.connect(services.owner_url, autocommit=True) as owner:
         await owner.execute("UPDATE tenant SET status = %s WHERE id = %s", (of_tenant, ann.tenant_id))

@@ -8,6 +8,7 @@ from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPriv
 
 from tenants import services as administration
 from tenants.models import Account, Tenant
+from tests.conftest import RunningServices
 from tests.tenants.conftest import PASSWORD
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -40,7 +41,7 @@ async def test_the_application_writes_nothing_here(app: Connection, ann: Account
 
 @pytest.mark.parametrize("role", ["app", "system"])
 async def test_nobody_but_the_owner_reads_password_hashes_from_the_table(
-    services: Any, ann: Account, role: str
+    services: RunningServices, ann: Account, role: str
 ) -> None:
     url = {"app": services.app_url, "system": services.system_url}[role]
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
@@ -80,7 +81,7 @@ def other(orm: None, tenant: Tenant) -> Account:
     return administration.add_account(f"bob@{domain}", password=PASSWORD)
 
 
-def test_an_address_cannot_join_two_tenants(services: Any, ann: Account, other: Account) -> None:
+def test_an_address_cannot_join_two_tenants(services: RunningServices, ann: Account, other: Account) -> None:
     domain_id = other.addresses.get().domain_id
     with psycopg.connect(services.owner_url) as owner, pytest.raises(ForeignKeyViolation):
         owner.execute(
@@ -104,6 +105,6 @@ def test_an_address_cannot_join_two_tenants(services: Any, ann: Account, other: 
         "UPDATE address SET local_part = ''",
     ],
 )
-def test_the_database_itself_refuses_what_cannot_be(services: Any, ann: Account, statement: str) -> None:
+def test_the_database_itself_refuses_what_cannot_be(services: RunningServices, ann: Account, statement: str) -> None:
     with psycopg.connect(services.owner_url) as owner, pytest.raises(CheckViolation):
         owner.execute(statement.encode())

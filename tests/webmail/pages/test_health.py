@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from django.test import AsyncClient, override_settings
+
+from tests.conftest import RunningServices
 
 
 async def test_a_living_process_says_so() -> None:
@@ -12,7 +13,7 @@ async def test_a_living_process_says_so() -> None:
     assert (response.status_code, json.loads(response.content)) == (200, {"status": "ok"})
 
 
-async def test_the_web_role_is_ready_when_the_database_answers(services: Any) -> None:
+async def test_the_web_role_is_ready_when_the_database_answers(services: RunningServices) -> None:
     with override_settings(WAYPOST_WEB_DATABASE_URL=services.app_url):
         response = await AsyncClient().get("/readyz")
     assert (response.status_code, json.loads(response.content)["database"]) == (200, "ok")
