@@ -36,7 +36,6 @@ class Connection(asyncio.Protocol):
         framer: Framer,
         *,
         tls: TlsContext | None,
-        is_tls_first: bool,
         opened: Callable[["Connection", str], Session | Reply],
         closed: Callable[["Connection"], None],
         log: FilteringBoundLogger,
@@ -44,10 +43,10 @@ class Connection(asyncio.Protocol):
         self._config = config
         self._framer = framer
         self._tls = tls
-        self._is_tls_first = is_tls_first
         self._opened = opened
         self._closed = closed
         self._log = log
+        self.before_opening: Callable[[], None] = _nothing
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
@@ -68,14 +67,13 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._is_tls_first:
-            self._transport.pause_reading()  # the ClientHello is for the TLS layer that comes between
+        self._is_encrypted = transport.get_extra_info("ssl_object") is not None
+        self.before_opening()
         peer = transport.get_extra_info("peername")
         address = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
         session = self._opened(self, address)
         if isinstance(session, Reply):
-            if not self._is_tls_first:
-                self._transport.write(encode(session))
+            self._transport.write(encode(session))
             self._finish(None)
             return
         self._task = self._loop.create_task(self._serve(self._transport, session))
@@ -122,8 +120,8 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self, transport: asyncio.Transport, session: Session) -> None:
         try:
-            if self._is_tls_first:
-                await self._start_tls(session)
+            if self._is_encrypted:
+                session.secured(_tls_facts(transport))
             self._say(session.greeting())
             await self._converse(session)
             self._flush()
@@ -225,8 +223,7 @@ class Connection(asyncio.Protocol):
         self._transport = encrypted
         self._is_encrypted = True
         self._is_reading = True
-        tls = encrypted.get_extra_info("ssl_object")
-        session.secured(TlsFacts(tls.version(), tls.cipher()[0]))
+        session.secured(_tls_facts(encrypted))
 
     def _say(self, answer: Reply) -> None:
         octets = encode(answer)
@@ -234,7 +231,7 @@ class Connection(asyncio.Protocol):
         self._unsent_octets += len(octets)
 
     def _flush(self) -> None:
-        if self._unsent and self._transport is not None:
+        if self._unsent and self._transport is not None and not self._is_lost:
             self._transport.write(b"".join(self._unsent))
         self._unsent = []
         self._unsent_octets = 0
@@ -253,3 +250,12 @@ class Connection(asyncio.Protocol):
             else:
                 transport.abort()  # the client does not read; closing would wait for it
         self._closed(self)
+
+
+def _tls_facts(transport: asyncio.Transport) -> TlsFacts:
+    tls = transport.get_extra_info("ssl_object")
+    return TlsFacts(tls.version(), tls.cipher()[0])
+
+
+def _nothing() -> None:
+    pass

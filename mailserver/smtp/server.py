@@ -13,6 +13,7 @@ from mailserver.observability.logs import get_logger, new_connection_id
 from mailserver.smtp.admission import LOCAL, Admission, network_of
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.connection import Connection, TlsContext
+from mailserver.smtp.implicit_tls import ImplicitTlsListener
 from mailserver.smtp.inbound import Inbound
 from mailserver.smtp.lmtp import Lmtp
 from mailserver.smtp.metrics import DoorMetrics
@@ -66,13 +67,13 @@ class SmtpServer:
             line_octets=config.text_line_limit_octets,
             swallow_octets=max(config.swallow_limit_octets, config.message_limit_octets),
         )
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | ImplicitTlsListener] = []
         self._connections: set[Connection] = set()
         self._emptied: asyncio.Event = asyncio.Event()
         self._is_draining = False
 
     async def listen(self, door: Door, listening: socket.socket) -> None:
-        """Serve a bound, listening socket, TCP or unix. Raises LmtpExposed; ValueError for `submissions` without TLS."""
+        """Serve a listening socket, TCP or unix. Raises LmtpExposed, and ValueError for `submissions` without TLS."""
         if door is Door.LMTP and not self._config.lmtp_beyond_loopback:
             _check_is_local(listening)
         if door is Door.SUBMISSIONS and self._tls is None:
@@ -83,7 +84,9 @@ class SmtpServer:
         def connect() -> Connection:
             return self._connection(door, metrics)
 
-        if listening.family == socket.AF_UNIX:
+        if door is Door.SUBMISSIONS and self._tls is not None:
+            self._listeners.append(self._implicit_tls(listening, connect, metrics, self._tls))
+        elif listening.family == socket.AF_UNIX:
             self._listeners.append(await loop.create_unix_server(connect, sock=listening))
         else:
             self._listeners.append(await loop.create_server(connect, sock=listening))
@@ -114,6 +117,22 @@ class SmtpServer:
         while self._connections:
             self._emptied.clear()
             await self._emptied.wait()
+
+    def _implicit_tls(
+        self,
+        listening: socket.socket,
+        connect: Callable[[], Connection],
+        metrics: DoorMetrics,
+        tls: TlsContext,
+    ) -> ImplicitTlsListener:
+        return ImplicitTlsListener(
+            listening,
+            connect,
+            tls=tls,
+            handshake_timeout_s=self._config.tls_handshake_timeout_s,
+            gate=_HandshakeGate(self._admission, metrics),
+            log=log.bind(door=Door.SUBMISSIONS.value),
+        )
 
     def _connection(self, door: Door, metrics: DoorMetrics) -> Connection:
         connection_id = new_connection_id()
@@ -158,7 +177,6 @@ class SmtpServer:
             config,
             Framer(line_limit_octets, self._limits),
             tls=self._tls,
-            is_tls_first=door is Door.SUBMISSIONS,
             opened=opened,
             closed=closed,
             log=bound_log,
@@ -180,3 +198,23 @@ def _check_is_local(listening: socket.socket) -> None:
     address = str(listening.getsockname()[0])
     if not ip_address(address.partition("%")[0]).is_loopback:
         raise LmtpExposed(address)
+
+
+class _HandshakeGate:
+    """Who shakes hands counts like who is connected; a refusal before TLS cannot be said, only shown."""
+
+    def __init__(self, admission: Admission, metrics: DoorMetrics) -> None:
+        self._admission = admission
+        self._metrics = metrics
+
+    def enter(self, address: str) -> bool:
+        network = network_of(address)
+        refusal = self._admission.refusal(network)
+        if refusal is not None:
+            self._metrics.count_refused(refusal.code)
+            return False
+        self._admission.enter(network)
+        return True
+
+    def leave(self, address: str) -> None:
+        self._admission.leave(network_of(address))
