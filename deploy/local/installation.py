@@ -104,6 +104,7 @@ def role_environment(
         "WAYPOST_S3_SECRET_KEY": objects.secret_key,
         "WAYPOST_S3_BUCKET": objects.bucket,
         "WAYPOST_SECRETS": str(places.secrets),
+        "WAYPOST_CA_FILE": str(certificates.ca),
         "WAYPOST_TLS_CERTIFICATE": str(certificates.certificate),
         "WAYPOST_TLS_KEY": str(certificates.key),
         "WAYPOST_METRICS_DIRECTORY": str(places.run / "metrics"),

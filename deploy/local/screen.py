@@ -22,7 +22,6 @@ _CHINESE = {
     "certificates": "证书",
     "PostgreSQL": "PostgreSQL",
     "tables": "数据表",
-    "master key": "主密钥",
     "demo people and mail": "演示账号和邮件",
     "object storage (S3)": "对象存储（S3）",
     "Redis": "Redis",

@@ -34,6 +34,7 @@ from deploy.local.redis import Redis
 from deploy.local.screen import Running, Screen
 from deploy.local.seed import is_seeded, read_logins
 from mailserver.observability.metrics import clear_directory
+from storage.keys import make_master_key
 
 START_DEADLINE_S = 120.0
 _COMMAND_DEADLINE_S = 600.0
@@ -118,7 +119,7 @@ class Supervisor:
                 await asyncio.to_thread(self._postgres.make_ready_for_use)
                 commands = self._command_environment()
                 await self._migrate(commands)
-                await self._make_master_key(commands)
+                await asyncio.to_thread(make_master_key, self._places.secrets)
                 self._start_roles()
                 group.create_task(self._seed(commands))
                 await self._try_doors()
@@ -190,11 +191,6 @@ class Supervisor:
             with self._screen.step("tables"):
                 await self._command("migrate", ["manage.py", "migrate", "--verbosity=1", "--no-input"], environment)
             await asyncio.to_thread(mark_migrated, self._places.var)
-
-    async def _make_master_key(self, environment: dict[str, str]) -> None:
-        if not (self._places.secrets / "master.key").exists():
-            with self._screen.step("master key"):
-                await self._command("master-key", ["manage.py", "keys", "init"], environment)
 
     async def _seed(self, environment: dict[str, str]) -> None:
         if not await asyncio.to_thread(is_seeded, self._places.secrets):
