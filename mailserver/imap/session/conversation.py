@@ -1,0 +1,128 @@
+"""What a session knows between commands, shared by all handlers: who, which mailbox, what the client understands."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from structlog.typing import FilteringBoundLogger
+
+from mailserver.imap.session.state import State
+from mailserver.imap.session.view import MailboxView
+from mailserver.imap.wire.commands import Append, Command
+from mailserver.imap.wire.response_codes import HighestModseq
+from mailserver.imap.wire.responses import Condition, Response, Untagged
+from mailserver.services.login import Logins
+from mailserver.services.spool import Spool
+from mailserver.services.watching import Watch, Watchers
+from storage.store import MailStore
+from tenants.types import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that a session can reach."""
+
+    store: MailStore
+    logins: Logins
+    watchers: Watchers
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedLine:
+    """A command that goes on with a line of its own grammar, a SASL response or DONE, which `take` answers."""
+
+    command: Command
+    take: Callable[["Conversation", bytes], AsyncIterator[Response]]
+
+
+@dataclass(slots=True)
+class Appending:
+    """An APPEND whose message is on its way."""
+
+    command: Append
+    spool: Spool
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    """`peer` is the client's address, `wake` has the transport look for updates.
+
+    `has_hint`: something may have changed in the selected mailbox. `is_interrupted`: a literal was promised and not
+    delivered, so nothing that follows could be understood.
+    """
+
+    services: Services
+    peer: str
+    log: FilteringBoundLogger
+    wake: Callable[[], None]
+    now: Callable[[], datetime]
+    sign_in_failures_left: int
+    is_encrypted: bool
+    can_encrypt: bool
+    state: State = State.NOT_AUTHENTICATED
+    who: Principal | None = None
+    view: MailboxView | None = None
+    watch: Watch | None = None
+    is_condstore: bool = False
+    has_hint: bool = False
+    looked_at: float = 0.0
+    appending: Appending | None = None
+    awaited: AwaitedLine | None = None
+    is_idling: bool = False
+    wants_tls: bool = False
+    is_interrupted: bool = False
+
+    @property
+    def person(self) -> Principal:
+        """Who has signed in; ALLOWED_IN sees to it that handlers which ask have somebody."""
+        assert self.who is not None
+        return self.who
+
+    @property
+    def selected(self) -> MailboxView:
+        """The selected mailbox; ALLOWED_IN sees to it that handlers which ask have one."""
+        assert self.view is not None
+        return self.view
+
+    def begin_watching(self) -> None:
+        """Before a mailbox is read, so that no change slips between reading and watching."""
+        self.has_hint = False
+        self.watch = self.services.watchers.watch(self.person.tenant_id, self.person.account_id, self._hinted)
+
+    def select(self, view: MailboxView) -> None:
+        self.view = view
+        self.state = State.SELECTED
+
+    def deselect(self) -> None:
+        self.view = None
+        if self.watch is not None:
+            self.watch.close()
+            self.watch = None
+        if self.state is State.SELECTED:
+            self.state = State.AUTHENTICATED
+
+    def enable_condstore(self) -> list[Response]:
+        """The client has shown that it knows CONDSTORE; the first time it learns HIGHESTMODSEQ (RFC 7162 §3.1)."""
+        if self.is_condstore:
+            return []
+        self.is_condstore = True
+        return [] if self.view is None else [highest_modseq(self.view)]
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        self.deselect()
+        self.state = State.LOGOUT
+        self.awaited = None
+        self.is_idling = False
+        if self.appending is not None:
+            self.appending.spool.close()
+            self.appending = None
+
+    def _hinted(self) -> None:
+        self.has_hint = True
+        if self.is_idling:
+            self.wake()
+
+
+def highest_modseq(view: MailboxView) -> Untagged:
+    return Untagged(Condition.OK, "Highest mod-sequence", HighestModseq(view.highest_modseq))

@@ -1,0 +1,196 @@
+"""A session in octets: what a client sends in, what it is to be sent out. All of the IMAP server but the connection.
+
+    dialogue.receive(data)
+    async for octets in dialogue.turn(): …      everything that can be answered now, and what is to be pushed
+    dialogue.wants_tls, dialogue.over           what the connection must do then
+
+The octets of one event come in as few pieces as their size allows, and between two pieces the caller may wait until the
+client has read: that is all the back-pressure there is, and all that is needed.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+
+from mailserver.imap.session.session import Session
+from mailserver.imap.wire.commands import Append, Tag
+from mailserver.imap.wire.encode import encode
+from mailserver.imap.wire.framing import CommandFramer
+from mailserver.imap.wire.framing_events import (
+    AppendReady,
+    CommandReady,
+    CommandRefused,
+    ConnectionMustEnd,
+    ContinuationNeeded,
+    Event,
+    FramingLimits,
+    LineReady,
+    LiteralChunk,
+    LiteralEnd,
+    Refusal,
+)
+from mailserver.imap.wire.parse import parse_command
+from mailserver.imap.wire.response_codes import BadCharset, Code
+from mailserver.imap.wire.responses import Condition, Continue, Response, Tagged, Untagged
+from mailserver.imap.wire.syntax_errors import SEARCH_CHARSETS, CommandSyntaxError, UnsupportedCharset
+
+PIECE_OCTETS = 65_536
+BAD_COMMANDS = 20
+"""So many commands in a row that are none: whoever speaks here speaks something else (HTTP, most often)."""
+
+_TOO_BIG = (Refusal.MESSAGE_TOO_BIG, Refusal.LITERAL_TOO_BIG)
+
+
+class Dialogue:
+    """`limits` hold until sign-in, `limits_signed_in` from then on."""
+
+    __slots__ = ("_bad_commands", "_farewell", "_framer", "_limits_signed_in", "session")
+
+    def __init__(self, session: Session, *, limits: FramingLimits, limits_signed_in: FramingLimits) -> None:
+        self.session = session
+        self._framer = CommandFramer(limits)
+        self._limits_signed_in: FramingLimits | None = limits_signed_in
+        self._farewell: str | None = None
+        self._bad_commands = 0
+
+    @property
+    def over(self) -> bool:
+        return self.session.over
+
+    @property
+    def wants_tls(self) -> bool:
+        return self.session.wants_tls
+
+    @property
+    def buffered_octets(self) -> int:
+        """What was received and not yet taken up: the connection is not to be read while this is much."""
+        return self._framer.buffered_octets
+
+    def greeting(self) -> bytes:
+        return encode(self.session.greeting())
+
+    def receive(self, data: bytes) -> None:
+        self._framer.receive(data)
+
+    def begin_tls(self) -> int:
+        """TLS stands. Returns how many octets were sent ahead in clear, and are dropped (RFC 3501 §6.2.1)."""
+        self.session.begin_tls()
+        return self._framer.discard_buffered()
+
+    def end(self, reason: str) -> None:
+        """Say BYE at the next turn: at once, or after the message of an APPEND that is on its way."""
+        self._farewell = reason
+
+    async def turn(self) -> AsyncIterator[bytes]:
+        """Answer what was received, then push what is new. Stops where TLS begins or the session is over."""
+        while not (self.over or self.wants_tls):
+            if self._farewell is not None and not self.session.wants_literal:
+                yield encode(self.session.bye(self._farewell))
+                return
+            event = self._framer.next_event()
+            if event is None:
+                break
+            async for octets in _in_pieces(self._responses(event)):
+                yield octets
+            self._steer()
+        if self.session.is_idling:
+            updates = await self.session.updates()
+            if updates:
+                yield b"".join(map(encode, updates))
+
+    def _steer(self) -> None:
+        """What the framer is to expect next depends on what the session has become."""
+        if self.session.wants_line and not self.over:
+            self._framer.expect_line()
+        if self._limits_signed_in is not None and self.session.is_signed_in:
+            self._framer.limits = self._limits_signed_in
+            self._limits_signed_in = None
+
+    async def _responses(self, event: Event) -> AsyncIterator[Response]:
+        match event:
+            case CommandReady(text, literals):
+                async for response in self._command(text, literals):
+                    yield response
+            case AppendReady(text, literals):
+                async for response in self._append(text, literals):
+                    yield response
+            case ContinuationNeeded():
+                yield Continue("go ahead")
+            case LiteralChunk(octets):
+                async for response in self.session.literal(octets):
+                    yield response
+                if not self.session.wants_literal:
+                    self._framer.refuse_literal()
+            case LiteralEnd():
+                async for response in self.session.end_append():
+                    yield response
+            case LineReady(line):
+                async for response in self.session.line(line):
+                    yield response
+            case CommandRefused(tag, refusal):
+                yield self._refused(tag, refusal)
+            case ConnectionMustEnd():
+                yield self.session.bye("Too much of what cannot be read")
+
+    async def _command(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
+        try:
+            command = parse_command(text, literals)
+        except CommandSyntaxError as error:
+            for response in self._bad(error):
+                yield response
+            return
+        self._bad_commands = 0
+        async for response in self.session.handle(command):
+            yield response
+
+    async def _append(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
+        try:
+            command = parse_command(text, literals)
+        except CommandSyntaxError as error:
+            self._framer.refuse_literal()
+            for response in self._bad(error):
+                yield response
+            return
+        assert isinstance(command, Append)
+        responses = [response async for response in self.session.begin_append(command)]
+        if self.session.wants_literal:
+            self._framer.accept_literal()
+        else:
+            self._framer.refuse_literal()
+        for response in responses:
+            yield response
+
+    def _bad(self, error: CommandSyntaxError) -> Iterable[Response]:
+        if isinstance(error, UnsupportedCharset) and error.tag is not None:
+            yield Tagged(error.tag, Condition.NO, error.reason, BadCharset(SEARCH_CHARSETS))
+            return
+        yield _status(error.tag, Condition.BAD, error.reason, None)
+        self._bad_commands += 1
+        if self._bad_commands >= BAD_COMMANDS:
+            yield self.session.bye("Too many commands that are none")
+
+    def _refused(self, tag: Tag | None, refusal: Refusal) -> Response:
+        if self.session.wants_line:
+            return self.session.refuse_line(refusal.value)
+        self.session.drop_append()
+        if refusal in _TOO_BIG:
+            return _status(tag, Condition.NO, refusal.value, Code.TOOBIG)
+        return _status(tag, Condition.BAD, refusal.value, None)
+
+
+def _status(tag: Tag | None, condition: Condition, text: str, code: Code | None) -> Response:
+    return Untagged(condition, text, code) if tag is None else Tagged(tag, condition, text, code)
+
+
+async def _in_pieces(responses: AsyncIterator[Response]) -> AsyncIterator[bytes]:
+    """Encoded, and joined to pieces of about PIECE_OCTETS."""
+    gathered: list[bytes] = []
+    size = 0
+    async for response in responses:
+        octets = encode(response)
+        gathered.append(octets)
+        size += len(octets)
+        if size >= PIECE_OCTETS:
+            yield b"".join(gathered)
+            gathered.clear()
+            size = 0
+    if gathered:
+        yield b"".join(gathered)

@@ -1,0 +1,97 @@
+"""Opening and leaving a mailbox, asking what is new: SELECT, EXAMINE, CLOSE, UNSELECT, NOOP, CHECK (RFC 3501 §6)."""
+
+from collections.abc import AsyncIterator
+
+from mailserver.imap.session.conversation import Conversation, highest_modseq
+from mailserver.imap.session.view import MailboxView
+from mailserver.imap.wire.commands import Check, Close, Examine, Noop, Select, Unselect
+from mailserver.imap.wire.response_codes import Code, PermanentFlags, UidNext, UidValidityCode, Unseen
+from mailserver.imap.wire.responses import (
+    Condition,
+    Exists,
+    FlagsDefined,
+    RecentCount,
+    Response,
+    Tagged,
+    Untagged,
+)
+from mailserver.services import mailboxes, messages
+from mailserver.services.messages import Contents
+from storage.types import Flags
+
+
+async def select(talk: Conversation, command: Select) -> AsyncIterator[Response]:
+    async for response in _open(talk, command, is_read_only=False):
+        yield response
+    yield Tagged(command.tag, Condition.OK, "Selected", Code.READ_WRITE)
+
+
+async def examine(talk: Conversation, command: Examine) -> AsyncIterator[Response]:
+    async for response in _open(talk, command, is_read_only=True):
+        yield response
+    yield Tagged(command.tag, Condition.OK, "Selected for reading", Code.READ_ONLY)
+
+
+async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: bool) -> AsyncIterator[Response]:
+    """What SELECT and EXAMINE tell (RFC 3501 §6.3.1). The mailbox selected before is left even if this one fails."""
+    is_another_left = talk.view is not None
+    talk.deselect()
+    if is_another_left:
+        yield Untagged(Condition.OK, "The previous mailbox is closed", Code.CLOSED)
+    store, who = talk.services.store, talk.person
+    mailbox = await mailboxes.find_selectable(store, who, command.mailbox)
+    talk.begin_watching()
+    contents = await messages.load_contents(store, who, mailbox.id, claim_recent=not is_read_only)
+    view = view_of(contents, is_read_only=is_read_only)
+    if command.condstore:
+        talk.enable_condstore()
+    talk.select(view)
+    yield FlagsDefined(view.defined_flags())
+    yield Exists(view.count)
+    yield RecentCount(view.recent_count)
+    unseen = view.number_of_first_unseen()
+    if unseen is not None:
+        yield Untagged(Condition.OK, "The first unseen message", Unseen(unseen))
+    permanent = PermanentFlags(Flags()) if is_read_only else PermanentFlags(view.defined_flags(), can_create=True)
+    yield Untagged(Condition.OK, "Flags that last", permanent)
+    yield Untagged(Condition.OK, "UIDs are valid", UidValidityCode(view.uidvalidity))
+    yield Untagged(Condition.OK, "The next UID", UidNext(contents.mailbox.uidnext))
+    yield highest_modseq(view)
+
+
+def view_of(contents: Contents, *, is_read_only: bool) -> MailboxView:
+    return MailboxView(
+        mailbox_id=contents.mailbox.id,
+        name=contents.mailbox.name,
+        uidvalidity=contents.mailbox.uidvalidity,
+        is_read_only=is_read_only,
+        uids=contents.uids,
+        flags=contents.flags,
+        keywords=contents.keywords,
+        recent_from=contents.recent_from,
+        highest_modseq=contents.modseq,
+        cursor=contents.account_modseq,
+    )
+
+
+async def close(talk: Conversation, command: Close) -> AsyncIterator[Response]:
+    """CLOSE (§6.4.2): what is \\Deleted goes without a word, unless the mailbox was opened for reading only."""
+    view = talk.selected
+    if not view.is_read_only:
+        await messages.expunge(talk.services.store, talk.person, view.mailbox_id, None)
+    talk.deselect()
+    yield Tagged(command.tag, Condition.OK, "Closed")
+
+
+async def unselect(talk: Conversation, command: Unselect) -> AsyncIterator[Response]:
+    talk.deselect()
+    yield Tagged(command.tag, Condition.OK, "Closed")
+
+
+async def check(talk: Conversation, command: Check) -> AsyncIterator[Response]:
+    """CHECK (§6.4.1): everything is on disk already; what is new is told as after any command."""
+    yield Tagged(command.tag, Condition.OK, "Done")
+
+
+async def noop(talk: Conversation, command: Noop) -> AsyncIterator[Response]:
+    yield Tagged(command.tag, Condition.OK, "Done")

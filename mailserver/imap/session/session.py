@@ -1,0 +1,266 @@
+"""An IMAP session without its connection: commands in, responses out (RFC 3501 §3, §5.2).
+
+`handle` checks that the state allows the command, runs its handler, and before the tagged response tells what else has
+happened to the selected mailbox. A handler yields responses and ends in exactly one Tagged; or it leaves a line
+awaited, which is given to `line`. What a handler raises ends the command by the table of `refusals`; what is
+not in the table is a bug, and the connection lives on.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from mailserver.imap import metrics
+from mailserver.imap.session import append, auth, fetch, idle, mailboxes, messages, search, selection
+from mailserver.imap.session.conversation import Conversation
+from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
+from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges
+from mailserver.imap.session.updates import look
+from mailserver.imap.wire import commands
+from mailserver.imap.wire.commands import Append, Command
+from mailserver.imap.wire.response_codes import CapabilityCode
+from mailserver.imap.wire.responses import (
+    Bye,
+    Condition,
+    FetchEnd,
+    FetchStart,
+    Response,
+    Tagged,
+    Untagged,
+)
+from storage.errors import StorageError
+
+Handler = Callable[[Conversation, Any], AsyncIterator[Response]]
+
+HANDLERS: dict[type[Command], Handler] = {
+    commands.Capability: auth.capability,
+    commands.Noop: selection.noop,
+    commands.Logout: auth.logout,
+    commands.Id: auth.identify,
+    commands.StartTls: auth.start_tls,
+    commands.Authenticate: auth.authenticate,
+    commands.Login: auth.login,
+    commands.Enable: auth.enable,
+    commands.Namespace: mailboxes.namespace,
+    commands.Select: selection.select,
+    commands.Examine: selection.examine,
+    commands.Create: mailboxes.create,
+    commands.Delete: mailboxes.delete,
+    commands.Rename: mailboxes.rename,
+    commands.Subscribe: mailboxes.subscribe,
+    commands.Unsubscribe: mailboxes.unsubscribe,
+    commands.List: mailboxes.list_mailboxes,
+    commands.Lsub: mailboxes.lsub,
+    commands.Status: mailboxes.status,
+    commands.Append: append.finish_append,
+    commands.Idle: idle.idle,
+    commands.Check: selection.check,
+    commands.Close: selection.close,
+    commands.Unselect: selection.unselect,
+    commands.Expunge: messages.expunge,
+    commands.UidExpunge: messages.uid_expunge,
+    commands.Search: search.search,
+    commands.Fetch: fetch.fetch,
+    commands.Store: messages.store,
+    commands.Copy: messages.copy,
+    commands.Move: messages.move,
+}
+
+LOOK_EVERY_S = 1.0
+"""How old the view may be when a command is answered that does not ask for changes itself. Hints come sooner."""
+
+
+class Session:
+    """One client's session. `clock` counts seconds, from anywhere."""
+
+    __slots__ = ("_clock", "_talk")
+
+    def __init__(self, talk: Conversation, clock: Callable[[], float]) -> None:
+        self._talk = talk
+        self._clock = clock
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is to be read; the connection is to be closed once what was said is sent."""
+        return self._talk.state is State.LOGOUT or self._talk.is_interrupted
+
+    @property
+    def is_interrupted(self) -> bool:
+        """A literal was promised and cannot be completed: the connection is to be cut off."""
+        return self._talk.is_interrupted
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self._talk.who is not None
+
+    @property
+    def is_idling(self) -> bool:
+        return self._talk.is_idling
+
+    @property
+    def wants_line(self) -> bool:
+        """The next line is to be given to `line`, not to be parsed as a command."""
+        return self._talk.awaited is not None
+
+    @property
+    def wants_tls(self) -> bool:
+        """STARTTLS was answered with OK: TLS is to begin now, and `begin_tls` to be called."""
+        return self._talk.wants_tls
+
+    @property
+    def wants_literal(self) -> bool:
+        """An APPEND was begun; its message is to be given to `literal`."""
+        return self._talk.appending is not None
+
+    def begin_tls(self) -> None:
+        """What the client said of itself in clear is forgotten (RFC 3501 §6.2.1)."""
+        self._talk.wants_tls = False
+        self._talk.is_encrypted = True
+
+    def greeting(self) -> Response:
+        code = CapabilityCode(auth.capabilities(self._talk))
+        return Untagged(Condition.OK, f"{auth.SERVER_NAME} is ready", code)
+
+    async def handle(self, command: Command) -> AsyncIterator[Response]:
+        """The responses to a whole command; of APPEND, the one whose message has come."""
+        refusal = self._forbidden(command)
+        if refusal is not None:
+            yield refusal
+            return
+        handler = HANDLERS[type(command)]
+        async for response in self._guarded(command, handler(self._talk, command)):
+            yield response
+
+    async def line(self, line: bytes) -> AsyncIterator[Response]:
+        """The responses to the line that `wants_line` asked for."""
+        awaited = self._talk.awaited
+        assert awaited is not None
+        async for response in self._guarded(awaited.command, awaited.take(self._talk, line)):
+            yield response
+
+    def refuse_line(self, reason: str) -> Response:
+        """The line that `wants_line` asked for cannot be read; its command is over."""
+        awaited = self._talk.awaited
+        assert awaited is not None
+        self._talk.awaited = None
+        self._talk.is_idling = False
+        return Tagged(awaited.command.tag, Condition.BAD, reason)
+
+    async def begin_append(self, command: Append) -> AsyncIterator[Response]:
+        """Nothing, and `wants_literal` holds; or the refusal, before the client has sent the message."""
+        refusal = self._forbidden(command)
+        if refusal is not None:
+            yield refusal
+            return
+        try:
+            await append.begin_append(self._talk, command)
+        except Exception as error:  # noqa: BLE001 (the door: what is not expected is logged and answered there)
+            for response in await self._refused(error, command):
+                yield response
+
+    async def literal(self, octets: bytes) -> AsyncIterator[Response]:
+        """The next octets of the message; mostly no response. One that comes refuses the APPEND."""
+        appending = self._talk.appending
+        assert appending is not None
+        try:
+            append.take_octets(self._talk, octets)
+        except Exception as error:  # noqa: BLE001 (the door: what is not expected is logged and answered there)
+            for response in await self._refused(error, appending.command):
+                yield response
+
+    async def end_append(self) -> AsyncIterator[Response]:
+        """The message is complete."""
+        appending = self._talk.appending
+        assert appending is not None
+        async for response in self.handle(appending.command):
+            yield response
+
+    def drop_append(self) -> None:
+        """The client spoilt its own APPEND; the framer has told it so."""
+        append.drop(self._talk)
+
+    async def updates(self) -> list[Response]:
+        """What an idling client is to be told now."""
+        if not (self._talk.is_idling and self._talk.has_hint):
+            return []
+        return await self._looked(may_expunge=True)
+
+    def bye(self, text: str) -> Response:
+        """The last word, when it is the server that ends the session."""
+        self._talk.close()
+        return Bye(text)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._talk.close()
+
+    def _forbidden(self, command: Command) -> Tagged | None:
+        if self._talk.state in ALLOWED_IN[type(command)]:
+            return None
+        return Tagged(command.tag, Condition.BAD, f"Not allowed {self._talk.state.value}")
+
+    async def _guarded(self, command: Command, responses: AsyncIterator[Response]) -> AsyncIterator[Response]:
+        """The responses, updates before the tagged one, and whatever is raised as a tagged response."""
+        started = self._clock()
+        outcome = "ok"
+        in_response = False
+        try:
+            async for response in responses:
+                match response:
+                    case Tagged(condition=condition):
+                        outcome = condition.value.decode("ascii").lower()
+                        for update in await self._before_end(command):
+                            yield update
+                    case FetchStart():
+                        in_response = True
+                    case FetchEnd():
+                        in_response = False
+                yield response
+        except Exception as error:  # noqa: BLE001 (the door: what is not expected is logged and answered there)
+            outcome = "refused"
+            refused = await self._refused(error, command)
+            if in_response:
+                self._talk.is_interrupted = True
+            else:
+                for response in refused:
+                    yield response
+        name = type(command).__name__.lower()
+        metrics.COMMANDS.labels(name, outcome).inc()
+        metrics.COMMAND_SECONDS.labels(name).observe(self._clock() - started)
+
+    async def _refused(self, error: Exception, command: Command) -> list[Response]:
+        """The end of a command that raised."""
+        refusal = self._refusal(error, command)
+        updates = await self._before_end(command)
+        return [*updates, Tagged(command.tag, refusal.condition, refusal.text, refusal.code)]
+
+    def _refusal(self, error: Exception, command: Command) -> Refusal:
+        name = type(error).__name__
+        metrics.REFUSALS.labels(name).inc()
+        refusal = refusal_of(error, command)
+        if refusal is None:
+            self._talk.log.error("a command failed", command=type(command).__name__, exc_info=error)
+            return SERVER_BUG
+        self._talk.log.info("refused", command=type(command).__name__, refusal=name)
+        return refusal
+
+    async def _before_end(self, command: Command) -> list[Response]:
+        """What else has happened to the selected mailbox (RFC 3501 §5.2). A failure here does not spoil the command."""
+        talk = self._talk
+        if talk.view is None or talk.is_idling:
+            return []
+        is_due = talk.has_hint or self._clock() - talk.looked_at >= LOOK_EVERY_S
+        may_expunge = not holds_back_expunges(command)
+        if type(command) in LOOKS_FOR_CHANGES or is_due:
+            return await self._looked(may_expunge=may_expunge)
+        return talk.view.expunge_ghosts() if may_expunge else []
+
+    async def _looked(self, *, may_expunge: bool) -> list[Response]:
+        talk = self._talk
+        talk.has_hint = False  # before looking, so that no change slips between
+        talk.looked_at = self._clock()
+        try:
+            return await look(talk, may_expunge=may_expunge)
+        except StorageError as error:
+            talk.has_hint = True
+            talk.log.warning("cannot look for changes", error=type(error).__name__)
+            return []

@@ -1,0 +1,55 @@
+"""What has happened to the selected mailbox since the client was last told (RFC 3501 §5.2)."""
+
+from array import array
+
+from mailserver.imap.session.conversation import Conversation
+from mailserver.imap.session.view import NO_KEYWORDS, MailboxView
+from mailserver.imap.wire.responses import Bye, Response
+from mailserver.services import changes, messages
+from mailserver.services.messages import Contents
+from storage.changes import MailboxChanges
+from storage.errors import MailboxNotFound
+from storage.types import Flags, Modseq, SystemFlag, Uid
+
+MAILBOX_GONE = Bye("The selected mailbox was deleted")
+
+
+async def look(talk: Conversation, *, may_expunge: bool) -> list[Response]:
+    """Ask what changed and take it into the view. If the mailbox is gone, the session ends (RFC 2180 §3.3)."""
+    view = talk.selected
+    found = await changes.changes_since(talk.services.store, talk.person, view.mailbox_id, view.cursor)
+    if not found.is_deleted and not found.is_complete:
+        found = await _compared_afresh(talk, view)
+    if found.is_deleted:
+        talk.close()
+        return [MAILBOX_GONE]
+    return view.take_in(found, may_expunge=may_expunge, with_modseq=talk.is_condstore)
+
+
+async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChanges:
+    """The log no longer reaches back to the cursor: load the mailbox and compare."""
+    try:
+        contents = await messages.load_contents(talk.services.store, talk.person, view.mailbox_id, claim_recent=False)
+    except MailboxNotFound:
+        return MailboxChanges(view.cursor, None, (), (), (), is_deleted=True, is_complete=True)
+    return difference(view, contents)
+
+
+def difference(view: MailboxView, contents: Contents) -> MailboxChanges:
+    """What would have led from the view to the mailbox as it is. Each change bears the mailbox's modseq."""
+    modseq = contents.modseq
+    last = view.uids[-1] if view.uids else 0
+    known: dict[int, int] = dict(zip(view.uids, view.flags, strict=True))
+    arrived: list[tuple[Uid, Flags, Modseq]] = []
+    changed: list[tuple[Uid, Flags, Modseq]] = []
+    for uid, bits in zip(contents.uids, contents.flags, strict=True):
+        keywords = contents.keywords.get(uid, NO_KEYWORDS)
+        if uid > last:
+            arrived.append((Uid(uid), Flags(SystemFlag(bits), keywords), modseq))
+        elif known.get(uid) != bits or view.keywords.get(uid, NO_KEYWORDS) != keywords:
+            changed.append((Uid(uid), Flags(SystemFlag(bits), keywords), modseq))
+    present: array[int] = contents.uids
+    expunged = [Uid(uid) for uid in known.keys() - set(present)]
+    return MailboxChanges(
+        contents.account_modseq, modseq, arrived, changed, sorted(expunged), is_deleted=False, is_complete=True
+    )

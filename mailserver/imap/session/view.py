@@ -1,0 +1,286 @@
+"""The selected mailbox as one client knows it: uids and flags in packed arrays, numbered by position (RFC 3501 §2.3.1).
+
+The view changes only together with what is told to the client, so both agree on sequence numbers at all times:
+
+* arrivals and changed flags may be told at any time, so they are taken in as they are told;
+* an expunge may not be told while FETCH, STORE or SEARCH is answered (§7.4.1). Until it may be, the message keeps its
+  number as a *ghost*: it is in the view, and nothing is told of it any more.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from mailserver.imap.wire.responses import Exists, Expunged, FlagsDefined, FlagsFetched, RecentCount, Response
+from mailserver.imap.wire.sequence import (
+    SequenceSet,
+    UidSet,
+    positions_of_numbers,
+    positions_of_uids,
+    require_within,
+)
+from storage.types import (
+    FlagChange,
+    FlagOperation,
+    Flags,
+    MailboxId,
+    Modseq,
+    SystemFlag,
+    Uid,
+    UidValidity,
+)
+
+NO_KEYWORDS: frozenset[str] = frozenset()
+SYSTEM_FLAGS = SystemFlag.SEEN | SystemFlag.ANSWERED | SystemFlag.FLAGGED | SystemFlag.DELETED | SystemFlag.DRAFT
+
+FlagsAt = tuple[Uid, Flags, Modseq]
+"""A message, its flags, and the modseq at which it got them."""
+
+
+class Changes(Protocol):
+    """What happened in a mailbox since a view's cursor; `mailserver.services.changes.MailboxChanges` is one."""
+
+    @property
+    def modseq(self) -> Modseq: ...
+    @property
+    def highest_modseq(self) -> Modseq | None: ...
+    @property
+    def arrived(self) -> Sequence[FlagsAt]: ...
+    @property
+    def changed(self) -> Sequence[FlagsAt]: ...
+    @property
+    def expunged(self) -> Sequence[Uid]: ...
+
+
+class MailboxView:
+    """`cursor` is the account's modseq up to which changes are in the view, `highest_modseq` that of the mailbox.
+
+    `recent_from`: uids from it on are \\Recent in this session. What arrives while the mailbox is selected is too:
+    where it cannot be known who was told first, a message is to be considered recent (RFC 3501 §2.3.2).
+    """
+
+    __slots__ = (
+        "_ghosts",
+        "_keyword_names",
+        "_told",
+        "cursor",
+        "flags",
+        "highest_modseq",
+        "is_read_only",
+        "keywords",
+        "mailbox_id",
+        "name",
+        "recent_from",
+        "uids",
+        "uidvalidity",
+    )
+
+    def __init__(
+        self,
+        *,
+        mailbox_id: MailboxId,
+        name: str,
+        uidvalidity: UidValidity,
+        is_read_only: bool,
+        uids: "array[int]",
+        flags: "array[int]",
+        keywords: Mapping[int, frozenset[str]],
+        recent_from: Uid,
+        highest_modseq: Modseq,
+        cursor: Modseq,
+    ) -> None:
+        self.mailbox_id = mailbox_id
+        self.name = name
+        self.uidvalidity = uidvalidity
+        self.is_read_only = is_read_only
+        self.uids = uids
+        self.flags = flags
+        self.keywords = dict(keywords)
+        self.recent_from = recent_from
+        self.highest_modseq = highest_modseq
+        self.cursor = cursor
+        self._ghosts: set[int] = set()
+        self._told: dict[int, Modseq] = {}  # modseqs beyond the cursor that answers have told
+        self._keyword_names: dict[str, str] = {}  # casefolded to as first seen
+        for names in self.keywords.values():
+            self._learn_keywords(names)
+
+    # What is there
+
+    @property
+    def count(self) -> int:
+        return len(self.uids)
+
+    @property
+    def recent_count(self) -> int:
+        return len(self.uids) - bisect_left(self.uids, self.recent_from)
+
+    @property
+    def has_ghosts(self) -> bool:
+        return bool(self._ghosts)
+
+    def is_ghost(self, uid: int) -> bool:
+        return uid in self._ghosts
+
+    def number_of_first_unseen(self) -> int | None:
+        return next((position + 1 for position, bits in enumerate(self.flags) if not bits & SystemFlag.SEEN), None)
+
+    def defined_flags(self) -> Flags:
+        """All system flags, and the keywords that messages of this mailbox bear or bore."""
+        return Flags(SYSTEM_FLAGS, frozenset(self._keyword_names.values()))
+
+    def positions(self, messages: SequenceSet | UidSet) -> list[range]:
+        """Where the messages named stand. Raises SequenceNumberTooLarge; uids that are not there name nothing."""
+        if isinstance(messages, UidSet):
+            return positions_of_uids(messages, self.uids)
+        require_within(messages, len(self.uids))
+        return positions_of_numbers(messages, len(self.uids))
+
+    def uids_of(self, messages: SequenceSet | UidSet) -> list[Uid]:
+        """The uids named, ascending; raises as `positions`."""
+        found: list[Uid] = []
+        for span in self.positions(messages):
+            found.extend(map(Uid, self.uids[span.start : span.stop]))
+        return found
+
+    def number_of(self, uid: int) -> int | None:
+        """The sequence number of a message in the view."""
+        position = bisect_left(self.uids, uid)
+        return position + 1 if position < len(self.uids) and self.uids[position] == uid else None
+
+    def flags_of(self, number: int) -> Flags:
+        return Flags(
+            SystemFlag(self.flags[number - 1]),
+            self.keywords.get(self.uids[number - 1], NO_KEYWORDS),
+        )
+
+    def is_recent(self, uid: int) -> bool:
+        return uid >= self.recent_from
+
+    # What changes
+
+    def take_in(self, changes: Changes, *, may_expunge: bool, with_modseq: bool) -> list[Response]:
+        """Advance to the changes' modseq; the responses tell the client, in an order that keeps its numbers right.
+
+        `with_modseq`: the client is CONDSTORE-aware, so FETCH responses carry UID and MODSEQ (RFC 7162 §3.1, §3.2.4),
+        and a new modseq is told even where the flags are again what they were.
+        """
+        expunged = set(changes.expunged)
+        self._ghosts.update(uid for uid in expunged if self.number_of(uid) is not None)
+        responses = self.expunge_ghosts() if may_expunge else []
+        responses += self._add_arrivals([each for each in changes.arrived if each[0] not in expunged])
+        for uid, flags, modseq in changes.changed:
+            number = self.number_of(uid)
+            if number is None or uid in self._ghosts:
+                continue
+            was_same = self.flags_of(number) == flags
+            responses += self.set_flags(number, flags)
+            is_known = modseq <= self._told.get(uid, 0) if with_modseq else was_same
+            if not is_known:
+                responses.append(
+                    self.flags_response(number, flags, with_uid=with_modseq, modseq=modseq if with_modseq else None)
+                )
+        self._told.clear()
+        self.cursor = changes.modseq
+        if changes.highest_modseq is not None:
+            self.highest_modseq = changes.highest_modseq
+        return responses
+
+    def expunge_ghosts(self) -> list[Response]:
+        """Remove the ghosts and tell of them, highest number first, so that no number moves before it is told."""
+        if not self._ghosts:
+            return []
+        positions = sorted(number - 1 for uid in self._ghosts if (number := self.number_of(uid)) is not None)
+        for uid in self._ghosts:
+            self.keywords.pop(uid, None)
+            self._told.pop(uid, None)
+        self._ghosts.clear()
+        self.uids = _without(self.uids, positions)
+        self.flags = _without(self.flags, positions)
+        return [Expunged(position + 1) for position in reversed(positions)]
+
+    def set_flags(self, number: int, flags: Flags) -> list[Response]:
+        """Take in flags that the client is told of elsewhere; the response tells of keywords that are new here."""
+        self.flags[number - 1] = flags.system
+        if flags.keywords:
+            self.keywords[self.uids[number - 1]] = flags.keywords
+        else:
+            self.keywords.pop(self.uids[number - 1], None)
+        return [FlagsDefined(self.defined_flags())] if self._learn_keywords(flags.keywords) else []
+
+    def flags_response(self, number: int, flags: Flags, *, with_uid: bool, modseq: Modseq | None) -> FlagsFetched:
+        uid = Uid(self.uids[number - 1])
+        return FlagsFetched(number, flags, self.is_recent(uid), uid if with_uid else None, modseq)
+
+    def note_told(self, uid: Uid, modseq: Modseq) -> None:
+        """The client knows of this change, which lies beyond the cursor, from the answer of its own command."""
+        self._told[uid] = modseq
+
+    def pass_own(self, modseqs: Iterable[Modseq]) -> bool:
+        """Move the cursor over changes that are all in the view already, if nothing else can lie between.
+
+        Every change of the account takes the next modseq, so those that follow the cursor without a gap are all there
+        were. False: something happened in between, and the mailbox is to be asked.
+        """
+        own = sorted(set(modseqs))
+        if own != list(range(self.cursor + 1, self.cursor + 1 + len(own))):
+            return False
+        if own:
+            self.cursor = self.highest_modseq = own[-1]
+            self._told.clear()
+        return True
+
+    def _add_arrivals(self, arrived: Sequence[FlagsAt]) -> list[Response]:
+        before = len(self.uids)
+        responses: list[Response] = []
+        for uid, flags, _ in arrived:
+            if self.uids and uid <= self.uids[-1]:
+                continue  # told already; uids ascend, so nothing new can come below
+            self.uids.append(uid)
+            self.flags.append(flags.system)
+            if flags.keywords:
+                responses += self.set_flags(len(self.uids), flags)
+        if len(self.uids) > before:
+            responses += [Exists(len(self.uids)), RecentCount(self.recent_count)]
+        return responses
+
+    def _learn_keywords(self, names: frozenset[str]) -> bool:
+        before = len(self._keyword_names)
+        for name in names:
+            self._keyword_names.setdefault(name.casefold(), name)
+        return len(self._keyword_names) > before
+
+
+def applied(change: FlagChange, flags: Flags) -> Flags:
+    """The flags after a STORE of `change`; keywords compare without regard to case (RFC 3501 §2.3.2)."""
+    named = {keyword.casefold() for keyword in change.flags.keywords}
+    match change.operation:
+        case FlagOperation.REPLACE:
+            return change.flags
+        case FlagOperation.ADD:
+            present = {keyword.casefold() for keyword in flags.keywords}
+            added = {keyword for keyword in change.flags.keywords if keyword.casefold() not in present}
+            return Flags(flags.system | change.flags.system, flags.keywords | added)
+        case FlagOperation.REMOVE:
+            kept = frozenset(keyword for keyword in flags.keywords if keyword.casefold() not in named)
+            return Flags(flags.system & ~change.flags.system, kept)
+
+
+def same_flags(one: Flags, other: Flags) -> bool:
+    """Equal, the spelling of keywords aside."""
+    return one.system == other.system and {keyword.casefold() for keyword in one.keywords} == {
+        keyword.casefold() for keyword in other.keywords
+    }
+
+
+def _without(numbers: "array[int]", positions: Sequence[int]) -> "array[int]":
+    """A copy without the elements at the ascending positions, made of the stretches between them."""
+    kept = array(numbers.typecode)
+    begin = 0
+    for position in positions:
+        if position > begin:
+            kept.extend(numbers[begin:position])
+        begin = position + 1
+    kept.extend(numbers[begin:])
+    return kept
