@@ -18,19 +18,19 @@ class Command(ActionCommand):
         init = actions.add_parser("init", help="make the master key, once; an existing one is left alone")
         init.set_defaults(run=self.init)
         check = actions.add_parser("check", help="open the keys of every tenant")
-        check.set_defaults(run=self.check)
+        check.set_defaults(run=self.open_all)
 
     def init(self, _options: Options) -> None:
         directory = _secrets_directory()
         if make_master_key(directory):
             self.stdout.write(
-                f"Made {directory / 'master.key'}. Keep a copy in a safe place: without it no mail opens."
+                f"Made {directory / 'master.key'}. Keep a copy in a safe place: mail opens with it alone."
             )
         else:
             _reading(directory)
             self.stdout.write(f"{directory / 'master.key'} is there already.")
 
-    def check(self, _options: Options) -> None:
+    def open_all(self, _options: Options) -> None:
         directory = _secrets_directory()
         _reading(directory)
         url = os.environ.get("WAYPOST_OWNER_DATABASE_URL")
