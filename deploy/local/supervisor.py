@@ -17,12 +17,13 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deploy.local.certificates import Certificates, make_certificates
 from deploy.local.child import Child, ServiceFailed, launch
 from deploy.local.doors import demand_free, door_answers
-from deploy.local.endpoints import Pids, remove_endpoints, write_endpoints
+from deploy.local.endpoints import Pids, endpoints_file, remove_endpoints, write_endpoints
 from deploy.local.installation import SOURCE, Installation, command_environment, role_environment
 from deploy.local.keeper import Keeper, ended, run_to_end
 from deploy.local.log_rotation import rotate
@@ -63,6 +64,7 @@ class Supervisor:
     async def run(self) -> int:
         """Until a signal, or the failure of the start. The exit status."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(16, "supervisor"))  # more than ever wait at once
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         rotation = asyncio.create_task(self._rotate_logs())
@@ -104,8 +106,9 @@ class Supervisor:
 
     async def _start(self) -> None:
         started = time.monotonic()
-        await self._demand_ports()
+        patience_s = _OLD_PROCESSES_S if endpoints_file(self._places.var).exists() else 0.0
         remove_endpoints(self._places.var)
+        await self._demand_ports(patience_s)
         self._keep_service("postgres", self._postgres.launch, self._postgres.prepare)
         self._keep_service("redis", self._redis.launch, self._redis.prepare)
         self._keep_service("objects", self._objects.launch, self._objects.prepare)
@@ -139,16 +142,17 @@ class Supervisor:
             )
         )
 
-    async def _demand_ports(self) -> None:
+    async def _demand_ports(self, patience_s: float) -> None:
+        """What a supervisor that was killed left behind needs a moment to go."""
         ports = {**self._installation.doors}
         ports |= {f"S3 {number}": port for number, port in enumerate(all_ports(self._installation.object_ports))}
-        end = time.monotonic() + _OLD_PROCESSES_S
-        while True:  # processes of a supervisor that was killed need a moment to go
+        end = time.monotonic() + patience_s
+        while True:
             try:
                 demand_free(ports)
                 return
             except ServiceFailed:
-                if time.monotonic() > end or not (self._places.var / "endpoints.json").exists():
+                if time.monotonic() >= end:
                     raise
             await asyncio.sleep(_POLL_S)
 
