@@ -82,7 +82,10 @@ def from_environment(kind: type[T], prefix: str, values: Mapping[str, str]) -> T
     problems: list[Problem] = []
     built = _build(kind, prefix, values, {}, MISSING, problems)
     if problems:
-        raise ConfigurationInvalid(tuple(problems))
+        first_of_each: dict[tuple[str, str], Problem] = {}
+        for problem in problems:
+            first_of_each.setdefault((problem.variable, problem.wrong), problem)
+        raise ConfigurationInvalid(tuple(first_of_each.values()))
     return cast(T, built)
 
 

@@ -37,6 +37,6 @@ class SmtpConfig:
     data_timeout_s: float = 180.0  # between two pieces of a message
     message_timeout_s: float = 3_600.0  # from DATA to its end
     delivery_timeout_s: float = 300.0  # storing one message; clients wait ten minutes
-    tls_handshake_timeout_s: float = 30.0
+    tls_handshake_timeout_s: float = 30.0  # from the first octet of a TLS handshake to its end
     lmtp_beyond_loopback: bool = False  # LMTP trusts its clients; only a closed network may reach it
     spool_memory_limit_octets: int = 262_144  # a larger message goes to a temporary file while it arrives
