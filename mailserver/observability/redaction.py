@@ -5,6 +5,7 @@ that failed to parse may hold a password. Text is cut, because a header may be a
 """
 
 from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 FORBIDDEN = frozenset(
@@ -45,6 +46,7 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
     return event
 
 
+@lru_cache(1_024)
 def is_forbidden(name: str) -> bool:
     lowered = name.lower()
     return lowered in FORBIDDEN or lowered.endswith(FORBIDDEN_ENDINGS)
@@ -54,6 +56,8 @@ def _clean(value: Any, limit: int, depth: int) -> Any:
     match value:
         case str():
             return value if len(value) <= limit else f"{value[:limit]}… ({len(value)} characters)"
+        case None | bool() | int() | float():
+            return value
         case bytes() | bytearray() | memoryview():
             return f"<{len(value)} octets>"
         case Mapping() if depth:
@@ -63,7 +67,5 @@ def _clean(value: Any, limit: int, depth: int) -> Any:
             }
         case list() | tuple() | set() | frozenset() if depth:
             return [_clean(each, limit, depth - 1) for each in value]
-        case None | bool() | int() | float():
-            return value
         case _:
             return _clean(str(value), limit, 0)

@@ -5,6 +5,7 @@ Texts name the limit that was passed, and hold no paths, no SQL, and nothing of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from mailserver import sasl
@@ -37,6 +38,7 @@ def reply(code: int, enhanced: str, text: str) -> Reply:
     return Reply(code, enhanced, (text,))
 
 
+@lru_cache(512)
 def encode(answer: Reply) -> bytes:
     """The reply as it goes to the client; the enhanced code stands in every line (RFC 2034 §4)."""
     start = f"{answer.enhanced} " if answer.enhanced else ""

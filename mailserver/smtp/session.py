@@ -60,6 +60,7 @@ from mailserver.smtp.wire.parse import parse
 
 Replies = Sequence[Reply]
 SILENCE: Replies = ()
+LOGGED_RECIPIENTS = 20
 
 
 class State(Enum):
@@ -365,22 +366,17 @@ class Session:
     def _report(self, transaction: Transaction, arrival: Arrival, answers: Replies) -> None:
         seconds = self._surroundings.monotonic() - arrival.began_at_s
         accepted = sum(answer.code == 250 for answer in answers)
+        octets = arrival.spool.octets_written
         self._metrics.observe_data(seconds)
-        facts: dict[str, Any] = {
-            "message_id": transaction.message_id,
-            "octets": arrival.spool.octets_written,
-            "tenants": sorted({each.recipient.tenant_id for each in transaction.accepted}),
-            "accounts": [each.recipient.account_id for each in transaction.accepted[:20]],
-            "recipients": len(transaction.accepted),
-            "seconds": round(seconds, 6),
-        }
+        facts = {"message_id": transaction.message_id, "octets": octets, "seconds": round(seconds, 6)}
         if not accepted:
-            self._log.info("message refused", code=answers[0].code, enhanced=answers[0].enhanced, **facts)
+            code, enhanced = answers[0].code, answers[0].enhanced
+            self._log.info("message refused", code=code, enhanced=enhanced, **facts, **_recipient_ids(transaction))
             return
         self._errors = 0
         recipients = accepted if self._rules.is_lmtp else len(transaction.accepted)
-        self._metrics.count_accepted(recipients=recipients, octets=arrival.spool.octets_written)
-        self._log.info("message accepted", placed=recipients, **facts)
+        self._metrics.count_accepted(recipients=recipients, octets=octets)
+        self._log.info("message accepted", recipients=recipients, **facts, **_recipient_ids(transaction))
 
     def _end_transaction(self) -> None:
         if self._arrival is not None:
@@ -406,6 +402,18 @@ class Session:
     def _hang_up(self, answer: Reply) -> Reply:
         self.is_over = True
         return answer
+
+
+def _recipient_ids(transaction: Transaction) -> dict[str, Any]:
+    """For the log. Each line costs what its fields cost, so the usual one recipient is two numbers."""
+    if len(transaction.accepted) == 1:
+        recipient = transaction.accepted[0].recipient
+        return {"recipient_tenant": recipient.tenant_id, "recipient_account": recipient.account_id}
+    named = [each.recipient for each in transaction.accepted[:LOGGED_RECIPIENTS]]
+    return {
+        "recipient_tenants": sorted({each.tenant_id for each in named}),
+        "recipient_accounts": [each.account_id for each in named],
+    }
 
 
 def _always(answer: Reply) -> Callable[[Session, Any], Awaitable[Reply]]:
