@@ -3,8 +3,10 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-PURE := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/sasl tests/mailserver/smtp/test_replies.py \
-    tests/storage/test_types.py tests/storage/test_schema.py tests/tenants/test_types.py tests/deploy/test_demo.py)
+QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/smtp/wire tests/mailserver/test_*.py \
+    tests/storage/test_schema*.py tests/storage/schema tests/tenants/test_addresses.py tests/tenants/test_quota.py \
+    tests/tenants/test_locality.py tests/deploy/test_certificates.py tests/deploy/test_demo.py \
+    tests/deploy/test_installation.py tests/deploy/test_supervision.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down reset check test tools bench soak
@@ -26,7 +28,7 @@ check: $(VENV)/installed-dev ## format, lint, types, imports, pure tests and the
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/mypy --strict --no-error-summary
 	@$(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
-	@$(PYTHON) -m pytest $(PURE)
+	@$(PYTHON) -m pytest -n 2 --dist loadfile $(QUICK)
 
 test: $(VENV)/installed-dev ## every test; a missing program names `make tools`
 	@deploy/tools.sh --check

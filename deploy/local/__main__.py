@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> int:
     except (SettingInvalid, AlreadyRunning, ServiceFailed) as refusal:
         print(refusal, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     except PermissionError as error:
         print(f"{error.filename} belongs to another user: {error.strerror}", file=sys.stderr)
         return 1
@@ -70,6 +72,7 @@ def down(var: Path) -> int:
             print(f"The supervisor (pid {pid}) has not stopped after {_STOP_DEADLINE_S:.0f} s.", file=sys.stderr)
             return 1
         time.sleep(0.1)
+    print(f"Stopped what ran on {var}.")
     return 0
 
 

@@ -30,7 +30,7 @@ import psycopg
 from psycopg import sql
 
 from deploy.local.child import Child, Identity, ServiceFailed, StopStep, become, launch, wait_until
-from deploy.local.places import Places, credential, make_places, service_directory
+from deploy.local.places import Places, credential, make_places, service_directory, write_private
 
 MAIN_DATABASE = "waypost"
 ROLES = ("waypost_owner", "waypost_app", "waypost_system")
@@ -245,8 +245,7 @@ class Postgres:
             shutil.rmtree(new)
         service_directory(new, self._identity)
         password = new.with_name("postgres.password")
-        password.write_text(self._password("postgres"), "ascii")
-        password.chmod(0o600)
+        write_private(password, self._password("postgres"))
         if self._identity is not None:
             os.chown(password, self._identity.uid, self._identity.gid)
         command = [*self._prefix, str(self._bin / "initdb"), f"--pgdata={new}", f"--pwfile={password}"]

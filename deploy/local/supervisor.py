@@ -30,6 +30,7 @@ from deploy.local.log_rotation import rotate
 from deploy.local.migration import mark_migrated, needs_migration
 from deploy.local.objects import Objects, all_ports
 from deploy.local.places import Places
+from deploy.local.postgres import START_DEADLINE_S as RECOVERY_DEADLINE_S
 from deploy.local.postgres import Postgres
 from deploy.local.redis import Redis
 from deploy.local.screen import Running, Screen
@@ -66,7 +67,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(16, "supervisor"))  # more than ever wait at once
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._on_signal)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(number, self._on_signal)
         rotation = asyncio.create_task(self._rotate_logs())
         try:
             await self._until_stop(self._start())
@@ -115,10 +117,10 @@ class Supervisor:
         clear_directory(self._places.run / "metrics")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._wait("Redis", self._redis.answers, "redis"))
-                group.create_task(self._wait("object storage (S3)", self._objects.answers, "objects"))
+                group.create_task(self._wait("Redis", self._redis.answers, START_DEADLINE_S))
+                group.create_task(self._wait("object storage (S3)", self._objects.answers, START_DEADLINE_S))
                 await self._make_certificates()
-                await self._wait("PostgreSQL", self._postgres.answers, "postgres")
+                await self._wait("PostgreSQL", self._postgres.answers, RECOVERY_DEADLINE_S)
                 await asyncio.to_thread(self._postgres.make_ready_for_use)
                 commands = self._command_environment()
                 await self._migrate(commands)
@@ -176,12 +178,12 @@ class Supervisor:
         elif self._is_ready and keeper.name in self._services:
             self._write_endpoints()
 
-    async def _wait(self, name: str, answers: Callable[[], bool], service: str) -> None:
-        end = time.monotonic() + START_DEADLINE_S
+    async def _wait(self, name: str, answers: Callable[[], bool], deadline_s: float) -> None:
+        end = time.monotonic() + deadline_s
         with self._screen.step(name):
             while not await asyncio.to_thread(answers):
                 if time.monotonic() > end:
-                    raise ServiceFailed(f"{name} does not answer; see {self._places.log / service}.log")
+                    raise ServiceFailed(f"{name} does not answer; see {self._places.log}")
                 await asyncio.sleep(_POLL_S)
 
     async def _make_certificates(self) -> None:
