@@ -173,10 +173,11 @@ class Supervisor:
         return keeper
 
     def _on_change(self, keeper: Keeper, what: str) -> None:
-        if what:
-            self._screen.tell(f"{keeper.name} {what}")
-        elif self._is_ready and keeper.name in self._services:
+        if not self._is_ready:
+            return
+        if not what and keeper.name in self._services:
             self._write_endpoints()
+        self._screen.tell(f"{keeper.name} {what or 'started'}")
 
     async def _wait(self, name: str, answers: Callable[[], bool], deadline_s: float) -> None:
         end = time.monotonic() + deadline_s

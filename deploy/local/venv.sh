@@ -28,6 +28,6 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 
 for requirements in "$@"; do
-    echo "Installing $requirements"
+    echo "Installing $requirements (the first time it takes a while)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$requirements"
 done
