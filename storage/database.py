@@ -5,14 +5,17 @@ connection that carries the tenant already: sending the setting along with each 
 Hence the rules:
 
 * after any error, cancellation or timeout the connection is closed and never used again, for what it carries is not
-known;
-  only a refusal of our own (StorageError), after its rollback succeeded, leaves it usable;
+  known; only a refusal of our own (StorageError), after its rollback succeeded, leaves it usable;
 * the remembered tenant is set only after the server answered set_config;
 * statements name their tenant through waypost_tenant(), which raises when the connection carries another.
+
+Idle connections die when Postgres restarts. A checkout looks whether the server has hung up and drops such a
+connection, so that the first statements after a restart are answered, not refused once for each connection of the pool.
 """
 
 import asyncio
 import contextlib
+import select
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,6 +33,14 @@ Result = TypeVar("Result")
 
 _NOBODY = TenantId(0)  # what a connection carries before its first tenant; no tenant has the id 0
 _RETRIED = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+_UNAVAILABLE = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # the primary became a standby
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    OSError,
+    TimeoutError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,33 +170,39 @@ class _Pool:
             if is_clean and member.connection.info.transaction_status == TransactionStatus.IDLE:
                 self._give_back(member)
             else:
-                await self._discard(member)
+                self._discard(member)
 
     async def _check_out(self, tenant_id: TenantId | None) -> _Member:
         if self._closed:
             raise StoreUnavailable("the process is stopping")
         while self._idle:
             member = self._take_idle(tenant_id)
-            if not member.connection.closed:
+            if not _has_hung_up(member.connection):
                 return member
+            member.connection.pgconn.finish()
             self._count -= 1
         if self._count < self._size:
+            self._count += 1
             return await self._connect()
         waiter: asyncio.Future[_Member | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            member_or_room = await asyncio.wait_for(waiter, self._config.checkout_timeout_s)
-        except TimeoutError:
-            raise StoreUnavailable("all database connections are busy") from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                given = waiter.result()
-                if given is not None:
-                    self._give_back(given)
-                else:
-                    self._wake_one()
+            async with asyncio.timeout(self._config.checkout_timeout_s):
+                given = await waiter
+        except (TimeoutError, asyncio.CancelledError) as reason:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._decline(waiter.result())
+            if isinstance(reason, TimeoutError):
+                raise StoreUnavailable("all database connections are busy") from None
             raise
-        return member_or_room if member_or_room is not None else await self._connect()
+        return given if given is not None else await self._connect()
+
+    def _decline(self, given: _Member | None) -> None:
+        """Pass on what was given to somebody who no longer waits: a connection, or room for one."""
+        if given is not None:
+            self._give_back(given)
+        else:
+            self._leave_room()
 
     def _take_idle(self, tenant_id: TenantId | None) -> _Member:
         carrying = self._by_tenant.get(tenant_id) if tenant_id is not None else None
@@ -203,31 +220,25 @@ class _Pool:
         return member
 
     async def _connect(self) -> _Member:
-        self._count += 1
+        """Open a connection in room that is already counted."""
         try:
-            connection = await asyncio.wait_for(
-                AsyncConnection.connect(
+            async with asyncio.timeout(self._config.connect_timeout_s):
+                connection = await AsyncConnection.connect(
                     self._url,
                     autocommit=True,
                     prepare_threshold=2,
                     application_name="waypost",
                     options=f"-c statement_timeout={int(self._config.statement_timeout_s * 1000)}"
                     " -c idle_in_transaction_session_timeout=60000 -c plan_cache_mode=force_generic_plan",
-                ),
-                self._config.connect_timeout_s,
-            )
+                )
         except BaseException:
-            self._count -= 1
-            self._wake_one()
+            self._leave_room()
             raise
         return _Member(connection, _NOBODY)
 
     def _give_back(self, member: _Member) -> None:
         if self._closed or member.connection.closed:
-            self._count -= 1
-            self._wake_one()
-            if not member.connection.closed:
-                member.connection.pgconn.finish()
+            self._discard(member)
             return
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -237,30 +248,46 @@ class _Pool:
         self._idle[member] = None
         self._by_tenant.setdefault(member.tenant_id, []).append(member)
 
-    async def _discard(self, member: _Member) -> None:
-        self._count -= 1
+    def _discard(self, member: _Member) -> None:
         member.connection.pgconn.finish()  # at once: a close that waits could wait for a server that is gone
-        self._wake_one()
+        self._leave_room()
 
-    def _wake_one(self) -> None:
-        """A connection is gone, so one who waits may open another."""
+    def _leave_room(self) -> None:
+        """A connection is gone: one who waits may open another, in its room."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
+        self._count -= 1
 
     async def close(self) -> None:
         self._closed = True
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(StoreUnavailable("the process is stopping"))
+        self._waiting.clear()
         for member in list(self._idle):
             await member.connection.close()
         self._idle.clear()
         self._by_tenant.clear()
 
 
+def _has_hung_up(connection: Connection) -> bool:
+    """Whether an idle connection is dead: what can be read there is the server's farewell.
+
+    (Or, once in a while, word of a changed setting; opening another connection then costs less than looking closer.)
+    """
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 @contextlib.contextmanager
 def _as_unavailable() -> Iterator[None]:
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError) as reason:
+    except _UNAVAILABLE as reason:
         raise StoreUnavailable(type(reason).__name__) from reason
