@@ -172,9 +172,10 @@ def _add(addresses: list[Address], element: list[_Token]) -> None:
 
 def _bare(element: list[_Token]) -> tuple[str | None, str, str]:
     """An element without angle brackets: words before or after the address are taken for its name."""
+    element = [t for t in element if t.kind != ">"]
     at = next((place for place in range(len(element) - 1, -1, -1) if element[place].kind == "@"), None)
     if at is None:
-        return None, _text(t for t in element if t.kind != ">"), ""
+        return None, _text(element), ""
     first = at - 1
     while first > 0 and (not element[first].after_space or _joins(element[first - 1], element[first])):
         first -= 1
@@ -182,7 +183,7 @@ def _bare(element: list[_Token]) -> tuple[str | None, str, str]:
     while last + 1 < len(element) and (not element[last + 1].after_space or _joins(element[last], element[last + 1])):
         last += 1
     mailbox, host = _addr_spec(element[max(first, 0) : last + 1])
-    name = _text(element[: max(first, 0)]) or _text(t for t in element[last + 1 :] if t.kind != ">")
+    name = _text(element[: max(first, 0)]) or _text(element[last + 1 :])
     return name or None, mailbox, host
 
 

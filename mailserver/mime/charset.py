@@ -107,10 +107,10 @@ def decode_text(octets: bytes, charset: str | None, *, is_cut: bool = False) -> 
             return storable(text)
         if codec in _NOT_ASCII_BASED:
             return storable(octets.decode(codec, "replace"))
-        text = _decode_exactly(octets, "utf_8", is_cut=is_cut)
-        if text is None and codec not in ("utf_8", "cp1252"):
+        if codec != "cp1252" and _decode_exactly(octets, "utf_8", is_cut=is_cut) is None:
             text = octets.decode(codec, "replace")
-            if text.count("\ufffd") * 10 <= len(text):
+            broken = text.count("\ufffd")
+            if broken <= sum(not c.isascii() for c in text) - broken:
                 return storable(text)
     return decode_octets(octets, None, is_cut=is_cut)
 

@@ -74,7 +74,8 @@ def has_attachment(root: Part) -> bool:
     while pending:
         part, around = pending.pop()
         if part.type == "multipart":
-            pending.extend((child, part.subtype) for child in reversed(part.children))
+            pending.extend((child, part.subtype) for child in reversed(part.children[1:]))
+            pending.append((part.children[0], "" if part.subtype == "related" else part.subtype))
         elif part.disposition == "attachment":
             if part.subtype not in _SIGNATURES:
                 return True

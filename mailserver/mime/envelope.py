@@ -3,6 +3,7 @@
 message/global is a basic part here: IMAP4rev1 knows an envelope inside message/rfc822 only (RFC 9051 knows both).
 """
 
+import re
 from mmap import mmap
 
 from mailserver.mime.addresses import Address, parse_addresses
@@ -13,6 +14,7 @@ from mailserver.mime.structure import DEFAULT_LIMITS
 from mailserver.mime.wire import NIL, human_nstring, human_string, nstring, string
 
 _HOST_CHARACTERS = 255
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
 def envelope(octets: bytes | mmap, part: Part) -> bytes:
@@ -61,11 +63,16 @@ def render_envelope(fields: Fields) -> str:
     get = fields.get
     sender = _addresses(get("from"))
     return (
-        f"({human_nstring(get('date'))} {human_nstring(get('subject'))} {sender}"
+        f"({_date(get('date'))} {human_nstring(get('subject'))} {sender}"
         f" {_addresses(get('sender'), sender)} {_addresses(get('reply-to'), sender)}"
         f" {_addresses(get('to'))} {_addresses(get('cc'))} {_addresses(get('bcc'))}"
         f" {nstring(get('in-reply-to'))} {nstring(get('message-id'))})"
     )
+
+
+def _date(value: str | None) -> str:
+    """Clients parse dates and decode no words in them, so what is not ASCII (a zone's local name) becomes `?`."""
+    return nstring(value if value is None or value.isascii() else _FOREIGN.sub("?", value))
 
 
 def _addresses(value: str | None, default: str = NIL) -> str:

@@ -7,7 +7,7 @@ of any other field the first occurrence counts.
 
 import re
 
-from mailserver.mime.charset import decode_octets
+from mailserver.mime.charset import decode_octets, decode_text
 
 Fields = dict[str, str]
 
@@ -27,12 +27,15 @@ _KEPT = _ADDRESS_LISTS | _ID_LISTS | {
     "content-location",
 }  # fmt: skip
 
+_RAW_JAPANESE = b"\x1b$B"  # ISO 2022 shifts to two-octet characters, undeclared in headers of old senders
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
 
 
 def parse_fields(header: bytes) -> Fields:
     """Read a header section, with or without its closing empty line, CRLF or bare LF. Linear in its size."""
     if header.isascii():
+        if _RAW_JAPANESE in header:
+            return _collect(decode_text(header, "iso-2022-jp"))
         return _collect(header.decode("ascii"))
     try:
         return _collect(header.decode("utf-8"))

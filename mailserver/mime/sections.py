@@ -77,15 +77,19 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
         if line == b"" or line == b"\r":
             out.append(line)
             return b"\n".join(out) + b"\n"
-        if line[0] not in b" \t":
-            name, colon, _ = line.partition(b":")
-            is_kept = bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
+        is_kept = _is_kept(line, wanted, exclude=exclude, before=is_kept)
         if is_kept:
             out.append(line)
-    if last and (
-        is_kept if last[0] in b" \t" else (last.partition(b":")[0].rstrip(b" \t").lower() in wanted) != exclude
-    ):
+    if last and _is_kept(last, wanted, exclude=exclude, before=is_kept):
         out.append(last)
         return b"\n".join(out)
     out.append(b"")
     return b"\n".join(out)
+
+
+def _is_kept(line: bytes, wanted: set[bytes], *, exclude: bool, before: bool) -> bool:
+    """Whether a line is of a chosen field; a folded line goes with the one before. What has no colon is no field."""
+    if line[0] in b" \t":
+        return before
+    name, colon, _ = line.partition(b":")
+    return bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude

@@ -39,7 +39,7 @@ class ScanLimits:
 DEFAULT_LIMITS = ScanLimits()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Multipart:
     """An open multipart whose delimiters are still looked for. `hit` is the line feed before the next one, or -1."""
 
@@ -100,44 +100,53 @@ class _Scan:
         hit = level.hit
         while searching[-1] is not level:
             searching.pop()
-        content_end = hit - 1 if hit > 0 and source[hit - 1 : hit] == b"\r" else hit
-        self._close(level.depth + 1, content_end)
+        self._close(level.depth + 1, self._before_line_break(hit))
         after = hit + len(level.delimiter)
-        is_last = source[after : after + 2] == b"--"
         line_end = source.find(b"\n", after, self.end)
         if line_end < 0:
             line_end = self.end
-        has_moved = False
-        for outer in searching[
-            :-1
-        ]:  # a delimiter that began the one just passed, and what it kept from looking further
-            if outer.hit == hit or (has_moved and outer.hit < 0):
-                self._advance(outer, line_end)
-                has_moved = True
-        if is_last or line_end >= self.end:
+        if source[after : after + 2] == b"--" or line_end == self.end:
             searching.pop()
-            return
-        self._advance(level, line_end)
-        if self.parts < self.limits.parts:
-            self._enter(line_end + 1, level.default)
+            self._look_further(hit, line_end)
         else:
-            searching.clear()
+            self._look_further(hit, line_end)
+            if self.parts < self.limits.parts:
+                self._enter(line_end + 1, level.default)
+            else:
+                searching.clear()
 
-    def _advance(self, level: _Multipart, position: int) -> None:
-        place = self.searching.index(level)
-        level.hit = self.source.find(level.delimiter, position, self._bound(place, level.delimiter))
+    def _look_further(self, hit: int, position: int) -> None:
+        """Search again for those whose next delimiter was at `hit`, and those whom that kept from looking further."""
+        nearest: _Multipart | None = None
+        has_moved = False
+        for level in self.searching:
+            if level.hit == hit or (has_moved and level.hit < 0):
+                level.hit = self._find(level.delimiter, position, nearest)
+                has_moved = True
+            if level.hit >= 0:
+                nearest = level
 
-    def _bound(self, place: int, delimiter: bytes) -> int:
-        """Where the search of the multipart at `place` stops: a hit at the very place of the outer one still counts."""
-        for outer in reversed(self.searching[:place]):
-            if outer.hit >= 0:
-                return min(outer.hit + len(delimiter), self.end)
-        return self.end
+    def _find(self, delimiter: bytes, position: int, around: _Multipart | None) -> int:
+        """The next delimiter from `position` on, if it comes before the next one of the multipart around, or is it."""
+        if around is None:
+            return self.source.find(delimiter, position, self.end)
+        if around.delimiter == delimiter:
+            return around.hit
+        return self.source.find(delimiter, position, min(around.hit + len(delimiter), self.end))
+
+    def _nearest(self) -> _Multipart | None:
+        """The innermost multipart that has a delimiter to come."""
+        return next((level for level in reversed(self.searching) if level.hit >= 0), None)
+
+    def _before_line_break(self, line_feed: int) -> int:
+        """Where content ends that a line break at `line_feed` follows: the break belongs to the delimiter."""
+        return line_feed - 1 if line_feed > 0 and self.source[line_feed - 1 : line_feed] == b"\r" else line_feed
 
     def _enter(self, start: int, default: tuple[str, str]) -> Part:
         """Read the header that begins at `start`, and those of messages directly within; returns the outer part."""
         first: Part | None = None
-        end = self._region_end()
+        nearest = self._nearest()
+        end = self.end if nearest is None else self._before_line_break(nearest.hit)
         while True:
             part = self._read_header(min(start, end), end, default)
             self.parts += 1
@@ -159,23 +168,12 @@ class _Scan:
                 return first
             start, default = part.body_offset, _TEXT
 
-    def _region_end(self) -> int:
-        """Where the part that begins now ends at the latest: before the next delimiter."""
-        for level in reversed(self.searching):
-            if level.hit >= 0:
-                hit = level.hit
-                return hit - 1 if hit > 0 and self.source[hit - 1 : hit] == b"\r" else hit
-        return self.end
-
     def _look_for_parts(self, part: Part) -> None:
         boundary = part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
-        if not boundary or len(boundary) > self.limits.boundary_octets:
+        if not boundary or len(boundary) > self.limits.boundary_octets or part.body_offset == 0:
             return
         delimiter = b"\n--" + boundary
-        bound = self._bound(len(self.searching), delimiter)
-        if part.body_offset == 0:
-            return
-        hit = self.source.find(delimiter, part.body_offset - 1, bound)
+        hit = self._find(delimiter, part.body_offset - 1, self._nearest())
         default = _MESSAGE if part.subtype == "digest" else _TEXT
         self.searching.append(_Multipart(delimiter, hit, len(self.open) - 1, default))
 
