@@ -13,9 +13,9 @@ from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import LoginConfig, Logins
 from mailserver.services.throttle import LadderConfig, ThrottleConfig
-from storage.database import Database, DatabaseConfig
+from storage.database import Database
 from tenants.passwords import hash_password, hash_password_for_import
-from tests.mailserver.conftest import ServiceUrls
+from tests.conftest import RunningServices
 
 THROTTLE = ThrottleConfig(
     account=LadderConfig(delay_from=2, refuse_from=4),
@@ -49,7 +49,7 @@ class Person:
 
 
 @pytest.fixture
-def person(services: ServiceUrls) -> Person:
+def person(services: RunningServices) -> Person:
     password = secrets.token_urlsafe(12)
     domain = f"t{secrets.token_hex(6)}.test"
     with psycopg.connect(services.owner_url) as owner:
@@ -89,13 +89,13 @@ def row(owner: psycopg.Connection, statement: str, *values: object) -> tuple[int
     return found
 
 
-def change(services: ServiceUrls, person: Person, statement: str, *values: object) -> None:
+def change(services: RunningServices, person: Person, statement: str, *values: object) -> None:
     with psycopg.connect(services.owner_url) as owner:
         owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(person.tenant_id)])
         owner.execute(statement, values)
 
 
-def hash_of(services: ServiceUrls, person: Person) -> str:
+def hash_of(services: RunningServices, person: Person) -> str:
     with psycopg.connect(services.owner_url) as owner:
         owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(person.tenant_id)])
         found = owner.execute("SELECT password_hash FROM account WHERE id = %s", [person.account_id]).fetchone()
@@ -108,20 +108,12 @@ def time() -> Time:
     return Time()
 
 
-@pytest.fixture
-async def database(services: ServiceUrls) -> AsyncIterator[Database]:
-    database = Database(DatabaseConfig(app_url=services.app_url, system_url=services.system_url))
-    await database.open()
-    yield database
-    await database.close()
-
-
 def local_counts(time: Time, limit: int = 1000) -> LocalFailureCounts:
     return LocalFailureCounts(forget_after_s=3600, known_for_s=86400, limit=limit, clock=time.clock)
 
 
 @pytest.fixture(params=["local", "redis"])
-async def counts(request: pytest.FixtureRequest, services: ServiceUrls, time: Time) -> AsyncIterator[FailureCounts]:
+async def counts(request: pytest.FixtureRequest, services: RunningServices, time: Time) -> AsyncIterator[FailureCounts]:
     if request.param == "local":
         yield local_counts(time)
         return
@@ -218,7 +210,7 @@ async def test_loopback_is_not_counted_as_a_network(logins: Logins, person: Pers
     await logins.sign_in(person.address, person.password, network="127.0.0.1")
 
 
-async def test_a_changed_password_counts_at_once(logins: Logins, person: Person, services: ServiceUrls) -> None:
+async def test_a_changed_password_counts_at_once(logins: Logins, person: Person, services: RunningServices) -> None:
     await logins.sign_in(person.address, person.password, network=OFFICE)
     change(
         services,
@@ -241,7 +233,7 @@ async def test_a_changed_password_counts_at_once(logins: Logins, person: Person,
     ],
 )
 async def test_only_who_knows_the_password_learns_of_a_suspension(
-    logins: Logins, person: Person, services: ServiceUrls, statement: str, reason: RefusalReason
+    logins: Logins, person: Person, services: RunningServices, statement: str, reason: RefusalReason
 ) -> None:
     await logins.sign_in(person.address, person.password, network=OFFICE)
     change(services, person, statement, person.tenant_id)
@@ -252,14 +244,14 @@ async def test_only_who_knows_the_password_learns_of_a_suspension(
     assert refusal.value.reason is reason
 
 
-async def test_a_deleted_account_is_unknown(logins: Logins, person: Person, services: ServiceUrls) -> None:
+async def test_a_deleted_account_is_unknown(logins: Logins, person: Person, services: RunningServices) -> None:
     change(services, person, "UPDATE account SET status = 'deleted' WHERE id = %s", person.account_id)
     with pytest.raises(LoginFailed):
         await logins.sign_in(person.address, person.password, network=OFFICE)
 
 
 async def test_an_imported_hash_is_replaced_by_one_of_full_cost(
-    logins: Logins, person: Person, services: ServiceUrls, time: Time
+    logins: Logins, person: Person, services: RunningServices, time: Time
 ) -> None:
     cheap = hash_password_for_import(person.password)
     change(services, person, "UPDATE account SET password_hash = %s WHERE id = %s", cheap, person.account_id)
@@ -275,7 +267,7 @@ async def test_an_imported_hash_is_replaced_by_one_of_full_cost(
 
 
 async def test_a_password_typed_on_another_keyboard_is_the_same(
-    logins: Logins, person: Person, services: ServiceUrls
+    logins: Logins, person: Person, services: RunningServices
 ) -> None:
     stored = hash_password("caf\u00e9 fi")
     change(services, person, "UPDATE account SET password_hash = %s WHERE id = %s", stored, person.account_id)

@@ -17,7 +17,7 @@ from mailserver.services.watching import Watchers, WatchingConfig
 from storage.database import Database, DatabaseConfig
 from storage.types import Modseq
 from tenants.types import AccountId, TenantId
-from tests.mailserver.conftest import ServiceUrls
+from tests.conftest import RunningServices
 
 NEVER = WatchingConfig(poll_s=86400, poll_away_s=86400)
 OFTEN = WatchingConfig(poll_s=0.05, poll_away_s=0.05)
@@ -27,7 +27,7 @@ TENANT = TenantId(1_000_000 + secrets.randbelow(10**9))
 class Account:
     """An account whose modseq the test moves in the database, without a word to anybody."""
 
-    def __init__(self, services: ServiceUrls) -> None:
+    def __init__(self, services: RunningServices) -> None:
         self.id = AccountId(secrets.randbelow(2**40))
         self._url = services.owner_url
         self._run("INSERT INTO account_state (tenant_id, account_id, modseq) VALUES (%s, %s, 10)", TENANT, self.id)
@@ -57,7 +57,7 @@ class Session:
 
 
 @pytest.fixture
-def account(services: ServiceUrls) -> Account:
+def account(services: RunningServices) -> Account:
     return Account(services)
 
 
@@ -70,7 +70,7 @@ async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
 
 @contextlib.asynccontextmanager
 async def process(
-    services: ServiceUrls, server: RedisServer | None, config: WatchingConfig = NEVER
+    services: RunningServices, server: RedisServer | None, config: WatchingConfig = NEVER
 ) -> AsyncIterator[Watchers]:
     database = Database(DatabaseConfig(app_url=services.app_url, system_url=services.system_url))
     client = connect_redis(server.url()) if server is not None else None
@@ -86,7 +86,7 @@ async def process(
 
 
 async def test_a_change_in_this_process_wakes_every_watcher_without_redis(
-    services: ServiceUrls, account: Account
+    services: RunningServices, account: Account
 ) -> None:
     async with process(services, None) as watchers:
         one, other, stranger = Session(), Session(), Session()
@@ -100,7 +100,7 @@ async def test_a_change_in_this_process_wakes_every_watcher_without_redis(
 
 
 async def test_a_change_in_another_process_wakes_by_its_hint(
-    services: ServiceUrls, server: RedisServer, account: Account
+    services: RunningServices, server: RedisServer, account: Account
 ) -> None:
     async with process(services, server) as here, process(services, server) as there:
         session = Session()
@@ -111,7 +111,7 @@ async def test_a_change_in_another_process_wakes_by_its_hint(
         await session.is_woken()
 
 
-async def test_the_same_modseq_wakes_only_once(services: ServiceUrls, account: Account) -> None:
+async def test_the_same_modseq_wakes_only_once(services: RunningServices, account: Account) -> None:
     async with process(services, None) as watchers:
         session = Session()
         watchers.watch(TENANT, account.id, session.wake, since=Modseq(10))
@@ -122,7 +122,7 @@ async def test_the_same_modseq_wakes_only_once(services: ServiceUrls, account: A
         assert session.woken.empty()
 
 
-async def test_polling_finds_what_no_hint_told(services: ServiceUrls, account: Account) -> None:
+async def test_polling_finds_what_no_hint_told(services: RunningServices, account: Account) -> None:
     async with process(services, None, OFTEN) as watchers:
         session = Session()
         watchers.watch(TENANT, account.id, session.wake, since=Modseq(10))
@@ -133,7 +133,7 @@ async def test_polling_finds_what_no_hint_told(services: ServiceUrls, account: A
 
 
 async def test_without_redis_polling_is_the_quick_one_and_with_it_the_slow_one(
-    services: ServiceUrls, server: RedisServer, account: Account
+    services: RunningServices, server: RedisServer, account: Account
 ) -> None:
     quick_when_away = WatchingConfig(poll_s=86400, poll_away_s=0.05)
     async with process(services, server, quick_when_away) as watchers:
@@ -148,7 +148,7 @@ async def test_without_redis_polling_is_the_quick_one_and_with_it_the_slow_one(
 
 
 async def test_what_happened_while_redis_was_away_is_found_when_it_is_back(
-    services: ServiceUrls, server: RedisServer, account: Account
+    services: RunningServices, server: RedisServer, account: Account
 ) -> None:
     async with process(services, server) as watchers:
         session = Session()
@@ -161,7 +161,7 @@ async def test_what_happened_while_redis_was_away_is_found_when_it_is_back(
         await session.is_woken()
 
 
-async def test_a_session_that_is_behind_is_woken_at_once(services: ServiceUrls, account: Account) -> None:
+async def test_a_session_that_is_behind_is_woken_at_once(services: RunningServices, account: Account) -> None:
     async with process(services, None) as watchers:
         first, late, level = Session(), Session(), Session()
         watchers.watch(TENANT, account.id, first.wake, since=Modseq(10))
@@ -173,7 +173,7 @@ async def test_a_session_that_is_behind_is_woken_at_once(services: ServiceUrls, 
 
 
 async def test_a_closed_watch_is_not_woken_and_closing_twice_is_harmless(
-    services: ServiceUrls, account: Account
+    services: RunningServices, account: Account
 ) -> None:
     async with process(services, None) as watchers:
         closed, stays = Session(), Session()
@@ -186,7 +186,7 @@ async def test_a_closed_watch_is_not_woken_and_closing_twice_is_harmless(
         assert closed.woken.empty()
 
 
-async def test_a_wake_that_fails_harms_nobody_else(services: ServiceUrls, account: Account) -> None:
+async def test_a_wake_that_fails_harms_nobody_else(services: RunningServices, account: Account) -> None:
     failures: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(str(context["exception"])))
     try:
@@ -205,7 +205,7 @@ async def test_a_wake_that_fails_harms_nobody_else(services: ServiceUrls, accoun
     assert failures == ["a bug"]
 
 
-async def test_many_accounts_are_looked_at_in_one_go(services: ServiceUrls) -> None:
+async def test_many_accounts_are_looked_at_in_one_go(services: RunningServices) -> None:
     accounts = [Account(services) for _ in range(20)]
     async with process(services, None, OFTEN) as watchers:
         sessions = []
