@@ -46,7 +46,7 @@ async def store(talk: Conversation, command: Store) -> AsyncIterator[Response]:
         command.change,
         unchanged_since=command.unchanged_since,
     )
-    for response in _stored(talk, command, [each for each in stored if each.outcome != SPARED]):
+    for response in _stored(talk, command, stored):
         yield response
     if not view.pass_own(each.modseq for each in stored if each.outcome == CHANGED):
         talk.has_hint = True

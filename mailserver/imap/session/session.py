@@ -180,7 +180,8 @@ class Session:
 
     async def updates(self) -> list[Response]:
         """What an idling client is to be told now."""
-        if not (self._talk.is_idling and self._talk.has_hint):
+        talk = self._talk
+        if talk.view is None or not (talk.is_idling and talk.has_hint):
             return []
         return await self._looked(may_expunge=True)
 
