@@ -45,7 +45,8 @@ _UNTOUCHED = Query(
     SELECT b.tenant_id, b.digest FROM blob b
      WHERE (b.tenant_id, b.digest) > (%(tenant_id)s, %(digest)s)
        AND b.touched_at < now() - make_interval(secs => %(grace_s)s)
-       AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = b.tenant_id AND u.digest = b.digest)
+       -- not NOT EXISTS: that becomes a merge join, which reads message_blob from its beginning for every page
+       AND (SELECT 1 FROM message_blob u WHERE u.tenant_id = b.tenant_id AND u.digest = b.digest LIMIT 1) IS NULL
      ORDER BY b.tenant_id, b.digest LIMIT %(limit)s
     """,
     row=_Candidate,

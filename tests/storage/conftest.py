@@ -1,0 +1,91 @@
+"""A database of its own that holds as much as a busy cell's tables look like to the planner."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from deploy.local.postgres import start_postgres
+from storage.keys import make_master_key
+from tests.conftest import RunningServices
+
+FILLED_TENANTS, ACCOUNTS_OF_EACH, MESSAGES_OF_EACH = 400, 5, 20
+
+# Every tenant t (1 to 400) has accounts 10t to 10t+4 with an INBOX (its id is the account's) and 20 messages each.
+_FILL = """
+CREATE TEMPORARY TABLE filled_account AS
+    SELECT t AS tenant_id, t * 10 + a AS account_id FROM generate_series(1, %(tenants)s) t,
+           generate_series(0, %(accounts)s - 1) a;
+CREATE TEMPORARY TABLE filled_message AS
+    SELECT f.*, n, f.account_id * 1000 + n AS message_id, sha256(int8send(f.account_id * 1000 + n)) AS digest
+      FROM filled_account f, generate_series(1, %(messages)s) n;
+INSERT INTO data_key (tenant_id, id, purpose, wrapped, created_at)
+    SELECT t, k, CASE k WHEN 1 THEN 'naming' ELSE 'data' END, '\\x00', now()
+      FROM generate_series(1, 4 * %(tenants)s) t, generate_series(1, 2) k;
+INSERT INTO account_state (tenant_id, account_id, modseq) SELECT tenant_id, account_id, 100 FROM filled_account;
+INSERT INTO mailbox (tenant_id, id, account_id, name, uidvalidity, uidnext, messages)
+    SELECT tenant_id, account_id * 10 + k, account_id, CASE k WHEN 0 THEN 'INBOX' ELSE 'Box ' || k END, 1, 21,
+           CASE k WHEN 0 THEN %(messages)s ELSE 0 END
+      FROM filled_account, generate_series(0, 5) k;
+INSERT INTO message (
+        tenant_id, account_id, id, thread_id, created_modseq, octets, received_at, header_octets, wire_version,
+        differs_in_utf8, has_attachment, subject, base_subject, sender, recipients, preview, header, segments,
+        structure, envelope, bodystructure)
+    SELECT tenant_id, account_id, message_id, message_id, n, 4000, now(), 400, 1, false, false, 'Subject ' || n,
+           'Subject ' || n, 'A. Sender', 'B. Recipient', repeat('preview ', 20), decode(repeat('00', 400), 'hex'), '',
+           '\\x00', repeat('e', 200)::bytea, repeat('b', 200)::bytea
+      FROM filled_message;
+INSERT INTO placement (tenant_id, mailbox_id, uid, account_id, message_id, modseq, saved_at)
+    SELECT tenant_id, account_id * 10, n, account_id, message_id, n, now() FROM filled_message;
+INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id, uid, message_id, flags_after, logged_on)
+    SELECT tenant_id, account_id, n, 0, 1, account_id * 10, n, message_id, 0, CURRENT_DATE - n %% 7 FROM filled_message;
+INSERT INTO thread_reference (tenant_id, account_id, reference, thread_id)
+    SELECT tenant_id, account_id, n * 77, message_id FROM filled_message;
+INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at)
+    SELECT tenant_id, digest, 3600, CURRENT_DATE - n %% 7, now() FROM filled_message;
+INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
+    SELECT tenant_id, digest, 0, CURRENT_DATE - n %% 7, 2, 0, decode(repeat('00', 100), 'hex') FROM filled_message;
+INSERT INTO message_blob (tenant_id, message_id, ordinal, digest)
+    SELECT tenant_id, message_id, 0, digest FROM filled_message;
+INSERT INTO inbound_placed (tenant_id, account_id, inbound_id, placed_on)
+    SELECT tenant_id, account_id, n, CURRENT_DATE FROM filled_message;
+INSERT INTO inbound (id, accepted_at, octets, tenant_ids, account_ids, leased_until)
+    SELECT n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;
+INSERT INTO inbound_content (inbound_id, chunk, codec, sealed)
+    SELECT n, 0, 0, decode(repeat('00', 100), 'hex') FROM generate_series(1, 5000) n;
+"""
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """Postgres alone, migrated and filled, with statistics; partitions of weeks to come stay as they were made."""
+    directory = tmp_path_factory.mktemp("filled")
+    postgres = start_postgres(directory, durable=False)
+    try:
+        secrets = directory / "waypost-secrets"
+        make_master_key(secrets)
+        urls = postgres.urls()
+        services = RunningServices(urls.owner, urls.app, urls.system, "", secrets)
+        migrated = services.manage("migrate", "--verbosity", "0")
+        assert migrated.returncode == 0, migrated.stderr
+        postgres_grants = "GRANT TEMPORARY ON DATABASE waypost TO waypost_owner"
+        with psycopg.connect(postgres.url("postgres", "waypost"), autocommit=True) as superuser:
+            superuser.execute(postgres_grants)
+        with psycopg.connect(urls.owner) as owner:
+            with psycopg.ClientCursor(owner) as cursor:
+                cursor.execute(
+                    _FILL,
+                    {"tenants": FILLED_TENANTS, "accounts": ACCOUNTS_OF_EACH, "messages": MESSAGES_OF_EACH},
+                )
+            owner.commit()
+            owner.autocommit = True
+            for (table,) in owner.execute(
+                """
+                SELECT c.oid::regclass::text FROM pg_class c
+                 WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND pg_relation_size(c.oid) > 0
+                """
+            ).fetchall():
+                owner.execute(f"VACUUM ANALYZE {table}".encode())
+        yield services
+    finally:
+        postgres.stop()
