@@ -9,6 +9,8 @@ not in the table is a bug, and the connection lives on.
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from structlog.typing import FilteringBoundLogger
+
 from mailserver.imap import metrics
 from mailserver.imap.session import append, auth, fetch, idle, mailboxes, messages, search, selection
 from mailserver.imap.session.conversation import Conversation
@@ -91,6 +93,11 @@ class Session:
     @property
     def is_signed_in(self) -> bool:
         return self._talk.who is not None
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """With the connection, and who has signed in."""
+        return self._talk.log
 
     @property
     def is_idling(self) -> bool:
