@@ -11,6 +11,7 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 STEADY_S = 30.0
 TRIES_AT_START = 5
+END_FOR_GOOD = (71, 78)  # sysexits.h EX_OSERR, EX_CONFIG: a role says that trying again changes nothing
 
 
 async def ended(child: Child) -> int:
@@ -60,7 +61,7 @@ class Keeper:
             self._on_change(self, "")
             status = await ended(child)
             failures = 1 if time.monotonic() - started > STEADY_S else failures + 1
-            if not self.is_trusted and failures >= TRIES_AT_START:
+            if not self.is_trusted and (failures >= TRIES_AT_START or status in END_FOR_GOOD):
                 raise child.failure()
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
             self._on_change(self, f"{_how(status)}; started again in {pause_s:.1f} s")

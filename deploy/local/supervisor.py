@@ -43,6 +43,7 @@ _COMMAND_DEADLINE_S = 600.0
 _POLL_S = 0.05
 _ROTATE_EVERY_S = 5.0
 _OLD_PROCESSES_S = 5.0
+_FAREWELL_S = 8.0  # a role closes its connections to Postgres and Redis after it has drained
 
 
 class Supervisor:
@@ -301,7 +302,7 @@ class Supervisor:
         hurry = asyncio.ensure_future(self._hurry_asked.wait())
         waiting = asyncio.ensure_future(all_ended)
         await asyncio.wait(
-            {waiting, hurry}, timeout=self._installation.drain_s + 1.0, return_when=asyncio.FIRST_COMPLETED
+            {waiting, hurry}, timeout=self._installation.drain_s + _FAREWELL_S, return_when=asyncio.FIRST_COMPLETED
         )
         hurry.cancel()
         for child in children:

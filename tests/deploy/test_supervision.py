@@ -145,6 +145,18 @@ async def test_a_program_that_never_worked_fails_the_start(tmp_path: Path, monke
         await keeper.keep()
 
 
+async def test_a_role_that_says_trying_again_is_of_no_use_fails_the_start_at_once(tmp_path: Path) -> None:
+    starts = []
+    keeper = Keeper(
+        "misconfigured",
+        lambda: starts.append(1) or start(tmp_path, "raise SystemExit(78)"),
+        on_change=lambda _keeper, _what: None,
+    )
+    with pytest.raises(ServiceFailed, match="status 78"):
+        await keeper.keep()
+    assert len(starts) == 1
+
+
 async def test_the_end_of_a_child_is_seen_whenever_it_comes(tmp_path: Path) -> None:
     child = start(tmp_path, "")
     assert await ended(child) == 0
