@@ -25,7 +25,7 @@ _MULTI_OCTET = (
     + [f"iso2022_jp{suffix}" for suffix in ("", "_1", "_2", "_2004", "_3", "_ext")]
 )
 _READ_AS = {
-    "ascii": "cp1252",
+    "ascii": "ascii",
     "latin_1": "cp1252",
     "iso8859_1": "cp1252",
     "iso8859_9": "cp1254",
@@ -103,11 +103,11 @@ def decode_text(octets: bytes, charset: str | None, *, is_cut: bool = False) -> 
         return storable(octets.decode("ascii"))
     if codec is not None:
         text = _decode_exactly(octets, codec, is_cut=is_cut)
-        if text is not None and not (codec == "cp1252" and charset is not None and "ascii" in charset.lower()):
+        if text is not None:
             return storable(text)
         if codec in _NOT_ASCII_BASED:
             return storable(octets.decode(codec, "replace"))
-        if codec != "cp1252" and _decode_exactly(octets, "utf_8", is_cut=is_cut) is None:
+        if codec not in ("ascii", "cp1252") and _decode_exactly(octets, "utf_8", is_cut=is_cut) is None:
             text = octets.decode(codec, "replace")
             broken = text.count("\ufffd")
             if broken <= sum(not c.isascii() for c in text) - broken:

@@ -3,6 +3,7 @@
 from mmap import mmap
 from typing import Protocol
 
+_FIRST_STEP_OCTETS = 1 << 12
 _STEP_OCTETS = 1 << 20
 
 
@@ -30,12 +31,13 @@ class _Mapped:
     def find(self, sub: bytes, start: int, end: int, /) -> int:
         end = min(end, len(self._mapped))
         overlap = len(sub) - 1
+        size = _FIRST_STEP_OCTETS  # what is looked for is mostly near
         while start < end:
-            step = self._mapped[start : min(start + _STEP_OCTETS + overlap, end)]
-            found = step.find(sub)
+            found = self._mapped[start : min(start + size + overlap, end)].find(sub)
             if found >= 0:
                 return start + found
-            start += _STEP_OCTETS
+            start += size
+            size = min(size * 4, _STEP_OCTETS)
         return -1
 
     def count(self, sub: bytes, start: int, end: int, /) -> int:
