@@ -25,7 +25,9 @@ from mailserver.settings import (
     unknown_among,
 )
 from mailserver.smtp.config import SmtpConfig
+from mailserver.upkeep.runner import UpkeepConfig
 from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
+from mailserver.web import WebConfig
 from storage.database import DatabaseConfig
 
 Role = Literal["imap", "smtp", "web", "upkeep"]
@@ -105,6 +107,8 @@ class Config:
     watching: WatchingConfig
     health: HealthConfig
     probes: ResponderConfig
+    upkeep: UpkeepConfig
+    web: WebConfig
     log: LogConfig
     tls: TlsConfig
     listeners: ListenerConfig = field(metadata={"prefix": PREFIX})

@@ -47,6 +47,19 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
     The kernel spreads connections over the processes; a socket that is closed takes its not yet accepted connections
     with it, so a door accepts what is waiting before it closes. Raises CannotListen.
     """
+    bound = _bound(endpoint)
+    for each in bound:
+        each.listen(BACKLOG)
+    return bound
+
+
+def demand_bindable(endpoint: Endpoint) -> None:
+    """For servers that make their sockets themselves. Raises CannotListen."""
+    for each in _bound(endpoint):
+        each.close()
+
+
+def _bound(endpoint: Endpoint) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(
             endpoint.host, endpoint.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
@@ -56,7 +69,8 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
     bound: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            bound.append(_listening(family, kind, protocol, address))
+            bound.append(_shared(socket.socket(family, kind, protocol)))
+            bound[-1].bind(address)
     except OSError as error:
         for each in bound:
             each.close()
@@ -64,17 +78,10 @@ def bind(endpoint: Endpoint) -> list[socket.socket]:
     return bound
 
 
-def _listening(family: int, kind: int, protocol: int, address: tuple[object, ...]) -> socket.socket:
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.setblocking(False)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening
+def _shared(fresh: socket.socket) -> socket.socket:
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    fresh.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if fresh.family == socket.AF_INET6:
+        fresh.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    fresh.setblocking(False)
+    return fresh

@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 CONNECT_TIMEOUT_S = 1.0
 ANSWER_TIMEOUT_S = 2.0
@@ -20,3 +21,11 @@ def connect_redis(url: str, *, max_connections: int = 8) -> Redis:
         driver_info=None,
     )
     return client
+
+
+async def ping(client: Redis) -> None:
+    """Return if Redis answers; raises ConnectionError if not."""
+    try:
+        await client.execute_command("PING")  # type: ignore[no-untyped-call]
+    except RedisError as error:
+        raise ConnectionError(type(error).__name__) from None

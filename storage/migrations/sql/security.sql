@@ -46,3 +46,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON inbound TO waypost_system;
 GRANT INSERT, DELETE ON inbound_content TO waypost_system;
 GRANT SELECT (inbound_id) ON inbound_content TO waypost_system;
 GRANT SELECT ON inbound_content TO waypost_app;
+
+-- A process refuses to serve tables that are older than its code.
+GRANT SELECT ON django_migrations TO waypost_app, waypost_system;

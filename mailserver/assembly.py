@@ -1,0 +1,96 @@
+"""Builds what the roles of a process share, once, from its configuration: no global is reached for anywhere else."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from mailserver.config import Config
+from mailserver.redis_client import connect_redis
+from mailserver.services.addresses import Recipients
+from mailserver.services.delivery import Deliveries
+from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
+from mailserver.services.login import Logins
+from mailserver.services.submission import Submissions
+from mailserver.services.watching import Watchers
+from mailserver.tls import ServerCertificate
+from storage.blobs.hot import HotBlobs
+from storage.database import Database
+from storage.keys import KeyRing
+from storage.store import MailStore
+
+COUNT_TIMEOUT_S = 0.25  # a sign-in waits at most this long for Redis
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What doors and upkeep are given to work with."""
+
+    config: Config
+    store: MailStore
+    watchers: Watchers
+    logins: Logins
+    recipients: Recipients
+    deliveries: Deliveries
+    submissions: Submissions
+    certificate: ServerCertificate | None
+
+
+@asynccontextmanager
+async def assemble(
+    config: Config, database: Database, keys: KeyRing, certificate: ServerCertificate | None, redis: Redis | None
+) -> AsyncIterator[Parts]:
+    """The parts, at work until the end of the block; then they end in the order opposite to their beginning."""
+    async with AsyncExitStack() as ending:
+        watchers = Watchers(database, redis, config.watching)
+        watchers.start()
+        ending.push_async_callback(watchers.close)
+        store = MailStore(database, keys, HotBlobs(), watchers.announce)
+        logins = Logins(database, _failure_counts(config, redis), config.login, config.throttle)
+        ending.callback(logins.close)
+        deliveries = Deliveries(store)
+        ending.push_async_callback(deliveries.settle)
+        yield Parts(
+            config=config,
+            store=store,
+            watchers=watchers,
+            logins=logins,
+            recipients=Recipients(store),
+            deliveries=deliveries,
+            submissions=Submissions(deliveries),
+            certificate=certificate,
+        )
+
+
+def redis_of(config: Config) -> Redis | None:
+    """Raises ValueError for a URL that is none."""
+    return connect_redis(config.redis_url) if config.redis_url else None
+
+
+def certificate_of(config: Config) -> ServerCertificate | None:
+    """Raises CertificateUnusable."""
+    if config.tls.certificate is None or config.tls.key is None:
+        return None
+    return ServerCertificate(config.tls.certificate, config.tls.key)
+
+
+def _failure_counts(config: Config, redis: Redis | None) -> FailureCounts:
+    throttle = config.throttle
+    local = LocalFailureCounts(
+        forget_after_s=throttle.forget_after_s,
+        known_for_s=throttle.known_for_s,
+        limit=throttle.counts_kept,
+        clock=time.monotonic,
+    )
+    if redis is None:
+        return local
+    return SharedFailureCounts(
+        redis,
+        local,
+        forget_after_s=throttle.forget_after_s,
+        known_for_s=throttle.known_for_s,
+        timeout_s=COUNT_TIMEOUT_S,
+        clock=time.monotonic,
+    )

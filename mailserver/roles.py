@@ -1,0 +1,100 @@
+"""What each role of a process opens, and how to close it again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from mailserver.assembly import Parts
+from mailserver.config import Role
+from mailserver.imap.session.conversation import Services as ImapServices
+from mailserver.listeners import bind
+from mailserver.smtp.config import Door as SmtpDoor
+from mailserver.smtp.ports import Services as SmtpServices
+from mailserver.smtp.server import SmtpServer
+from mailserver.upkeep.jobs import all_jobs
+from mailserver.upkeep.runner import Upkeep
+
+
+class Running(Protocol):
+    """A role at work."""
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no new work, finish what is in hand, and cut off what is left at the deadline."""
+
+
+Failed = Callable[[str], None]
+Start = Callable[[Parts, Failed], Awaitable[Running]]
+
+
+class Several:
+    """Runnings that drain side by side."""
+
+    def __init__(self, parts: Sequence[Running]) -> None:
+        self._parts = parts
+
+    async def drain(self, deadline_s: float) -> None:
+        await asyncio.gather(*(part.drain(deadline_s) for part in self._parts))
+
+
+async def start_imap(parts: Parts, _failed: Failed) -> Running:
+    """Raises CannotListen."""
+    from mailserver.imap import transport  # only this role loads Twisted
+
+    config = parts.config
+    sockets = [
+        tuple(bind(each)) if each is not None else () for each in (config.listeners.imap, config.listeners.imaps)
+    ]
+    return await transport.start(
+        config.imap,
+        ImapServices(parts.store, parts.logins, parts.watchers),
+        transport.Listeners(*sockets),
+        message_limit_octets=config.message_limit_octets,
+        certificate=parts.certificate,
+    )
+
+
+async def start_smtp(parts: Parts, _failed: Failed) -> Running:
+    """Raises CannotListen, LmtpExposed."""
+    config, listeners = parts.config, parts.config.listeners
+    tls = parts.certificate.asyncio_context if parts.certificate is not None else None
+    services = SmtpServices(
+        resolve=parts.recipients.resolve,
+        deliver=parts.deliveries.deliver,
+        submit=parts.submissions.submit,
+        sign_in=parts.logins.sign_in,
+        sender_addresses=parts.recipients.sender_addresses,
+    )
+    server = SmtpServer(config.smtp, services, tls=tls)
+    lmtp = SmtpServer(config.smtp, replace(services, deliver=parts.deliveries.deliver_each), tls=None)
+    doors = (
+        (server, SmtpDoor.MX, listeners.smtp),
+        (server, SmtpDoor.SUBMISSION, listeners.submission),
+        (server, SmtpDoor.SUBMISSIONS, listeners.submissions),
+        (lmtp, SmtpDoor.LMTP, listeners.lmtp),
+    )
+    for owner, door, endpoint in doors:
+        for listening in bind(endpoint) if endpoint is not None else ():
+            await owner.listen(door, listening)
+    return Several((server, lmtp))
+
+
+async def start_web(parts: Parts, failed: Failed) -> Running:
+    """Raises CannotListen."""
+    from mailserver.web import Web  # only this role loads granian and Django
+
+    endpoint = parts.config.listeners.http
+    assert endpoint is not None  # check_roles has asked for it
+    web = Web(endpoint, parts.config.web)
+    web.start(failed=failed)
+    return web
+
+
+async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
+    jobs = all_jobs(parts.store, parts.deliveries)
+    upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
+    upkeep.start()
+    return upkeep
+
+
+START: dict[Role, Start] = {"imap": start_imap, "smtp": start_smtp, "web": start_web, "upkeep": start_upkeep}

@@ -1,0 +1,96 @@
+"""The web role: granian serves the ASGI application of webmail in this process's loop.
+
+granian's embedded server opens its own socket with SO_REUSEPORT, so several web processes share the port like other
+roles. webmail stands above this package, so it is named here as text and loaded when the role starts.
+"""
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+
+from mailserver.listeners import Endpoint, demand_bindable
+from mailserver.observability.metrics import counter, histogram
+
+RESPONSES = counter("http_responses", "Responses, by the hundreds of their status.", "status")
+SECONDS = histogram("http_request_seconds", "From a request's header to the end of its answer.")
+
+APPLICATION = ("webmail.asgi", "application")
+LOGS_TO_ROOT = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
+
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    header_timeout_s: float = 10.0  # how long a request's header may take to arrive
+    requests_at_once: int = 256  # requests of one process at once; more wait
+
+
+class Web:
+    """The HTTP door of a process."""
+
+    def __init__(self, endpoint: Endpoint, config: WebConfig) -> None:
+        demand_bindable(endpoint)  # granian would end without a word
+        module, name = APPLICATION
+        self._server: Any = Server(
+            counted(getattr(importlib.import_module(module), name)),
+            address=endpoint.host,
+            port=endpoint.port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=int(config.header_timeout_s * 1000)),
+            backlog=1024,
+            backpressure=config.requests_at_once,
+            log_level=LogLevels.error,
+            log_dictconfig=LOGS_TO_ROOT,
+        )
+        self._is_stopping = False
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self, *, failed: Callable[[str], None]) -> None:
+        """`failed` is called if the server ends by itself."""
+        self._serving = asyncio.create_task(self._serve(failed), name="web")
+
+    async def drain(self, deadline_s: float) -> None:
+        """Accept no more; requests being answered get the time until the deadline."""
+        self._is_stopping = True
+        self._server.stop()
+        if self._serving is not None:
+            await asyncio.wait({self._serving}, timeout=deadline_s)
+
+    async def _serve(self, failed: Callable[[str], None]) -> None:
+        try:
+            await self._server.serve()
+        finally:
+            if not self._is_stopping:
+                failed("the HTTP server ended by itself")
+
+
+def counted(application: Application) -> Application:
+    """The same ASGI application, with its HTTP answers counted."""
+
+    async def counting(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                RESPONSES.labels(f"{message['status'] // 100}xx").inc()
+            await send(message)
+
+        with SECONDS.labels().time():
+            await application(scope, receive, count)
+
+    return counting
