@@ -28,7 +28,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer  # type: ignore[attr-defined]
 
 from mailserver.imap import metrics
 from mailserver.imap.admission import Admission
@@ -48,6 +48,8 @@ LINGER_S = 10.0
 """How long a client may take to read the last words."""
 GOING_DOWN = "The server is going down, come back in a moment"
 
+_implements = cast(Callable[..., Callable[[type], Any]], implementer)  # zope has no types
+
 log = get_logger()
 
 
@@ -55,7 +57,7 @@ class ClientGone(Exception):
     """The connection was lost while something was to be sent."""
 
 
-@implementer(IOpenSSLServerConnectionCreator)  # type: ignore[no-untyped-call]
+@_implements(IOpenSSLServerConnectionCreator)
 class _Handshakes:
     """Gives each handshake the certificate of the moment."""
 
@@ -66,7 +68,7 @@ class _Handshakes:
         return SSL.Connection(self._certificate.twisted_context(), None)
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)  # type: ignore[no-untyped-call]
+@_implements(IHalfCloseableProtocol, IPushProducer)
 class Connection(Protocol):
     """One client. Twisted's names are camelCase; of them, pause- and resumeProducing say whether it reads."""
 

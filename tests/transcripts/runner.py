@@ -7,12 +7,13 @@ A transcript is one behaviour, in lines:
     C: a1 SELECT INBOX               the client sends this line
     L: Subject: hi                   … or this line of a message; `{*}` and `{*+}` in the command count them
     S: * 3 EXISTS                    the server must say exactly this line, and nothing before it
-    S: * OK [UIDVALIDITY <v>] <...>  <name> stands for a word, the same one wherever the name comes again; <...> for any text
+    S: * OK [UIDVALIDITY <v>] <...>  <name> stands for a word, the same one wherever it comes again; <...> for any text
 
 At the end the server must have nothing more to say.
 """
 
 import asyncio
+import base64
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from mailserver.services import mailboxes, messages
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
 from tenants.types import Principal
 from tests.conftest import NOON, plain_message
+from tests.people import Person
 
 PATIENCE_S = 10.0
 MESSAGE_LIMIT_OCTETS = 4096
@@ -97,10 +99,19 @@ def connect(services: Services, *, is_encrypted: bool = False, sign_in_failures:
 @dataclass(slots=True)
 class Transcript:
     services: Services
-    who: Principal
-    password: str = ""
+    person: Person
     named: dict[str, str] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """What transcripts may say of the person: <address>, <password>, and both in the form of SASL PLAIN."""
+        address, password = self.person.address, self.person.password
+        plain = base64.b64encode(f"\0{address}\0{password}".encode()).decode()
+        self.named.update(address=address, password=password, plain=plain)
+
+    @property
+    def who(self) -> Principal:
+        return self.person.principal
 
     def client(self, number: str) -> Client:
         number = number or "1"
@@ -234,9 +245,7 @@ async def _flags(transcript: Transcript, client: Client, name: str, uid: str, fl
     mailbox = await mailboxes.find(transcript.services.store, transcript.who, name)
     words = flags.split()
     system = SystemFlag(sum(FLAGS[word] for word in words if word in FLAGS))
-    change = FlagChange(
-        FlagOperation.REPLACE, Flags(system, frozenset(word for word in words if word not in FLAGS))
-    )
+    change = FlagChange(FlagOperation.REPLACE, Flags(system, frozenset(word for word in words if word not in FLAGS)))
     await messages.change_flags(transcript.services.store, transcript.who, mailbox.id, [Uid(int(uid))], change)
 
 
