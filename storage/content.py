@@ -1,5 +1,6 @@
 """The octets of a message, range by range, from its header column and its blobs."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from storage.query import Connection, Query
 from storage.types import BlobDigest, MailboxId, MessageId, Segment, Uid
 from tenants.types import AccountId, TenantId
 
+_IN_A_THREAD_OCTETS = 256 * 1024
 WHOLE_LIMIT_OCTETS = 256 * 1024  # longer messages are read in ranges
 
 
@@ -64,7 +66,10 @@ class Content:
                 found = await self._blobs.read(
                     connection, self._keys, self._digests[wanted.segment.blob], wanted.offset, wanted.length
                 )
-                pieces.append(render(wanted, found))
+                if len(found) > _IN_A_THREAD_OCTETS:
+                    pieces.append(await asyncio.to_thread(render, wanted, found))
+                else:
+                    pieces.append(render(wanted, found))
         octets = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(octets) != length:
             raise ContentDamaged("a message's segments do not add up")

@@ -1,6 +1,6 @@
 """STORE and EXPUNGE: what changes about placements, and what takes them away."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -79,7 +79,7 @@ async def change_flags(
             uids=uids,
             operation=int(change.operation),
             flags=int(change.flags.system),
-            keywords=sorted(change.flags.keywords) or None,
+            keywords=keywords_column(change.flags.keywords),
             unchanged_since=unchanged_since,
             keyword_limit=KEYWORDS_PER_MESSAGE,
         )
@@ -110,6 +110,14 @@ async def expunge(
         limit=CHUNK_MESSAGES,
     )
     return [Uid(row.uid) for row in rows], Modseq(rows[0].modseq) if rows else None
+
+
+def keywords_column(keywords: Collection[str]) -> list[str] | None:
+    """As a placement holds them: each once, whatever its case. Raises TooManyKeywords."""
+    distinct = {keyword.lower(): keyword for keyword in sorted(keywords, reverse=True)}
+    if len(distinct) > KEYWORDS_PER_MESSAGE:
+        raise TooManyKeywords(KEYWORDS_PER_MESSAGE)
+    return sorted(distinct.values()) or None
 
 
 def as_flags(bits: int, keywords: Sequence[str] | None) -> Flags:

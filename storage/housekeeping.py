@@ -55,7 +55,7 @@ _UNTOUCHED = Query(
 _HALF_DELETED = Query(
     """
     SELECT tenant_id, account_id, id FROM mailbox
-     WHERE (deleted_at IS NOT NULL OR NOT is_selectable) AND messages > 0 LIMIT %(limit)s
+     WHERE deleted_at IS NOT NULL AND messages > 0 LIMIT %(limit)s
     """,
     row=_Tombstone,
     role="waypost_system",

@@ -5,6 +5,7 @@ while it places it, and inbound_placed makes a replay harmless, so whoever finds
 again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,8 +106,8 @@ async def accept(
             lease_s=LEASE_S,
         )
         for chunk, start in enumerate(range(0, len(octets), CHUNK_OCTETS)):
-            codec, packed = compress(bytes(octets[start : start + CHUNK_OCTETS]))
-            sealed = keys.seal_inbound(inbound_id, chunk, codec, packed)
+            piece = bytes(octets[start : start + CHUNK_OCTETS])
+            codec, sealed = await asyncio.to_thread(_seal, keys, inbound_id, chunk, piece)
             await _ADD_CHUNK.execute(connection, id=inbound_id, chunk=chunk, codec=codec, sealed=sealed)
     return Inbound(inbound_id, accepted_at, len(octets), tuple(accounts))
 
@@ -134,12 +135,21 @@ async def read(database: Database, keys: KeyRing, inbound: Inbound) -> bytes:
     tenant_id = inbound.accounts[0][0]
     async with database.read(tenant_id) as connection:
         chunks = await _READ_CHUNKS.all(connection, id=inbound.id)
-    octets = b"".join(
-        decompress(row.codec, keys.open_inbound(inbound.id, row.chunk, row.codec, row.sealed)) for row in chunks
-    )
+    octets = await asyncio.to_thread(_open, keys, inbound.id, chunks)
     if len(octets) != inbound.octets:
         raise ContentDamaged(f"inbound message {inbound.id} is cut")
     return octets
+
+
+def _seal(keys: KeyRing, inbound_id: InboundId, chunk: int, octets: bytes) -> tuple[int, bytes]:
+    codec, packed = compress(octets)
+    return codec, keys.seal_inbound(inbound_id, chunk, codec, packed)
+
+
+def _open(keys: KeyRing, inbound_id: InboundId, chunks: Sequence[_Chunk]) -> bytes:
+    return b"".join(
+        decompress(row.codec, keys.open_inbound(inbound_id, row.chunk, row.codec, row.sealed)) for row in chunks
+    )
 
 
 async def remove(database: Database, inbound_id: InboundId) -> None:

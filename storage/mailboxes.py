@@ -1,6 +1,5 @@
 """Mailboxes of an account: making, naming, removing and finding them. Names are Unicode in NFC, "/" parts levels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,6 +52,11 @@ class _Modseq:
 
 
 @dataclass(frozen=True, slots=True)
+class _Id:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Validity:
     uidvalidity: int
 
@@ -99,9 +103,9 @@ _INSERT = Query(
     """
     WITH made AS (
         INSERT INTO mailbox AS m (
-            tenant_id, id, account_id, name, special_use, is_subscribed, is_selectable, uidvalidity, modseq)
-        VALUES (waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s, %(special_use)s,
-                %(is_subscribed)s, true, %(uidvalidity)s, %(modseq)s)
+            tenant_id, id, account_id, name, is_subscribed, is_selectable, uidvalidity, modseq)
+        VALUES (waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s,
+                %(is_subscribed)s, %(is_selectable)s, %(uidvalidity)s, %(modseq)s)
         RETURNING m.*
     ), logged AS (
         INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
@@ -118,14 +122,15 @@ _FORGET_TOMBSTONES = Query(
     UPDATE mailbox SET is_subscribed = false
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND name = %(name)s
        AND deleted_at IS NOT NULL AND is_subscribed
-    RETURNING id AS modseq
+    RETURNING id
     """,
-    row=_Modseq,
+    row=_Id,
 )
 _RENAME = Query[None](
     """
     WITH renamed AS (
-        UPDATE mailbox SET name = %(name)s, modseq = %(modseq)s
+        UPDATE mailbox
+           SET name = %(name)s, modseq = %(modseq)s, is_subscribed = is_subscribed OR %(takes_over_subscription)s
          WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
         RETURNING tenant_id, account_id, modseq, id
     )
@@ -135,9 +140,14 @@ _RENAME = Query[None](
 )
 _SET_SUBSCRIBED = Query[None](
     """
-    UPDATE mailbox SET is_subscribed = %(is_subscribed)s
-     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND name = %(name)s
-       AND is_subscribed <> %(is_subscribed)s AND (deleted_at IS NULL OR NOT %(is_subscribed)s)
+    WITH altered AS (
+        UPDATE mailbox SET is_subscribed = %(is_subscribed)s, modseq = %(modseq)s
+         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND name = %(name)s
+           AND is_subscribed <> %(is_subscribed)s AND (deleted_at IS NULL OR NOT %(is_subscribed)s)
+        RETURNING tenant_id, account_id, modseq, id
+    )
+    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
+    SELECT tenant_id, account_id, modseq, row_number() OVER () - 1, 5, id FROM altered
     """
 )
 _BURY = Query[None](
@@ -149,17 +159,6 @@ _BURY = Query[None](
     )
     INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
     SELECT tenant_id, account_id, modseq, 0, 6, id FROM buried
-    """
-)
-_MAKE_UNSELECTABLE = Query[None](
-    """
-    WITH emptied AS (
-        UPDATE mailbox SET is_selectable = false, special_use = NULL, modseq = %(modseq)s
-         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
-        RETURNING tenant_id, account_id, modseq, id
-    )
-    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
-    SELECT tenant_id, account_id, modseq, 0, 5, id FROM emptied
     """
 )
 _REVIVE = Query[None](
@@ -214,20 +213,19 @@ async def insert(
     modseq: Modseq,
     *,
     seq: int = 0,
-    special_use: str | None = None,
+    is_selectable: bool = True,
 ) -> Mailbox:
-    """Make a mailbox with the account's next uidvalidity; it takes over the subscription of its tombstones."""
+    r"""Make a mailbox (or a \Noselect name) with the account's next uidvalidity; it takes over the subscription of
+    its tombstones."""
     validity = await _TAKE_UIDVALIDITY.one(connection, tenant_id=tenant_id, account_id=account_id)
-    buried: Sequence[_Modseq] = await _FORGET_TOMBSTONES.all(
-        connection, tenant_id=tenant_id, account_id=account_id, name=name
-    )
+    buried = await _FORGET_TOMBSTONES.all(connection, tenant_id=tenant_id, account_id=account_id, name=name)
     row = await _INSERT.one(
         connection,
         tenant_id=tenant_id,
         account_id=account_id,
         name=name,
-        special_use=special_use,
         is_subscribed=bool(buried),
+        is_selectable=is_selectable,
         uidvalidity=validity.uidvalidity,
         modseq=modseq,
         seq=seq,
@@ -245,23 +243,34 @@ async def rename(
     *,
     seq: int,
 ) -> None:
+    """Its subscription goes with it; a subscription of the new name that a tombstone kept is taken over."""
+    buried = await _FORGET_TOMBSTONES.all(connection, tenant_id=tenant_id, account_id=account_id, name=name)
     await _RENAME.execute(
         connection,
         tenant_id=tenant_id,
         account_id=account_id,
         mailbox_id=mailbox.id,
         name=name,
+        takes_over_subscription=bool(buried),
         modseq=modseq,
         seq=seq,
     )
 
 
 async def set_subscribed(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, name: str, *, is_subscribed: bool
-) -> None:
-    await _SET_SUBSCRIBED.execute(
-        connection, tenant_id=tenant_id, account_id=account_id, name=name, is_subscribed=is_subscribed
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    name: str,
+    modseq: Modseq,
+    *,
+    is_subscribed: bool,
+) -> bool:
+    """Whether that altered anything. Only what lives can be subscribed to; a tombstone can be unsubscribed from."""
+    altered = await _SET_SUBSCRIBED.execute(
+        connection, tenant_id=tenant_id, account_id=account_id, name=name, modseq=modseq, is_subscribed=is_subscribed
     )
+    return altered > 0
 
 
 async def bury(
@@ -271,19 +280,10 @@ async def bury(
     await _BURY.execute(connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, modseq=modseq)
 
 
-async def make_unselectable(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, mailbox_id: MailboxId, modseq: Modseq
-) -> None:
-    r"""Keep the name as \Noselect because it has inferiors (RFC 3501 §6.3.4)."""
-    await _MAKE_UNSELECTABLE.execute(
-        connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, modseq=modseq
-    )
-
-
 async def revive(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, mailbox_id: MailboxId, modseq: Modseq
 ) -> None:
-    r"""Make a \Noselect name, which is empty, a mailbox again: a new one for clients, by its uidvalidity."""
+    r"""Make a \Noselect name, which never held a message, a mailbox: a new one for clients, by its uidvalidity."""
     validity = await _TAKE_UIDVALIDITY.one(connection, tenant_id=tenant_id, account_id=account_id)
     await _REVIVE.execute(
         connection,

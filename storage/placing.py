@@ -5,7 +5,7 @@ copies, or messages with several blobs, go as one pipeline: blobs by digest, the
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from storage.blobs.segments import pack_segments
 from storage.blobs.store import SealedBlob
 from storage.database import Database
 from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavailable
+from storage.flags import keywords_column
 from storage.header_column import pack_header
 from storage.keys import TenantKeys
 from storage.provisioning import provision_account
@@ -32,7 +33,7 @@ from storage.types import (
     Uid,
     UidValidity,
 )
-from tenants.types import TenantId
+from tenants.types import AccountId, TenantId
 
 SEALED_INLINE_OCTETS = CHUNK_OCTETS
 _IN_A_THREAD_OCTETS = 256 * 1024
@@ -62,6 +63,14 @@ class Order:
 
 class AlreadyPlaced(StorageError):
     """This inbound message has been placed for the account before."""
+
+
+class _NotProvisioned(StorageError):
+    """Accounts without state or first mailboxes: nothing was placed for anyone."""
+
+    def __init__(self, accounts: Collection[AccountId]) -> None:
+        super().__init__("accounts are not provisioned")
+        self.accounts = accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,30 +135,26 @@ async def place(
     A refusal (OverQuota, MailboxNotFound, AlreadyPlaced) concerns its copy alone. Raises StoreUnavailable: then
     nothing was placed, or, when the connection broke during the commit, nobody knows; the sender tries again.
     """
-    results: dict[int, Placed | StorageError] = {}
-    waiting = sorted(range(len(orders)), key=lambda i: orders[i].destination.account_id)
+    in_lock_order = sorted(range(len(orders)), key=lambda i: orders[i].destination.account_id)
+    copies = [orders[index] for index in in_lock_order]
     for _attempt in range(3):
-        copies = [orders[index] for index in waiting]
-        outcomes = await database.retried(partial(_place_once, database, blobs, keys, copies))
-        missing = []
-        for index, outcome in zip(waiting, outcomes, strict=True):
-            if outcome.outcome == "no account":
-                missing.append(index)
-            else:
-                results[index] = _result(orders[index], outcome)
-        if not missing:
-            return [results[index] for index in range(len(orders))]
-        for account_id in {orders[index].destination.account_id for index in missing}:
-            await provision_account(database, tenant_id, account_id)
-        waiting = missing
+        try:
+            outcomes = await database.retried(partial(_place_once, database, blobs, keys, copies))
+        except _NotProvisioned as missing:
+            for account_id in missing.accounts:
+                await provision_account(database, tenant_id, account_id)
+            continue
+        placed = dict(zip(in_lock_order, map(_result, copies, outcomes), strict=True))
+        return [placed[index] for index in range(len(orders))]
     raise StoreUnavailable("the account's state cannot be made")
 
 
 async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> list[_Outcome]:
+    """All of them in one transaction. Raises _NotProvisioned, StoreUnavailable; then none."""
     first = orders[0]
     if len(orders) == 1 and len(first.message.sealed) <= 1 and not first.message.long_blobs:
         async with database.read(keys.tenant_id) as connection:
-            return [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))]
+            return _checked(orders, [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))])
     async with database.transaction(keys.tenant_id) as connection:
         await _put_blobs(connection, blobs, keys, orders)
         async with connection.pipeline():
@@ -159,7 +164,17 @@ async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, ord
             row = await cursor.fetchone()
             assert row is not None
             outcomes.append(row)
-        return outcomes
+        return _checked(orders, outcomes)
+
+
+def _checked(orders: Sequence[Order], outcomes: list[_Outcome]) -> list[_Outcome]:
+    """Raises for what concerns the whole transaction, while it can still be rolled back."""
+    named = [(order.destination.account_id, outcome.outcome) for order, outcome in zip(orders, outcomes, strict=True)]
+    if missing := {account_id for account_id, outcome in named if outcome == "no account"}:
+        raise _NotProvisioned(sorted(missing))
+    if any(outcome == "blob gone" for _, outcome in named):
+        raise StoreUnavailable("a blob was collected while it was claimed")
+    return outcomes
 
 
 async def _put_blobs(connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> None:
@@ -187,7 +202,7 @@ def _values(keys: TenantKeys, order: Order, *, is_blob_inline: bool) -> dict[str
         "account_id": to.account_id,
         "mailbox_id": to.mailbox_id,
         "flags": int(to.flags.system),
-        "keywords": sorted(to.flags.keywords) or None,
+        "keywords": keywords_column(to.flags.keywords),
         "quota_octets": to.quota_octets,
         "inbound_id": order.inbound_id,
         "digest": blob.digest if blob else None,
@@ -235,4 +250,4 @@ def _result(order: Order, row: _Outcome) -> Placed | StorageError:
         return AlreadyPlaced("this message was placed before")
     if row.outcome == "no mailbox":
         return MailboxNotFound(str(order.destination.mailbox_id or "INBOX"))
-    raise StoreUnavailable(row.outcome)
+    raise AssertionError(row.outcome)

@@ -1,7 +1,7 @@
 """Delivery: a message becomes copies in the mailboxes of its recipients, durable before anyone says 250 (DESIGN §4)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from mmap import mmap
 
@@ -67,10 +67,12 @@ class Deliveries:
         return [results[index] for index in range(len(recipients))]
 
     async def place_forgotten(self, limit: int = 10) -> int:
-        """Upkeep: place accepted mail whose process ended before it was placed. Returns how many messages."""
+        """Upkeep: place accepted mail whose process ended before it was placed. Returns how many messages.
+
+        All are tried; then raises what the first failure was. What failed is tried again when its lease has ended.
+        """
         forgotten = await inbound.lease_forgotten(self._store.database, limit)
-        for accepted in forgotten:
-            await self._place_inbound(accepted)
+        await _all_in_turn(self._place_inbound(accepted) for accepted in forgotten)
         return len(forgotten)
 
     async def settle(self) -> None:
@@ -97,23 +99,30 @@ class Deliveries:
     async def _place_inbound(self, accepted: inbound.Inbound) -> None:
         octets = await inbound.read(self._store.database, self._store.keys, accepted)
         new = await ingest(octets, accepted.accepted_at)
-        for tenant_id in sorted({tenant for tenant, _ in accepted.accounts}):
-            accounts = [account for tenant, account in accepted.accounts if tenant == tenant_id]
-            await self._place_for_tenant(tenant_id, accounts, new, accepted.id)
+        accounts: dict[TenantId, list[AccountId]] = {}
+        for tenant_id, account_id in accepted.accounts:
+            accounts.setdefault(tenant_id, []).append(account_id)
+        await _all_in_turn(
+            self._place_for_tenant(tenant_id, accounts[tenant_id], new, accepted.id) for tenant_id in sorted(accounts)
+        )
         await inbound.remove(self._store.database, accepted.id)
 
     async def _place_for_tenant(
         self, tenant_id: TenantId, accounts: Sequence[AccountId], new: NewMessage, inbound_id: InboundId
     ) -> None:
         message = await prepare(await self._store.keys.of(tenant_id), new)
+        refusals: list[StorageError] = []
         for start in range(0, len(accounts), DIRECT_RECIPIENTS):
             orders = [
                 Order(message, Destination(account, None), inbound_id)
                 for account in accounts[start : start + DIRECT_RECIPIENTS]
             ]
-            for result in await self._place(tenant_id, orders):
-                if isinstance(result, StorageError) and not isinstance(result, AlreadyPlaced):
-                    raise result
+            results = await self._place(tenant_id, orders)
+            refusals += [
+                each for each in results if isinstance(each, StorageError) and not isinstance(each, AlreadyPlaced)
+            ]
+        if refusals:
+            raise refusals[0]
 
     async def _prepare(self, octets: bytes | mmap, received_at: datetime, tenant_id: TenantId) -> PreparedMessage:
         keys = await self._store.keys.of(tenant_id)
@@ -130,3 +139,15 @@ class Deliveries:
 
 def _strict(recipient: Recipient) -> Destination:
     return Destination(recipient.account_id, None, quota_octets=recipient.quota_octets)
+
+
+async def _all_in_turn(works: Iterable[Coroutine[None, None, None]]) -> None:
+    """One after another, also when those before failed, for one tenant's trouble must not hold up another's mail; then
+    raises the first failure."""
+    failures: list[BaseException] = []
+    for work in works:
+        (failure,) = await asyncio.gather(work, return_exceptions=True)
+        if failure is not None:
+            failures.append(failure)
+    if failures:
+        raise failures[0]

@@ -16,6 +16,7 @@ from tenants.types import AccountId, TenantId
 
 _LONGEST_BATCH = 100
 
+Batch = list[tuple[Order, "asyncio.Future[Placed | StorageError]"]]
 Waiting = deque[tuple[Order, "asyncio.Future[Placed | StorageError]"]]
 
 
@@ -54,20 +55,36 @@ class Joiner:
     async def _place_waiting(self, account: tuple[TenantId, AccountId]) -> None:
         waiting = self._waiting[account]
         batch = [waiting.popleft() for _ in range(min(len(waiting), _LONGEST_BATCH))]
+        batch = [(order, future) for order, future in batch if not future.done()]  # who went away wants no copy
         try:
-            results = await self._place(account[0], [order for order, _ in batch])
+            await self._place_batch(account[0], batch)
         except BaseException as failure:  # each who waits is told; nobody is left waiting
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(failure)
+            _tell(batch, failure)
             if not isinstance(failure, Exception):
                 raise
+        finally:
+            self._go_on(account)
+
+    async def _place_batch(self, tenant_id: TenantId, batch: Batch) -> None:
+        """In one transaction; when that fails for a reason in one of the messages, each in its own."""
+        if not batch:
+            return
+        try:
+            results = await self._place(tenant_id, [order for order, _ in batch])
+        except StorageError:
+            raise
+        except Exception:
+            if len(batch) == 1:
+                raise
+            for each in batch:
+                try:
+                    await self._place_batch(tenant_id, [each])
+                except Exception as failure:  # noqa: BLE001 (its sender is told, the others go on)
+                    _tell([each], failure)
         else:
             for (_, future), result in zip(batch, results, strict=True):
                 if not future.done():
                     future.set_result(result)
-        finally:
-            self._go_on(account)
 
     async def _place(self, tenant_id: TenantId, orders: list[Order]) -> list[Placed | StorageError]:
         keys = await self._store.keys.of(tenant_id)
@@ -76,3 +93,9 @@ class Joiner:
             if isinstance(result, Placed):
                 self._store.announce(tenant_id, result.account_id, result.modseq)
         return results
+
+
+def _tell(batch: Batch, failure: BaseException) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(failure)

@@ -1,6 +1,8 @@
 """Mailboxes as a person uses them: list, make, rename, delete, subscribe (RFC 3501 §6.3)."""
 
+import contextlib
 import unicodedata
+from collections.abc import AsyncIterator
 
 from storage import copies, flags
 from storage import mailboxes as stored
@@ -43,6 +45,8 @@ async def list_mailboxes(store: MailStore, who: Principal) -> list[Mailbox]:
 async def find(store: MailStore, who: Principal, name: str) -> Mailbox:
     """The live mailbox of this name. Raises MailboxNotFound."""
     name = canonical_name(name)
+    if not _is_storable(name):
+        raise MailboxNotFound(name)
     async with store.database.read(who.tenant_id) as connection:
         found = await stored.find(connection, who.tenant_id, who.account_id, name)
     if found is None and name == INBOX:
@@ -68,8 +72,7 @@ async def create(store: MailStore, who: Principal, name: str) -> Mailbox:
     Raises MailboxExists, MailboxNameInvalid, TooManyMailboxes.
     """
     name = checked_name(name.removesuffix(DELIMITER))
-    async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await _lock(store, connection, who)
+    async with _locked(store, who) as (connection, modseq):
         existing = await _names(connection, who)
         found = existing.get(name)
         if found is not None and found.is_selectable:
@@ -99,8 +102,7 @@ async def delete(store: MailStore, who: Principal, name: str) -> None:
     name = canonical_name(name)
     if name == INBOX:
         raise InboxProtected
-    async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await _lock(store, connection, who)
+    async with _locked(store, who) as (connection, modseq):
         existing = await _names(connection, who)
         found = existing.get(name)
         if found is None:
@@ -108,16 +110,17 @@ async def delete(store: MailStore, who: Principal, name: str) -> None:
         has_inferiors = any(each.startswith(name + DELIMITER) for each in existing)
         if has_inferiors and not found.is_selectable:
             raise MailboxHasChildren(name)
+        # The name with inferiors gets a row of its own: should it be made a mailbox again while this one is being
+        # emptied, what then arrives there is another mailbox's.
+        await stored.bury(connection, who.tenant_id, who.account_id, found.id, modseq)
         if has_inferiors:
-            await stored.make_unselectable(connection, who.tenant_id, who.account_id, found.id, modseq)
-        else:
-            await stored.bury(connection, who.tenant_id, who.account_id, found.id, modseq)
+            await stored.insert(connection, who.tenant_id, who.account_id, name, modseq, seq=1, is_selectable=False)
     store.announce(who.tenant_id, who.account_id, modseq)
-    await empty(store, who, found.id)
+    await _empty(store, who, found.id)
 
 
-async def empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> None:
-    """Remove every message of a mailbox, chunk by chunk."""
+async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> None:
+    """Remove every message of a tombstone, chunk by chunk."""
     while True:
         async with store.database.read(who.tenant_id) as connection:
             uids, modseq = await flags.expunge(
@@ -134,8 +137,7 @@ async def rename(store: MailStore, who: Principal, old: str, new: str) -> None:
     Raises MailboxNotFound, MailboxExists, MailboxNameInvalid, TooManyMailboxes.
     """
     old, new = canonical_name(old), checked_name(new.removesuffix(DELIMITER))
-    async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await _lock(store, connection, who)
+    async with _locked(store, who) as (connection, modseq):
         existing = await _names(connection, who)
         found = existing.get(old)
         if found is None:
@@ -145,7 +147,7 @@ async def rename(store: MailStore, who: Principal, old: str, new: str) -> None:
         if new.startswith(old + DELIMITER) and old != INBOX:
             raise MailboxNameInvalid(new, "a mailbox cannot be moved below itself")
         missing = [superior for superior in _superiors(new) if superior not in existing]
-        if len(existing) + len(missing) + 1 > MAILBOXES_PER_ACCOUNT:
+        if len(existing) + len(missing) + (old == INBOX) > MAILBOXES_PER_ACCOUNT:
             raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
         for seq, superior in enumerate(missing):
             await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
@@ -181,17 +183,31 @@ async def subscribe(store: MailStore, who: Principal, name: str) -> None:
 
 async def unsubscribe(store: MailStore, who: Principal, name: str) -> None:
     """Also of a mailbox that was deleted; of one that never was, nothing happens."""
-    await _set_subscribed(store, who, canonical_name(name), is_subscribed=False)
+    name = canonical_name(name)
+    if _is_storable(name):
+        await _set_subscribed(store, who, name, is_subscribed=False)
 
 
 async def _set_subscribed(store: MailStore, who: Principal, name: str, *, is_subscribed: bool) -> None:
-    async with store.database.read(who.tenant_id) as connection:
-        await stored.set_subscribed(connection, who.tenant_id, who.account_id, name, is_subscribed=is_subscribed)
+    async with _locked(store, who) as (connection, modseq):
+        is_altered = await stored.set_subscribed(
+            connection, who.tenant_id, who.account_id, name, modseq, is_subscribed=is_subscribed
+        )
+    if is_altered:
+        store.announce(who.tenant_id, who.account_id, modseq)
 
 
 def canonical_name(name: str) -> str:
-    """NFC, and INBOX in capitals however it is written (RFC 3501 §5.1)."""
-    return INBOX if name.upper() == INBOX else unicodedata.normalize("NFC", name)
+    """NFC, and INBOX as the first level in capitals however it is written (RFC 3501 §5.1)."""
+    first, delimiter, rest = name.partition(DELIMITER)
+    if first.isascii() and first.upper() == INBOX:
+        first = INBOX
+    return unicodedata.normalize("NFC", first + delimiter + rest)
+
+
+def _is_storable(name: str) -> bool:
+    """Postgres holds neither NUL nor lone surrogates, so that there is no mailbox with such a name."""
+    return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
 
 
 def checked_name(name: str) -> str:
@@ -200,7 +216,7 @@ def checked_name(name: str) -> str:
     levels = name.split(DELIMITER)
     if not name:
         raise MailboxNameInvalid(name, "it is empty")
-    if len(name.encode()) > LONGEST_NAME_OCTETS:
+    if len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME_OCTETS:
         raise MailboxNameInvalid(name[:60] + "…", f"it is longer than {LONGEST_NAME_OCTETS} octets")
     if not all(levels):
         raise MailboxNameInvalid(name, "a level of it is empty")
@@ -210,18 +226,21 @@ def checked_name(name: str) -> str:
         raise MailboxNameInvalid(name, "it holds control characters")
     if any(character in name for character in "%*"):
         raise MailboxNameInvalid(name, "% and * are wildcards of LIST")
-    if levels[0].upper() == INBOX and levels[0] != INBOX:
-        return DELIMITER.join([INBOX, *levels[1:]])
     return name
 
 
-async def _lock(store: MailStore, connection: Connection, who: Principal) -> Modseq:
-    modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
-    if modseq is None:
+@contextlib.asynccontextmanager
+async def _locked(store: MailStore, who: Principal) -> AsyncIterator[tuple[Connection, Modseq]]:
+    """A transaction that holds the account's lock and has taken its next modseq. Makes the account's state first when
+    there is none yet."""
+    for _attempt in range(2):
+        async with store.database.transaction(who.tenant_id) as connection:
+            modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
+            if modseq is not None:
+                yield connection, modseq
+                return
         await provision_account(store.database, who.tenant_id, who.account_id)
-        modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
-        assert modseq is not None
-    return modseq
+    raise StoreUnavailable("the account's state cannot be made")
 
 
 async def _names(connection: Connection, who: Principal) -> dict[str, Mailbox]:

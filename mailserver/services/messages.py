@@ -1,5 +1,6 @@
 """Messages in a mailbox, as a person works with them: open, read, flag, copy, move, expunge, append."""
 
+import contextlib
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from storage import copies, flags, placing, rows
 from storage import mailboxes as stored_mailboxes
 from storage.content import Content
 from storage.contents import load
-from storage.errors import StorageError
+from storage.errors import MailboxNotFound, StorageError
 from storage.flags import CHUNK_MESSAGES, StoredFlags
 from storage.query import Connection
 from storage.rows import Columns, FetchRow
@@ -177,13 +178,22 @@ async def copy(store: MailStore, who: Principal, source: MailboxId, uids: Sequen
     target = await find_selectable(store, who, target_name)
 
     async def copy_all() -> tuple[list[copies.CopiedMessage], Modseq | None]:
-        async with store.database.transaction(who.tenant_id) as connection:
+        async with _naming(target), store.database.transaction(who.tenant_id) as connection:
             return await _copy_chunks(connection, who, source, uids, target.id)
 
     copied, modseq = await store.database.retried(copy_all)
     if modseq is not None:
         store.announce(who.tenant_id, who.account_id, modseq)
     return _copied(target.uidvalidity, copied)
+
+
+@contextlib.asynccontextmanager
+async def _naming(target: Mailbox) -> AsyncIterator[None]:
+    """Storage knows the target by its id; who reads the refusal, by its name."""
+    try:
+        yield
+    except MailboxNotFound:
+        raise MailboxNotFound(target.name) from None
 
 
 async def _copy_chunks(
@@ -220,7 +230,7 @@ async def move(store: MailStore, who: Principal, source: MailboxId, uids: Sequen
         async def move_chunk(
             chunk: Sequence[Uid] = chunk,
         ) -> tuple[list[copies.CopiedMessage], Modseq | None]:
-            async with store.database.read(who.tenant_id) as connection:
+            async with _naming(target), store.database.read(who.tenant_id) as connection:
                 return await copies.copy(
                     connection,
                     who.tenant_id,
@@ -258,7 +268,8 @@ async def append(
 ) -> Placed:
     """Add a message to a mailbox (RFC 3501 §6.3.11); durable when it returns.
 
-    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, StoreUnavailable.
+    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, TooManyKeywords,
+    StoreUnavailable.
     """
     target = await find_selectable(store, who, mailbox_name)
     keys = await store.keys.of(who.tenant_id)
@@ -267,6 +278,8 @@ async def append(
     (result,) = await placing.place(
         store.database, store.blobs, keys, who.tenant_id, [placing.Order(message, destination)]
     )
+    if isinstance(result, MailboxNotFound):
+        raise MailboxNotFound(target.name)
     if isinstance(result, StorageError):
         raise result
     store.announce(who.tenant_id, who.account_id, result.modseq)

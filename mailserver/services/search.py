@@ -5,12 +5,14 @@ BODY and TEXT by scanning the octets of text parts. Results are exact for the mo
 """
 
 import asyncio
+import re
 from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from typing import assert_never
 
+from mailserver.mime.description import COLUMN_CHARACTERS
 from mailserver.mime.header import decode_header, display, parse_date
 from mailserver.mime.packing import unpack
 from mailserver.mime.part import Part
@@ -36,6 +38,7 @@ from mailserver.services.search_keys import (
     TextContains,
 )
 from storage import content, search_rows
+from storage.content import WholeMessage
 from storage.errors import MessageGone
 from storage.rows import Columns
 from storage.search_rows import SearchFacts
@@ -45,6 +48,8 @@ from tenants.types import Principal
 
 _FACTS_CHUNK = 5000
 _BODIES_CHUNK = 32
+_IN_A_THREAD_OCTETS = 128 * 1024
+_TIME_OF_DAY = re.compile(r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?!\d)", re.ASCII)
 _TEXT_PART_LIMIT_OCTETS = 8 * 1024 * 1024  # of one part; what stands beyond is not searched
 
 
@@ -181,6 +186,9 @@ class _Search:
         wanted = text.casefold()
         if name == "subject" and wanted:
             return await self._by_subject(among, wanted)
+        return await self._by_header_octets(among, name, wanted)
+
+    async def _by_header_octets(self, among: set[int], name: str, wanted: str) -> set[int]:
         found: set[int] = set()
         async for uid, header in self._headers(among):
             values = field_values(header, name)
@@ -190,13 +198,15 @@ class _Search:
 
     async def _by_subject(self, among: set[int], wanted: str) -> set[int]:
         found: set[int] = set()
+        cut: set[int] = set()
         for uids in _chunks(sorted(among), _FACTS_CHUNK):
             async with self.store.database.read(self.who.tenant_id) as connection:
                 rows = await search_rows.subjects(
                     connection, self.who.tenant_id, self.who.account_id, self.searched.mailbox_id, uids
                 )
             found.update(row.uid for row in rows if wanted in row.subject.casefold())
-        return found
+            cut.update(row.uid for row in rows if len(row.subject) >= COLUMN_CHARACTERS)
+        return found | await self._by_header_octets(cut - found, "subject", wanted)
 
     async def _by_any_header(self, among: set[int], wanted: str) -> set[int]:
         found: set[int] = set()
@@ -210,7 +220,14 @@ class _Search:
         chunks = fetch_rows(self.store, self.who, self.searched.mailbox_id, uids, Columns.HEADER)
         async for rows in chunks:
             for row in rows:
-                yield row.uid, row.header
+                if len(row.header) == row.header_octets:
+                    yield row.uid, row.header
+                    continue
+                try:  # longer than its column holds
+                    opened = await open_content(self.store, self.who, row.message_id)
+                    yield row.uid, await opened.read(0, row.header_octets)
+                except MessageGone:
+                    continue
 
     async def _by_body(self, among: set[int], wanted: str) -> set[int]:
         found: set[int] = set()
@@ -220,9 +237,10 @@ class _Search:
                 whole, others = await content.read_many(
                     connection, keys, self.who.account_id, self.searched.mailbox_id, uids
                 )
-            for message in whole:
-                if _body_contains(message.octets, unpack(message.structure), wanted):
-                    found.add(message.uid)
+            if sum(len(message.octets) for message in whole) > _IN_A_THREAD_OCTETS:
+                found |= await asyncio.to_thread(_containing, whole, wanted)
+            else:
+                found |= _containing(whole, wanted)
             for uid, message_id in others:
                 if await self._large_body_contains(uid, message_id, wanted):
                     found.add(uid)
@@ -248,6 +266,10 @@ class _Search:
                         if wanted in await asyncio.to_thread(_leaf_text, octets, part):
                             return True
         return False
+
+
+def _containing(messages: Sequence[WholeMessage], wanted: str) -> set[int]:
+    return {message.uid for message in messages if _body_contains(message.octets, unpack(message.structure), wanted)}
 
 
 def _body_contains(octets: bytes, root: Part, wanted: str) -> bool:
@@ -297,14 +319,12 @@ def field_values(header: bytes, name: str) -> list[str]:
 
 
 def _day_as_written(value: str) -> date | None:
-    moment = parse_date(value)
-    if moment is None:
-        return None
-    zone = value.rsplit(None, 1)[-1] if value.split() else ""
-    if len(zone) == 5 and zone[0] in "+-" and zone[1:].isdigit():
-        offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:]))
-        moment += offset if zone[0] == "+" else -offset
-    return moment.date()
+    """The day that stands in a Date field, whatever zone, or comment about the zone, follows the time of day."""
+    time_of_day = _TIME_OF_DAY.search(value)
+    moment = parse_date(value[: time_of_day.end()]) if time_of_day is not None else None
+    if moment is None:  # the year comes last, as asctime writes it: there the zone is not looked at
+        moment = parse_date(value)
+    return moment.date() if moment is not None else None
 
 
 def _compare(comparison: DateComparison, found: date, day: date) -> bool:

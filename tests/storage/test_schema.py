@@ -1,8 +1,6 @@
 """Every statement against the migrated schema: columns, types, plans, privileges, row-level security (DESIGN §§2-3)."""
 
-import importlib
 import json
-import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -14,14 +12,9 @@ import psycopg
 import pytest
 from psycopg.pq import ExecStatus
 
-import storage
-from storage.query import REGISTERED, Query
+from storage.query import Query
 from tests.conftest import RunningServices
-
-_NOT_OURS = ("storage.models", "storage.apps", "storage.migrations", "storage.management")  # Django's
-for _module in pkgutil.walk_packages(storage.__path__, "storage."):
-    if not _module.name.startswith(_NOT_OURS):
-        importlib.import_module(_module.name)
+from tests.storage.statements import STATEMENTS, numbered, title
 
 SYSTEM_TABLES = {"inbound", "inbound_content"}  # mail that belongs to no tenant yet
 DIRECTORY_TABLES = {"tenant", "domain", "account", "address"}
@@ -43,22 +36,8 @@ TYPES: dict[str, Any] = {
 }
 
 
-def numbered(query: Query[Any]) -> str:
-    """The statement as Postgres gets it: $1 instead of the first name, and so on."""
-    names: dict[str, int] = {}
-
-    def number(match: "re.Match[str]") -> str:
-        return f"${names.setdefault(match[1], len(names) + 1)}"
-
-    return re.sub(r"%\((\w+)\)s", number, query.sql.decode()).replace("%%", "%")
-
-
-def title(query: Query[Any]) -> str:
-    return re.sub(r"\W+", " ", query.sql.decode()).strip()[:60]
-
-
-every_query = pytest.mark.parametrize("query", REGISTERED, ids=title)
-every_reading_query = pytest.mark.parametrize("query", [q for q in REGISTERED if q.row is not None], ids=title)
+every_query = pytest.mark.parametrize("query", STATEMENTS, ids=title)
+every_reading_query = pytest.mark.parametrize("query", [q for q in STATEMENTS if q.row is not None], ids=title)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +57,7 @@ def owner(filled: RunningServices) -> Iterator["psycopg.Connection[Any]"]:
 
 
 def test_there_are_statements_to_look_at() -> None:
-    assert len(REGISTERED) > 30
+    assert len(STATEMENTS) > 30
 
 
 @every_reading_query
@@ -87,7 +66,7 @@ def test_columns_are_the_fields_of_the_row(
 ) -> None:
     """Names, order and types; and whether a column that can be NULL is a field that can be None."""
     pgconn = roles[query.role].pgconn
-    prepared = pgconn.prepare(b"", numbered(query).encode())
+    prepared = pgconn.prepare(b"", numbered(query))
     assert prepared.status == ExecStatus.COMMAND_OK, prepared.error_message.decode()
     described = pgconn.describe_prepared(b"")
     assert query.row is not None
@@ -120,7 +99,7 @@ def test_a_statement_is_planned_without_reading_whole_tables(
 ) -> None:
     """As its role, under row-level security, with the plan that serves every parameter."""
     connection = roles[query.role]
-    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + numbered(query).encode()).fetchone()
+    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + numbered(query)).fetchone()
     plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
     parents = dict(owner.execute("SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits"))
     read_whole = {

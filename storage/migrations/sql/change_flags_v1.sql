@@ -14,6 +14,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
       FROM unnest(p_current) AS c (word)
      WHERE NOT EXISTS (SELECT FROM unnest(p_less) AS l (word) WHERE lower(l.word) = lower(c.word))
 $$;
+-- The new ones, in the spelling of the current ones where they are the same.
+CREATE FUNCTION replace_keywords_v1(p_current text[], p_new text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT add_keywords_v1(array_agg(c.word), p_new)
+      FROM unnest(p_current) AS c (word)
+     WHERE EXISTS (SELECT FROM unnest(p_new) AS n (word) WHERE lower(n.word) = lower(c.word))
+$$;
 
 -- p_operation: 0 replace, 1 add, 2 remove. Outcome of each named uid that exists: changed, same, or newer (its modseq is
 -- above p_unchanged_since, RFC 7162 §3.1.3). flags, keywords and modseq are those after the call.
@@ -27,8 +34,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_modseq bigint;
 BEGIN
+    PERFORM waypost_tenant(p_tenant);
     UPDATE account_state a SET modseq = a.modseq + 1
-     WHERE a.tenant_id = waypost_tenant(p_tenant) AND a.account_id = p_account
+     WHERE a.tenant_id = p_tenant AND a.account_id = p_account
     RETURNING a.modseq INTO v_modseq;
 
     RETURN QUERY
@@ -46,7 +54,8 @@ BEGIN
                    ELSE o.flags & ~b.bits
                END::smallint AS after,
                CASE
-                   WHEN p_operation = 0 THEN p_keywords
+                   WHEN p_operation = 0 AND p_keywords IS NULL THEN NULL
+                   WHEN p_operation = 0 THEN replace_keywords_v1(o.keywords, p_keywords)
                    WHEN p_keywords IS NULL THEN o.keywords
                    WHEN p_operation = 1 THEN add_keywords_v1(o.keywords, p_keywords)
                    ELSE remove_keywords_v1(o.keywords, p_keywords)
@@ -81,7 +90,7 @@ BEGIN
       LEFT JOIN changed c ON c.mailbox_id = p_mailbox AND c.uid = n.uid
      ORDER BY n.uid;
 
-    IF p_keywords IS NOT NULL AND p_operation = 1 AND EXISTS (
+    IF p_keywords IS NOT NULL AND p_operation <> 2 AND EXISTS (
         SELECT FROM placement p
          WHERE p.tenant_id = p_tenant AND p.mailbox_id = p_mailbox AND p.uid = ANY (p_uids)
            AND cardinality(p.keywords) > p_keyword_limit

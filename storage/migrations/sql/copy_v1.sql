@@ -3,7 +3,7 @@
 -- Gives every named message a new uid in p_target. A message that the target does not hold gets a further placement; one
 -- that it does hold becomes a new message that shares the blobs (JMAP has one set of flags for each Email). With p_move
 -- the source placements go at the same modseq. Rows come in the order of the source uids.
--- Raises WP002 when new messages would pass p_quota.
+-- Raises WP002 when new messages would pass p_quota, WP003 when p_target is not a live, selectable mailbox.
 CREATE FUNCTION copy_v1(
     p_tenant bigint, p_account bigint, p_source bigint, p_uids bigint[], p_target bigint, p_move boolean, p_quota bigint
 ) RETURNS TABLE (source_uid bigint, target_uid bigint, modseq bigint)
@@ -21,8 +21,9 @@ DECLARE
     v_octets bigint;
     v_used bigint;
 BEGIN
+    PERFORM waypost_tenant(p_tenant);
     UPDATE account_state a SET modseq = a.modseq + 1
-     WHERE a.tenant_id = waypost_tenant(p_tenant) AND a.account_id = p_account
+     WHERE a.tenant_id = p_tenant AND a.account_id = p_account
     RETURNING a.modseq, a.used_octets INTO v_modseq, v_used;
 
     -- keywords travel as one text each, since arrays of arrays must be rectangular; a keyword holds no space
@@ -91,6 +92,7 @@ BEGIN
        SET uidnext = m.uidnext + cardinality(v_uids), messages = m.messages + cardinality(v_uids),
            unseen = m.unseen + (SELECT sum(1 - (f & 1)) FROM unnest(v_flags) f), modseq = v_modseq
      WHERE m.tenant_id = p_tenant AND m.id = p_target AND m.account_id = p_account AND m.deleted_at IS NULL
+       AND m.is_selectable
     RETURNING m.uidnext - cardinality(v_uids) INTO v_first;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no target mailbox' USING ERRCODE = 'WP003';

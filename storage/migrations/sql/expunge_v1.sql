@@ -1,7 +1,7 @@
 -- EXPUNGE: placements go; a message that stands nowhere else goes with them, and its octets with the next collection.
 
--- Removes at most p_limit placements of a mailbox: those with \Deleted, or all of them when p_all (a mailbox being
--- deleted); among p_uids unless that is NULL. One modseq for the call, none when there is nothing to remove.
+-- Removes at most p_limit placements of a mailbox: those with \Deleted, or with p_all every one of a tombstone (of a
+-- mailbox that lives, none); among p_uids unless that is NULL. One modseq for the call, none when nothing is removed.
 CREATE FUNCTION expunge_v1(
     p_tenant bigint, p_account bigint, p_mailbox bigint, p_uids bigint[], p_all boolean, p_limit integer
 ) RETURNS TABLE (uid bigint, modseq bigint)
@@ -14,8 +14,13 @@ DECLARE
     v_gone bigint[];
     v_octets bigint;
 BEGIN
-    PERFORM FROM account_state a
-      WHERE a.tenant_id = waypost_tenant(p_tenant) AND a.account_id = p_account FOR UPDATE;
+    PERFORM waypost_tenant(p_tenant);
+    PERFORM FROM account_state a WHERE a.tenant_id = p_tenant AND a.account_id = p_account FOR UPDATE;
+    IF p_all AND EXISTS (
+        SELECT FROM mailbox m WHERE m.tenant_id = p_tenant AND m.id = p_mailbox AND m.deleted_at IS NULL
+    ) THEN
+        RETURN;
+    END IF;
 
     IF p_uids IS NULL THEN
         SELECT array_agg(d.uid ORDER BY d.uid) INTO v_uids FROM (

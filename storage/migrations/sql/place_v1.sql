@@ -23,7 +23,7 @@ END $$;
 --   already       this inbound message was placed for the account before
 --   over quota    used_octets is filled; nothing was written but perhaps an unused blob
 --   no account    account_state is missing: the account was never provisioned
---   no mailbox    p_mailbox is not a live mailbox of the account
+--   no mailbox    p_mailbox is not a live, selectable mailbox of the account
 --   blob gone     a claimed blob was collected meanwhile: put it again
 CREATE FUNCTION place_v1(
     p_tenant bigint, p_account bigint, p_mailbox bigint, p_flags smallint, p_keywords text[], p_quota bigint,
@@ -99,12 +99,15 @@ BEGIN
            SET uidnext = m.uidnext + 1, messages = m.messages + 1, unseen = m.unseen + 1 - (p_flags & 1),
                modseq = v_modseq
          WHERE m.tenant_id = p_tenant AND m.id = p_mailbox AND m.account_id = p_account AND m.deleted_at IS NULL
+           AND m.is_selectable
         RETURNING m.id, m.uidnext - 1, m.uidvalidity INTO v_mailbox, v_uid, v_uidvalidity;
     END IF;
     IF NOT FOUND THEN
         UPDATE account_state a
            SET used_octets = a.used_octets - p_octets, used_messages = a.used_messages - 1
          WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
+        DELETE FROM inbound_placed i
+         WHERE i.tenant_id = p_tenant AND i.account_id = p_account AND i.inbound_id = p_inbound;
         RETURN QUERY SELECT 'no mailbox', NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint,
                             NULL::bigint;
         RETURN;
