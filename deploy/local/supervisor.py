@@ -22,6 +22,7 @@ from typing import Any
 
 from deploy.local.certificates import Certificates, make_certificates
 from deploy.local.child import Child, ServiceFailed, launch
+from deploy.local.command_settings import write_command_settings
 from deploy.local.doors import demand_free, door_answers
 from deploy.local.endpoints import Pids, endpoints_file, remove_endpoints, write_endpoints
 from deploy.local.installation import SOURCE, Installation, command_environment, role_environment
@@ -124,6 +125,7 @@ class Supervisor:
                 await self._wait("PostgreSQL", self._postgres.answers, RECOVERY_DEADLINE_S)
                 await asyncio.to_thread(self._postgres.make_ready_for_use)
                 commands = self._command_environment()
+                write_command_settings(self._places.var, commands)
                 await self._migrate(commands)
                 await asyncio.to_thread(make_master_key, self._places.secrets)
                 self._start_roles()
