@@ -317,15 +317,19 @@ class Door:
             connection.end(GOING_DOWN)
         try:
             async with asyncio.timeout(deadline_s):
-                while self._connections:
-                    self._emptied.clear()
-                    await self._emptied.wait()
+                await self.emptied()
         except TimeoutError:
             log.warning("connections cut off", connections=len(self._connections))
             for connection in tuple(self._connections):
                 connection.abort()
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    async def emptied(self) -> None:
+        """Returns when no connection is left."""
+        while self._connections:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def opened(self, connection: Connection, *, is_encrypted: bool) -> Dialogue | None:
         """The dialogue to have with a new connection, unless it is turned away."""

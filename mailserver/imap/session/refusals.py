@@ -11,6 +11,7 @@ from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMal
 from mailserver.services import errors as services
 from mailserver.services.spool import SpoolUnavailable
 from storage import errors as storage
+from storage.placing import AlreadyPlaced
 from tenants import errors as tenants
 
 
@@ -76,6 +77,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
 
 NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
     {
+        AlreadyPlaced,
         tenants.AddressInvalid,
         tenants.RecipientUnknown,
         tenants.DomainNotLocal,

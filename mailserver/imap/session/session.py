@@ -271,4 +271,6 @@ class Session:
         except StorageError as error:
             talk.has_hint = True
             talk.log.warning("cannot look for changes", error=type(error).__name__)
-            return []
+        except Exception:
+            talk.log.exception("looking for changes failed")
+        return []

@@ -1,0 +1,101 @@
+"""The IMAP door with real sockets, TLS and services."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from twisted.internet import asyncioreactor
+
+from deploy.local.certificates import Certificates, make_certificates
+from mailserver.imap.config import ImapConfig
+from mailserver.imap.session.conversation import Services
+from mailserver.imap.transport import Door, Listeners, start
+from mailserver.tls import ServerCertificate
+from storage.database import Database
+from storage.store import MailStore
+from tests.conftest import RunningServices
+from tests.imap_services import imap_services
+from tests.people import Person, new_person
+
+PATIENCE_S = 10.0
+
+
+@pytest.fixture(scope="session")
+async def reactor() -> None:
+    """Twisted on the loop of the tests."""
+    if "twisted.internet.reactor" not in sys.modules:
+        asyncioreactor.install(asyncio.get_running_loop())
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    directory = tmp_path_factory.mktemp("certificates")
+    return make_certificates(directory / "public", directory / "private", now=datetime.now(UTC))
+
+
+@pytest.fixture
+async def imap(store: MailStore, database: Database) -> AsyncIterator[Services]:
+    async with imap_services(store, database) as services:
+        yield services
+
+
+@pytest.fixture
+async def person(services: RunningServices) -> Person:
+    return await asyncio.to_thread(new_person, services)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    """Where the door under test is."""
+
+    door: Door
+    imap: int
+    imaps: int
+    ca: Path
+
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.ca))
+
+
+OpenWith = Callable[[ImapConfig], Awaitable[OpenDoor]]
+
+
+@pytest.fixture
+async def open_door(reactor: None, imap: Services, certificates: Certificates) -> AsyncIterator[OpenWith]:
+    opened: list[Door] = []
+
+    async def open_with(config: ImapConfig) -> OpenDoor:
+        clear, encrypted = (_listening() for _ in range(2))
+        ports = [each.getsockname()[1] for each in (clear, encrypted)]
+        door = await start(
+            config,
+            imap,
+            Listeners((clear,), (encrypted,)),
+            message_limit_octets=50_000_000,
+            certificate=ServerCertificate(certificates.certificate, certificates.key),
+        )
+        opened.append(door)
+        return OpenDoor(door, *ports, certificates.ca)
+
+    yield open_with
+    for door in opened:
+        await door.drain(PATIENCE_S)
+
+
+@pytest.fixture
+async def door(open_door: OpenWith) -> OpenDoor:
+    return await open_door(ImapConfig())
+
+
+def _listening() -> socket.socket:
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    listening.setblocking(False)
+    return listening
