@@ -17,7 +17,7 @@ from storage.errors import (
     StoreUnavailable,
     TooManyMailboxes,
 )
-from storage.provisioning import provision_account
+from storage.provisioning import FIRST_MAILBOXES, provision_account
 from storage.query import Connection
 from storage.store import MailStore
 from storage.types import Mailbox, MailboxId, Modseq, Uid
@@ -28,6 +28,7 @@ DELIMITER = "/"
 LONGEST_NAME_OCTETS = 1000
 MAILBOXES_PER_ACCOUNT = 5000
 DEEPEST_LEVELS = 20
+_FIRST_NAMES = frozenset(name for name, _ in FIRST_MAILBOXES)
 
 
 async def list_mailboxes(store: MailStore, who: Principal) -> list[Mailbox]:
@@ -43,13 +44,14 @@ async def list_mailboxes(store: MailStore, who: Principal) -> list[Mailbox]:
 
 
 async def find(store: MailStore, who: Principal, name: str) -> Mailbox:
-    """The live mailbox of this name. Raises MailboxNotFound."""
+    """The live mailbox of this name. The first call of an account's life, if it asks for one of them, makes its first
+    folders. Raises MailboxNotFound."""
     name = canonical_name(name)
     if not _is_storable(name):
         raise MailboxNotFound(name)
     async with store.database.read(who.tenant_id) as connection:
         found = await stored.find(connection, who.tenant_id, who.account_id, name)
-    if found is None and name == INBOX:
+    if found is None and name in _FIRST_NAMES:
         await provision_account(store.database, who.tenant_id, who.account_id)
         async with store.database.read(who.tenant_id) as connection:
             found = await stored.find(connection, who.tenant_id, who.account_id, name)
