@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
             self._finish(None)
             return
         self._task = self._loop.create_task(self._serve(self._transport, session))
+        self._task.add_done_callback(lambda _: self._finish(session))  # also if it is cancelled before it began
 
     def data_received(self, data: bytes) -> None:
         self._framer.receive(data)
@@ -128,8 +129,6 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 (the door: one connection ends, the others live on)
             self._log.error("connection failed", exc_info=error)
             transport.abort()
-        finally:
-            self._finish(session)
 
     async def _converse(self, session: Session) -> None:
         framer = self._framer

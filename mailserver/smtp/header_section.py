@@ -13,7 +13,7 @@ _DROPPED_AT_SUBMISSION = frozenset({b"bcc", b"resent-bcc", b"return-path"})
 
 
 def find_end(octets: bytes, start: int) -> int:
-    """Where the header section ends, its last CRLF included, looking from `start`; -1 if that is not in these octets."""
+    # A field with its folded lines; blanks may follow the name (obsolete syntax, RFC 5322 §4.5)
     if octets.startswith(b"\r\n"):
         return 0
     end = octets.find(_EMPTY_LINE, max(0, start - 3))

@@ -1,7 +1,7 @@
 """A listener whose connections begin with TLS (RFC 8314 §3.3), admitted before a handshake is paid for.
 
-`create_server(ssl=…)` would tell of a connection only after its handshake and keep one context for ever; `start_tls` on a
-fresh connection loses the ClientHello on uvloop, which begins to read whatever `connection_made` says.
+`create_server(ssl=…)` would tell of a connection only after its handshake and keep one context for ever; `start_tls` on
+a fresh connection loses the ClientHello on uvloop, which begins to read whatever `connection_made` says.
 """
 
 import asyncio

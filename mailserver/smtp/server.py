@@ -4,7 +4,7 @@ import asyncio
 import asyncio.sslproto
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from time import monotonic
@@ -50,6 +50,7 @@ class SmtpServer:
         *,
         tls: TlsContext | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._config = config
         self._services = services
@@ -58,7 +59,7 @@ class SmtpServer:
         self._surroundings = Surroundings(
             clock=clock,
             monotonic=monotonic,
-            pause=asyncio.sleep,
+            pause=pause,
             new_message_id=lambda: secrets.token_hex(8),
             sign_in=services.sign_in,
         )

@@ -294,8 +294,14 @@ class Session:
             return replies.too_many_recipients(self._config.recipients_limit)
         try:
             recipient = await self._rules.resolve(command.forward_path)
-        except Exception:
+        except Exception as error:
             transaction.has_refused_recipients = True
+            self._log.info(
+                "recipient refused",
+                message_id=transaction.message_id,
+                recipient=command.forward_path,
+                reason=type(error).__name__,
+            )
             raise
         transaction.accepted.append(AcceptedRecipient(command.forward_path, recipient))
         return replies.RECIPIENT_OK

@@ -1,7 +1,8 @@
 """A real `SmtpServer` on real sockets of the loopback interface, with people in memory behind it."""
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,9 +33,14 @@ class OpenDoor:
 
 
 @asynccontextmanager
-async def open_door(door: Door, config: SmtpConfig = CONFIG, town: Town | None = None) -> AsyncIterator[OpenDoor]:
+async def open_door(
+    door: Door,
+    config: SmtpConfig = CONFIG,
+    town: Town | None = None,
+    pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> AsyncIterator[OpenDoor]:
     town = town or Town()
-    server = SmtpServer(config, town.services(), tls=server_context, clock=lambda: RECEIVED_AT)
+    server = SmtpServer(config, town.services(), tls=server_context, clock=lambda: RECEIVED_AT, pause=pause)
     [listening] = bind(Endpoint("127.0.0.1", 0))
     port = listening.getsockname()[1]
     await server.listen(door, listening)
