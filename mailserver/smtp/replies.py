@@ -95,7 +95,7 @@ AUTH_FAILED = reply(535, "5.7.8", "The address or the password is wrong")
 AUTH_UNAVAILABLE = reply(454, "4.7.0", "Signing in is not possible now; try again later")
 AUTH_LINE_TOO_LONG = reply(500, "5.5.6", "The authentication line is too long")
 
-NOT_NOW = reply(451, "4.3.0", "The message cannot be stored now; try again later")
+NOT_NOW = reply(451, "4.3.0", "The mail store is not available now; try again later")
 SERVER_BUG = reply(451, "4.3.0", "Something failed here and was noted; try again later")
 
 

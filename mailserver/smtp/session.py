@@ -57,6 +57,7 @@ from mailserver.smtp.wire.framing import (
     MessageOctets,
 )
 from mailserver.smtp.wire.parse import parse
+from storage.errors import StoreUnavailable
 
 Replies = Sequence[Reply]
 SILENCE: Replies = ()
@@ -256,6 +257,8 @@ class Session:
             principal = await self._surroundings.sign_in(step.username, step.password, network=self._client.network)
         except (LoginFailed, LoginRefused) as error:
             return await self._sign_in_failed(error)
+        except StoreUnavailable:
+            return replies.AUTH_UNAVAILABLE
         self._client.principal = principal
         self._log = self._log.bind(tenant=principal.tenant_id, account=principal.account_id)
         self._log.info("signed in")
