@@ -18,17 +18,18 @@ _PAGES = {"http": "/healthz", "metrics": "/metrics"}
 
 def demand_free(ports: Mapping[str, int]) -> None:
     """Raises ServiceFailed naming every port that is taken or not allowed, and the way out."""
-    refused = []
+    refused: dict[str, list[str]] = {}
     for name, port in ports.items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError as error:
-                why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-                refused.append(f"port {port} ({name}) {why}")
+                why = "taken" if error.errno == errno.EADDRINUSE else f"not for us to use, {error.strerror}"
+                refused.setdefault(why, []).append(f"{port} ({name})")
     if refused:
-        raise ServiceFailed("; ".join(refused) + ".\nChoose another range, such as: WAYPOST_PORT_BASE=21000 make up")
+        told = "; ".join(f"ports {', '.join(ports)}: {why}" for why, ports in refused.items())
+        raise ServiceFailed(f"{told}.\nChoose another range, such as: WAYPOST_PORT_BASE=21000 make up")
 
 
 async def door_answers(door: str, port: int, ca: Path) -> bool:

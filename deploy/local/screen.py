@@ -173,6 +173,6 @@ def lines_to_try(what: Running) -> list[str]:
         f" --auth-password '{writer.password}' --from {writer.address} --to {reader.address}"
         " --header 'Subject: 你好 hello'",
         f"curl --cacert {what.ca} --user '{reader.address}:{reader.password}'"
-        f" 'imaps://localhost:{what.doors['imaps']}/INBOX;MAILINDEX=1'",
+        f" 'imaps://localhost:{what.doors['imaps']}/INBOX;MAILINDEX=*'",
         f"openssl s_client -quiet -CAfile {what.ca} -connect localhost:{what.doors['imaps']}",
     ]

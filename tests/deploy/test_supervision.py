@@ -169,7 +169,7 @@ async def test_the_end_of_a_child_is_seen_whenever_it_comes(tmp_path: Path) -> N
 def test_taken_ports_are_named_with_the_way_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ServiceFailed, match=rf"port {port} \(imap\) is taken(.|\n)*WAYPOST_PORT_BASE="):
+        with pytest.raises(ServiceFailed, match=rf"ports {port} \(imap\): taken(.|\n)*WAYPOST_PORT_BASE="):
             demand_free({"imap": port})
     demand_free({"imap": port})
 
