@@ -1,0 +1,68 @@
+"""The peer: Debian's Dovecot and Postfix, run by the scripts of `peers/` under a directory of ours.
+
+Maildir, `mail_fsync = always` (never while it is filled), long-lived login and session processes, Sieve on without a
+script; Postfix hands over by LMTP and counts as part of it.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.bench.target import PASSWORD, USERS, CannotStart, Doors
+
+_SCRIPTS = Path(__file__).with_name("peers")
+
+
+class DovecotAndPostfix:
+    name = "dovecot"
+    doors = Doors("127.0.0.1:21143", "127.0.0.1:21993", "127.0.0.1:21025", "127.0.0.1:21024")
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._has_dovecot = self._has_postfix = False
+
+    def start_for_seeding(self) -> None:
+        self._start_dovecot("--fsync", "never")
+
+    def start(self) -> None:
+        self.stop()
+        self._start_dovecot("--fsync", "always", "--keep")
+        self._has_postfix = True
+        self._run("postfix_up.sh", str(USERS))
+
+    def stop(self) -> None:
+        if self._has_postfix:
+            self._run("postfix_down.sh")
+            self._has_postfix = False
+        if self._has_dovecot:
+            self._run("dovecot_down.sh")
+            self._has_dovecot = False
+
+    def root_pids(self) -> list[int]:
+        files = [self._directory / "dovecot/run/master.pid"]
+        if self._has_postfix:
+            files.append(self._directory / "postfix/queue/pid/master.pid")
+        return [int(file.read_text()) for file in files]
+
+    def _start_dovecot(self, *options: str) -> None:
+        if os.getuid() != 0:
+            raise CannotStart("Dovecot and Postfix can only be started by root; --targets waypost measures ours alone")
+        self._has_dovecot = True
+        self._run("dovecot_up.sh", "--users", str(USERS), "--password", PASSWORD, *options)
+
+    def _run(self, script: str, *arguments: str) -> None:
+        """Its output goes to a file: what the daemons inherit must not be a pipe that somebody waits for."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        log = self._directory / "scripts.log"
+        with log.open("a") as file:
+            done = subprocess.run(
+                [_SCRIPTS / script, *arguments],
+                check=False,
+                env={**os.environ, "PEERS_DIR": str(self._directory)},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+        if done.returncode != 0:
+            lines = log.read_text().splitlines()[-3:]
+            raise CannotStart(f"{script} failed: " + "; ".join(lines))

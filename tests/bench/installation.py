@@ -1,0 +1,123 @@
+"""Ours: an installation as `make up` makes it, durable, with its own directory and ports."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from deploy.local.endpoints import endpoints_file
+from deploy.local.installation import SOURCE
+from deploy.local.places import make_places
+from deploy.local.postgres import Postgres
+from tenants.passwords import hash_password
+from tests.bench.target import PASSWORD, USERS, CannotStart, Doors
+
+PORT_BASE = 22_000
+_START_S = 240.0
+_STOP_S = 90.0
+_ENVIRONMENT = {
+    "WAYPOST_LOG_FORMAT": "json",
+    "WAYPOST_IMAP_CONNECTIONS_PER_NETWORK": "20000",  # all clients of the bench come from one address
+    "LANG": "C.UTF-8",
+}
+
+
+class Waypost:
+    name = "waypost"
+    doors = Doors(*(f"127.0.0.1:{PORT_BASE + port}" for port in (143, 993, 25, 24)))
+
+    def __init__(self, directory: Path) -> None:
+        self._var = directory
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def start_for_seeding(self) -> None:
+        self.start()
+        self._import_people()
+
+    def start(self) -> None:
+        self.stop()
+        self._var.mkdir(parents=True, exist_ok=True)
+        log = self._var / "supervisor.log"
+        with log.open("wb") as file:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local", "up"],
+                cwd=SOURCE,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C comes to us; we stop it in our order
+            )
+        end = time.monotonic() + _START_S
+        while not endpoints_file(self._var).exists():
+            if self._supervisor.poll() is not None or time.monotonic() > end:
+                raise CannotStart(f"make up did not get to work; see {log}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        if self._supervisor is None:
+            return
+        self._supervisor.send_signal(signal.SIGTERM)
+        try:
+            self._supervisor.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        self._supervisor = None
+
+    def root_pids(self) -> list[int]:
+        """The supervisor; the roles, Postgres, Redis and S3 are its children."""
+        assert self._supervisor is not None
+        return [self._supervisor.pid]
+
+    def _import_people(self) -> None:
+        """All at today's full cost of a password, which is too short for people and therefore given as a hash."""
+        people = self._var / "people.csv"
+        hashed = hash_password(PASSWORD)
+        rows = [f'u{number:04d}@example.test,"{hashed}"' for number in range(USERS)]
+        people.write_text("\n".join(["address,password", *rows]) + "\n")
+        self._manage("tenant", "add", "example.test", "--name", "Bench")
+        self._manage("account", "import", str(people))
+
+    def _manage(self, *arguments: str) -> None:
+        urls = Postgres(make_places(self._var)).urls()
+        environment = {
+            **self._environment(),
+            "WAYPOST_OWNER_DATABASE_URL": urls.owner,
+            "WAYPOST_DATABASE_URL": urls.app,
+            "WAYPOST_DATABASE_ROLE": "owner",
+            "WAYPOST_SECRETS": str(self._var / "secrets"),
+        }
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], check=False, cwd=SOURCE, env=environment, capture_output=True
+        )
+        if done.returncode != 0:
+            raise CannotStart(f"manage.py {' '.join(arguments[:2])}: {done.stderr.decode(errors='replace').strip()}")
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
+        return {
+            **inherited,
+            **_ENVIRONMENT,
+            **{name: value for name, value in os.environ.items() if name in _PASSED},
+            "WAYPOST_VAR": str(self._var),
+            "WAYPOST_PORT_BASE": str(PORT_BASE),
+        }
+
+
+_PASSED = ("WAYPOST_WORKERS", "WAYPOST_LOG_LEVEL")
+
+
+def remove_waypost(directory: Path) -> None:
+    """The data of an earlier run."""
+    with contextlib.suppress(FileNotFoundError):
+        subprocess.run(
+            [sys.executable, "-m", "deploy.local", "reset"],
+            check=False,
+            cwd=SOURCE,
+            env={**os.environ, "WAYPOST_VAR": str(directory), "YES": "1"},
+            stdout=subprocess.DEVNULL,
+        )

@@ -1,0 +1,44 @@
+"""A server to be measured, whatever it is."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """host:port of each."""
+
+    imap: str
+    imaps: str
+    smtp: str
+    lmtp: str
+
+
+class Target(Protocol):
+    """Its users are u0000@example.test and so on, all with the password PASSWORD."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def doors(self) -> Doors: ...
+
+    def start_for_seeding(self) -> None:
+        """Empty, and as fast at being filled as it can be."""
+
+    def start(self) -> None:
+        """Durable, as it is to be measured; what was there is kept."""
+
+    def stop(self) -> None:
+        """Nothing happens when it does not run."""
+
+    def root_pids(self) -> list[int]:
+        """Of its process trees."""
+
+
+USERS = 2000
+PASSWORD = "pw"
+
+
+class CannotStart(Exception):
+    """The text says why, and what to do."""
