@@ -95,6 +95,7 @@ class Connection(Protocol):
         self.peer = getattr(self._wire.getPeer(), "host", "")
         with contextlib.suppress(OSError):  # the client may be gone already
             self._wire.setTcpNoDelay(True)
+            self._wire.setTcpKeepAlive(True)  # whoever idles for hours may have vanished
         self._wire.registerProducer(self, True)
         self._dialogue = self._door.opened(self, is_encrypted=self._is_tls)
         if self._dialogue is not None:
@@ -165,6 +166,8 @@ class Connection(Protocol):
                 self._expire("sign-in", "Nobody has signed in")
         elif now - self._active_at > config.autologout_s:
             self._expire("silence", "You were silent for too long")
+        elif self._dialogue.session.has_to_push:
+            self.wake()
 
     def wake(self) -> None:
         """There is something to do: octets came, or a change, or the end."""

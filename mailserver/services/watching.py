@@ -19,6 +19,7 @@ from mailserver.hints import HintReceiver, HintSender, Watched, bucket_of
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter, gauge
 from mailserver.observability.repeats import Repeats
+from mailserver.tasks import end_task
 from storage.changes import account_modseqs
 from storage.database import Database
 from storage.errors import StoreUnavailable
@@ -57,6 +58,11 @@ class Watch:
         self._watchers = watchers
         self._watched = watched
 
+    @property
+    def modseq(self) -> Modseq:
+        """How far the account is known to be, by what announced, hinted or looked; 0 while nothing did."""
+        return self._watchers.known_modseq(self._watched)
+
     def close(self) -> None:
         """No wake comes after this; closing twice is harmless."""
         self._watchers.forget(self, self._watched)
@@ -90,9 +96,7 @@ class Watchers:
         if self._sender is not None and self._receiver is not None:
             await self._receiver.close()
             await self._sender.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await end_task(self._task)
 
     def watch(self, tenant_id: TenantId, account_id: AccountId, wake: Wake, *, since: Modseq | None = None) -> Watch:
         """Call `wake` (on the loop, soon) whenever the account moved. Watch first, then read what there is.
@@ -118,6 +122,10 @@ class Watchers:
         if not account.wakes:
             del self._accounts[watched]
             WATCHED.labels().dec()
+
+    def known_modseq(self, watched: Watched) -> Modseq:
+        account = self._accounts.get(watched)
+        return account.modseq if account is not None else Modseq(0)
 
     def announce(self, tenant_id: TenantId, account_id: AccountId, modseq: Modseq) -> None:
         """The account has reached `modseq`, and that is committed. Never blocks, never raises."""

@@ -47,7 +47,7 @@ class Appending:
 class Conversation:
     """`peer` is the client's address, `wake` has the transport look for updates.
 
-    `has_hint`: something may have changed in the selected mailbox. `is_interrupted`: a literal was promised and not
+    `must_look`: the selected mailbox is to be asked for changes. `is_interrupted`: a literal was promised and not
     delivered, so nothing that follows could be understood.
     """
 
@@ -64,7 +64,7 @@ class Conversation:
     view: MailboxView | None = None
     watch: Watch | None = None
     is_condstore: bool = False
-    has_hint: bool = False
+    must_look: bool = False
     looked_at: float = 0.0
     appending: Appending | None = None
     awaited: AwaitedLine | None = None
@@ -84,9 +84,16 @@ class Conversation:
         assert self.view is not None
         return self.view
 
+    @property
+    def has_news(self) -> bool:
+        """May the selected mailbox have changed beyond its view? Own changes that the view has passed do not count."""
+        if self.view is None or self.watch is None:
+            return False
+        return self.must_look or self.watch.modseq > self.view.cursor
+
     def begin_watching(self) -> None:
         """Before a mailbox is read, so that no change slips between reading and watching."""
-        self.has_hint = False
+        self.must_look = False
         self.watch = self.services.watchers.watch(self.person.tenant_id, self.person.account_id, self._hinted)
 
     def select(self, view: MailboxView) -> None:
@@ -119,7 +126,6 @@ class Conversation:
             self.appending = None
 
     def _hinted(self) -> None:
-        self.has_hint = True
         if self.is_idling:
             self.wake()
 

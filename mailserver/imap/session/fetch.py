@@ -218,7 +218,7 @@ class _Fetching:
                 view.set_flags(number, each.flags)
                 view.note_told(each.uid, each.modseq)
         if not view.pass_own(each.modseq for each in changed):
-            talk.has_hint = True
+            talk.must_look = True
         return frozenset(each.uid for each in changed)
 
 

@@ -12,7 +12,7 @@ async def idle(talk: Conversation, command: Idle) -> AsyncIterator[Response]:
     """Also allowed without a selected mailbox, where nothing will be pushed."""
     talk.is_idling = True
     talk.awaited = AwaitedLine(command, _take_line)
-    talk.has_hint = True  # what happened before is pushed at once
+    talk.must_look = True  # what happened before is pushed at once
     yield Continue("idling")
 
 

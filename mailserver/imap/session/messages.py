@@ -49,7 +49,7 @@ async def store(talk: Conversation, command: Store) -> AsyncIterator[Response]:
     for response in _stored(talk, command, stored):
         yield response
     if not view.pass_own(each.modseq for each in stored if each.outcome == CHANGED):
-        talk.has_hint = True
+        talk.must_look = True
     yield _store_end(view, command, stored, asked=len(uids))
 
 

@@ -104,6 +104,11 @@ class Session:
         return self._talk.is_idling
 
     @property
+    def has_to_push(self) -> bool:
+        """Something waits to be told to an idling client, say because the store was away when it was looked for."""
+        return self._talk.is_idling and self._talk.has_news
+
+    @property
     def wants_line(self) -> bool:
         """The next line is to be given to `line`, not to be parsed as a command."""
         return self._talk.awaited is not None
@@ -187,8 +192,7 @@ class Session:
 
     async def updates(self) -> list[Response]:
         """What an idling client is to be told now."""
-        talk = self._talk
-        if talk.view is None or not (talk.is_idling and talk.has_hint):
+        if not self.has_to_push:
             return []
         return await self._looked(may_expunge=True)
 
@@ -256,7 +260,7 @@ class Session:
         talk = self._talk
         if talk.view is None or talk.is_idling:
             return []
-        is_due = talk.has_hint or self._clock() - talk.looked_at >= LOOK_EVERY_S
+        is_due = talk.has_news or self._clock() - talk.looked_at >= LOOK_EVERY_S
         may_expunge = not holds_back_expunges(command)
         if type(command) in LOOKS_FOR_CHANGES or is_due:
             return await self._looked(may_expunge=may_expunge)
@@ -264,12 +268,12 @@ class Session:
 
     async def _looked(self, *, may_expunge: bool) -> list[Response]:
         talk = self._talk
-        talk.has_hint = False  # before looking, so that no change slips between
+        talk.must_look = False
         talk.looked_at = self._clock()
         try:
             return await look(talk, may_expunge=may_expunge)
         except StorageError as error:
-            talk.has_hint = True
+            talk.must_look = True
             talk.log.warning("cannot look for changes", error=type(error).__name__)
         except Exception:
             talk.log.exception("looking for changes failed")
