@@ -6,7 +6,6 @@ and states, never addresses, paths or errors; those are in the log.
 """
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import CONTENT_TYPE, exposition, gauge
 from mailserver.observability.repeats import Repeats
 from mailserver.observability.responder import Answer, Page
+from mailserver.tasks import end_task
 from storage.errors import StorageError
 
 LOOP_LAG = gauge("loop_lag_seconds", "How late the event loop was at its last look.", across="livemax")
@@ -59,17 +59,22 @@ class Health:
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
-        self.is_serving = False
-        """Set by runtime: the doors are open and not draining."""
+        self._is_serving = False
 
     def start(self) -> None:
         self._watch = asyncio.create_task(self._watch_loop(), name="health: loop lag")
 
+    def serve(self) -> None:
+        """The doors are open: ready from now on, if the parts answer."""
+        self._is_serving = True
+        self._checked_at = float("-inf")
+
+    def drain(self) -> None:
+        """No more work should be sent here."""
+        self._is_serving = False
+
     async def close(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        await end_task(self._watch)
 
     def pages(self) -> Mapping[str, Page]:
         return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": _metrics}
@@ -112,14 +117,14 @@ class Health:
         states = await self.check_parts()
         missing = [part.name for part in self._parts if part.is_needed and not states[part.name]]
         degraded = [part.name for part in self._parts if not part.is_needed and not states[part.name]]
-        is_ready = self.is_serving and not missing
+        is_ready = self._is_serving and not missing
         status = HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE
         return _json(
             status,
             {
                 "role": self._role,
                 "ready": is_ready,
-                "serving": self.is_serving,
+                "serving": self._is_serving,
                 "missing": missing,
                 "degraded": degraded,
             },

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter, gauge
 from mailserver.observability.repeats import Repeats
+from mailserver.tasks import end_task
 from storage.types import Modseq
 from tenants.types import AccountId, TenantId
 
@@ -76,7 +77,7 @@ class HintSender:
         self._task = asyncio.create_task(self._send_forever(), name="hints: send")
 
     async def close(self) -> None:
-        await _cancel(self._task)
+        await end_task(self._task)
 
     def publish(self, tenant_id: TenantId, account_id: AccountId, modseq: Modseq) -> None:
         """Never blocks, never raises; drops when too much waits."""
@@ -152,7 +153,7 @@ class HintReceiver:
         self._task = asyncio.create_task(self._receive_forever(), name="hints: receive")
 
     async def close(self) -> None:
-        await _cancel(self._task)
+        await end_task(self._task)
 
     def want(self, buckets: frozenset[int]) -> None:
         """Hear exactly these buckets from now on."""
@@ -199,8 +200,8 @@ class HintReceiver:
             for task in done:
                 task.result()
         finally:
-            await _cancel(subscribing)
-            await _cancel(reading)
+            await end_task(subscribing)
+            await end_task(reading)
 
     async def _keep_subscribed(self, connection: AbstractConnection) -> None:
         self._changed.set()
@@ -236,10 +237,3 @@ class HintReceiver:
                 self._on_heard(int(channel.removeprefix(CHANNEL_PREFIX), 16))
             case _:
                 pass
-
-
-async def _cancel(task: asyncio.Task[None] | None) -> None:
-    if task is None:
-        return
-    task.cancel()
-    await asyncio.wait({task})

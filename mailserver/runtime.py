@@ -32,6 +32,7 @@ from mailserver.observability.responder import Responder
 from mailserver.redis_client import ping
 from mailserver.roles import START, Running
 from mailserver.startup_checks import StartRefused, check_keys, check_tables, wait_for_postgres
+from mailserver.tasks import end_task
 from mailserver.tls import CertificateUnusable
 from storage.database import Database
 from storage.errors import StoreUnavailable
@@ -133,9 +134,9 @@ class Process:
         ending.push_async_callback(self._drain, running, health)
         for role in self._roles:
             running.append(await START[role](assembled, self._fail))  # noqa: PERF401  one that is open is drained
-        health.is_serving = True
+        health.serve()
         log.info("serving", roles=list(self._roles))
-        notify("READY=1")
+        notify("READY=1\nSTATUS=serving")
         await self._stop.wait()
 
     async def _start_health(self, ending: AsyncExitStack, parts: Sequence[Part]) -> Health:
@@ -151,7 +152,7 @@ class Process:
     async def _check(self, database: Database, keys: KeyRing) -> None:
         """Wait for Postgres, then make sure that serving makes sense. Raises StartRefused."""
         while True:
-            await wait_for_postgres(database)
+            await wait_for_postgres(database, say=lambda what: notify(f"STATUS={what}"))
             try:
                 await check_tables(database)
                 await check_keys(database, keys)
@@ -171,13 +172,12 @@ class Process:
                 task.result()
             return task.done()
         finally:
-            for each in (task, stop):
-                each.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
+            await end_task(task)
+            await end_task(stop)
 
     async def _drain(self, running: Sequence[Running], health: Health) -> None:
-        health.is_serving = False
-        notify("STOPPING=1")
+        health.drain()
+        notify("STOPPING=1\nSTATUS=draining")
         deadline_s = self._config.drain_s
         log.info("draining", deadline_s=deadline_s)
         started = time.monotonic()
@@ -188,8 +188,7 @@ class Process:
         if not draining.done():
             log.warning("drain was cut short")
         for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=FAREWELL_S)
+            await end_task(task)
         log.info("drained", seconds=round(time.monotonic() - started, 3))
 
     def _listen_to_signals(self) -> None:

@@ -5,7 +5,7 @@ Postgres being away is waited for. The other two do not get better by waiting: S
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,8 @@ _SOME_TENANTS = Query(
 )
 
 
-async def wait_for_postgres(database: Database) -> None:
-    """Return when Postgres answers in both roles."""
+async def wait_for_postgres(database: Database, *, say: Callable[[str], None]) -> None:
+    """Return when Postgres answers in both roles. `say` is told what is waited for."""
     wait_s, longest_s = RETRY_S
     repeats = Repeats(time.monotonic)
     while True:
@@ -74,6 +74,7 @@ async def wait_for_postgres(database: Database) -> None:
             if (left_out := repeats.worth_saying("postgres")) is not None:
                 cause = unavailable.__cause__ or unavailable
                 log.warning("waiting for Postgres", error=_first_line(cause), left_out=left_out)
+                say("waiting for Postgres")
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, longest_s)
 

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter, gauge, histogram
 from mailserver.observability.repeats import Repeats
+from mailserver.tasks import end_task
 from mailserver.upkeep.jobs import Job
 from storage.errors import StoreUnavailable
 
@@ -57,9 +58,9 @@ class Upkeep:
 
     async def drain(self, deadline_s: float) -> None:
         """Stop. Jobs are made to be interrupted anywhere, so nothing is waited for but their clean end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=deadline_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await end_task(self._task)
 
     async def _run_forever(self) -> None:
         while True:
@@ -102,10 +103,7 @@ class Upkeep:
                 await self._ask(connection, "SELECT true")
         finally:
             IS_LEADER.labels().set(0)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            await asyncio.gather(*(end_task(task) for task in tasks))
 
     async def _ask(self, connection: Connection, statement: LiteralString, *values: int) -> bool:
         async with asyncio.timeout(self._config.ask_timeout_s):

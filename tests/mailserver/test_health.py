@@ -30,7 +30,7 @@ async def readyz(health: Health) -> tuple[HTTPStatus, dict[str, object]]:
 
 async def test_ready_when_serving_and_every_part_answers() -> None:
     health = Health("imap", [Part("postgres", Switch().check, is_needed=True)], ALWAYS_ASK)
-    health.is_serving = True
+    health.serve()
     status, body = await readyz(health)
     assert status is HTTPStatus.OK
     assert body == {"role": "imap", "ready": True, "serving": True, "missing": [], "degraded": []}
@@ -39,7 +39,7 @@ async def test_ready_when_serving_and_every_part_answers() -> None:
 async def test_not_ready_without_a_needed_part_and_ready_again_when_it_is_back() -> None:
     postgres = Switch(works=False)
     health = Health("imap", [Part("postgres", postgres.check, is_needed=True)], ALWAYS_ASK)
-    health.is_serving = True
+    health.serve()
     status, body = await readyz(health)
     assert (status, body["missing"]) == (HTTPStatus.SERVICE_UNAVAILABLE, ["postgres"])
     postgres.works = True
@@ -49,13 +49,24 @@ async def test_not_ready_without_a_needed_part_and_ready_again_when_it_is_back()
 async def test_ready_but_degraded_without_redis() -> None:
     redis = Switch(works=False)
     health = Health("imap", [Part("redis", redis.check, is_needed=False)], ALWAYS_ASK)
-    health.is_serving = True
+    health.serve()
     status, body = await readyz(health)
     assert (status, body["degraded"]) == (HTTPStatus.OK, ["redis"])
 
 
 async def test_not_ready_before_the_doors_are_open_nor_while_draining() -> None:
     health = Health("imap", [], ALWAYS_ASK)
+    assert (await readyz(health))[0] is HTTPStatus.SERVICE_UNAVAILABLE
+
+
+async def test_readiness_is_judged_anew_when_the_doors_open() -> None:
+    postgres = Switch(works=False)
+    health = Health("imap", [Part("postgres", postgres.check, is_needed=True)], HealthConfig(check_fresh_s=3600))
+    assert (await readyz(health))[0] is HTTPStatus.SERVICE_UNAVAILABLE
+    postgres.works = True
+    health.serve()
+    assert (await readyz(health))[0] is HTTPStatus.OK
+    health.drain()
     assert (await readyz(health))[0] is HTTPStatus.SERVICE_UNAVAILABLE
 
 
