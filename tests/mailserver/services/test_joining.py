@@ -1,0 +1,111 @@
+"""Copies for one account that arrive together share a transaction, and nothing but that."""
+
+import asyncio
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from mailserver.services.ingest import ingest
+from mailserver.services.joining import Joiner
+from storage import placing
+from storage.errors import OverQuota
+from storage.placing import Order
+from storage.store import MailStore
+from storage.types import Destination, Placed
+from tests.conftest import NOON, Company, plain_message
+from tests.someone import Someone
+
+
+@pytest.fixture
+async def ada(store: MailStore, company: Company) -> Someone:
+    return Someone(store, await company.person("ada"))
+
+
+async def order(ada: Someone, number: int, *, quota_octets: int | None = None) -> Order:
+    keys = await ada.store.keys.of(ada.who.tenant_id)
+    message = await placing.prepare(keys, await ingest(plain_message(number), NOON))
+    return Order(message, Destination(ada.who.account_id, None, quota_octets=quota_octets))
+
+
+def poisoned(good: Order) -> Order:
+    """Text that Postgres does not take."""
+    facts = replace(good.message.facts, subject="a\0b")
+    return replace(good, message=replace(good.message, facts=facts))
+
+
+async def transactions(ada: Someone) -> int:
+    """How many transactions placed what lies in the INBOX: its rows carry the id of theirs."""
+    async with ada.store.database.read(ada.who.tenant_id) as connection:
+        cursor = await connection.execute(
+            "SELECT count(DISTINCT xmin::text) FROM placement WHERE account_id = %s", (ada.who.account_id,)
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+async def test_what_waits_goes_in_one_transaction(ada: Someone) -> None:
+    joiner = Joiner(ada.store)
+    orders = [await order(ada, number) for number in range(30)]
+    results = await asyncio.gather(*(joiner.place(ada.who.tenant_id, each) for each in orders))
+    assert [result.uid for result in results if isinstance(result, Placed)] == list(range(1, 31))
+    assert await transactions(ada) == 2
+
+
+async def test_each_who_joins_has_an_answer_of_his_own(ada: Someone) -> None:
+    joiner = Joiner(ada.store)
+    orders = [await order(ada, number, quota_octets=1 if number % 3 == 1 else None) for number in range(9)]
+    results = await asyncio.gather(*(joiner.place(ada.who.tenant_id, each) for each in orders))
+    assert [type(result) for result in results] == [Placed, OverQuota, Placed] * 3
+    assert await ada.uids() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("position", [0, 1, 4])
+async def test_one_bad_message_fails_alone(ada: Someone, position: int) -> None:
+    joiner = Joiner(ada.store)
+    orders = [await order(ada, number) for number in range(5)]
+    orders[position] = poisoned(orders[position])
+    results = await asyncio.gather(*(joiner.place(ada.who.tenant_id, each) for each in orders), return_exceptions=True)
+    assert [number for number, result in enumerate(results) if isinstance(result, psycopg.Error)] == [position]
+    assert len(await ada.uids()) == 4
+
+
+async def test_who_stops_waiting_gets_no_copy_and_holds_nobody_up(ada: Someone) -> None:
+    joiner = Joiner(ada.store)
+    orders = [await order(ada, number) for number in range(4)]
+    tasks = [asyncio.create_task(joiner.place(ada.who.tenant_id, each)) for each in orders]
+    await asyncio.sleep(0)
+    tasks[2].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [Placed, Placed, asyncio.CancelledError, Placed]
+    assert len(await ada.uids()) == 3
+
+
+async def test_when_all_who_wait_have_gone_the_next_is_served(ada: Someone) -> None:
+    joiner = Joiner(ada.store)
+    orders = [await order(ada, number) for number in range(3)]
+    tasks = [asyncio.create_task(joiner.place(ada.who.tenant_id, each)) for each in orders]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(await joiner.place(ada.who.tenant_id, await order(ada, 9)), Placed)
+
+
+async def test_accounts_do_not_wait_for_each_other(ada: Someone, company: Company) -> None:
+    bob = Someone(ada.store, await company.person("bob"))
+    joiner = Joiner(ada.store)
+    mine, his = await order(ada, 1), await order(bob, 2)
+    async with ada.store.database.transaction(ada.who.tenant_id) as connection:
+        await connection.execute("SELECT FROM account_state WHERE account_id = %s FOR UPDATE", (ada.who.account_id,))
+        waiting = asyncio.create_task(joiner.place(ada.who.tenant_id, mine))
+        assert isinstance(await joiner.place(bob.who.tenant_id, his), Placed)
+        assert not waiting.done()
+    assert isinstance(await waiting, Placed)
+
+
+async def test_nothing_is_kept_of_accounts_that_are_quiet(ada: Someone) -> None:
+    joiner = Joiner(ada.store)
+    await asyncio.gather(*[joiner.place(ada.who.tenant_id, await order(ada, number)) for number in range(3)])
+    assert joiner._waiting == {}
