@@ -134,7 +134,6 @@ class Transcript:
         for number, client in self.clients.items():
             if client.lines:
                 raise TranscriptFailed(f"client {number} was also told: {client.lines}")
-            client.dialogue.session.close()
 
     async def _step(self, parsed: re.Match[str], following: list[str]) -> None:
         kind, number, text, set_up_number, set_up = parsed.groups()

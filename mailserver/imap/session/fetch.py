@@ -222,6 +222,12 @@ class _Fetching:
         return frozenset(each.uid for each in changed)
 
 
+def _pieces_of(extent: Extent) -> Iterator[Extent]:
+    end = extent.offset + extent.octets
+    for offset in range(extent.offset, end, PIECE_OCTETS):
+        yield Extent(offset, min(PIECE_OCTETS, end - offset))
+
+
 class _Message:
     """The sections of one message. `is_begun`: part of the response is out, and only the rest may follow."""
 
@@ -240,14 +246,14 @@ class _Message:
                 pieces.append(b" ")
             found = wanted.locate(self._row, root)
             if isinstance(found, Extent) and found.octets > PIECE_OCTETS:
-                await self._open()
+                first, *others = _pieces_of(found)
+                octets = await self._read(first)  # before its length is promised
                 pieces.append(section_head(wanted.label, found.octets))
                 yield self._piece(b"".join(pieces))
                 pieces.clear()
-                for offset in range(found.offset, found.offset + found.octets, PIECE_OCTETS):
-                    yield FetchChunk(
-                        await self._read(Extent(offset, min(PIECE_OCTETS, found.offset + found.octets - offset)))
-                    )
+                yield FetchChunk(octets)
+                for piece in others:
+                    yield FetchChunk(await self._read(piece))
             else:
                 pieces.append(await self._small(wanted, found))
         if not self.is_begun:
