@@ -8,6 +8,7 @@ from mailserver.services import mailboxes, messages
 from mailserver.services.changes import changes_since
 from mailserver.services.delivery import Deliveries
 from storage.changes import MailboxChanges
+from storage.errors import StorageError
 from storage.flags import StoredFlags
 from storage.rows import Columns, FetchRow
 from storage.store import MailStore
@@ -35,13 +36,16 @@ class Someone:
     who: Principal
 
     async def receive(self, octets: bytes | mmap | None = None, *, received_at: datetime = NOON) -> Placed:
+        """By delivery to one recipient. Raises what delivery refuses with."""
         (placed,) = await Deliveries(self.store).deliver(
             plain_message() if octets is None else octets,
             [as_recipient(self.who)],
             reverse_path="",
             received_at=received_at,
         )
-        assert isinstance(placed, Placed)
+        if isinstance(placed, StorageError):
+            raise placed
+        assert placed is not None
         return placed
 
     async def append(self, box: str, octets: bytes, *values: SystemFlag | str, received_at: datetime = NOON) -> Placed:
