@@ -15,6 +15,7 @@ from tests.flows.installation import Installation, Person
 
 PATIENCE_S = 30.0
 _APPENDUID = re.compile(rb"append1 OK \[APPENDUID (\d+) (\d+)\]")
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
 # IMAP
@@ -190,6 +191,15 @@ class Dialogue:
             if line.startswith(f"{tag} "):
                 break
         return lines
+
+    def literal(self) -> bytes:
+        """Of IMAP: the literal that the next line ends in."""
+        line = self._file.readline()
+        found = _LITERAL.search(line)
+        assert found, line
+        octets = self._file.read(int(found[1]))
+        assert len(octets) == int(found[1]), "the connection ended within a literal"
+        return octets
 
     def sign_in(self, person: Person) -> None:
         """Of IMAP."""

@@ -45,3 +45,13 @@ def _all_processes() -> Iterator[tuple[int, int, list[str]]]:
                 parent = int((directory / "stat").read_text().rpartition(")")[2].split()[1])
                 arguments = (directory / "cmdline").read_bytes().split(b"\0")[:-1]
                 yield int(directory.name), parent, [os.fsdecode(argument) for argument in arguments]
+
+
+def forget_peak(pid: int) -> None:
+    """From now on `peak_octets` is the most that is resident from now on (proc(5): clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_octets(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) * 1024
