@@ -50,7 +50,7 @@ async def assemble(
         store = MailStore(database, keys, HotBlobs(), watchers.announce)
         logins = Logins(database, _failure_counts(config, redis), config.login, config.throttle)
         ending.callback(logins.close)
-        deliveries = Deliveries(store)
+        deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
         yield Parts(
             config=config,

@@ -13,6 +13,7 @@ from mailserver.imap.config import ImapConfig
 from mailserver.listeners import Endpoint
 from mailserver.observability.logs import LogFormat, LogLevel
 from mailserver.observability.responder import ResponderConfig
+from mailserver.services.delivery import DeliveryConfig
 from mailserver.services.login import LoginConfig
 from mailserver.services.throttle import ThrottleConfig
 from mailserver.services.watching import WatchingConfig
@@ -81,7 +82,7 @@ class ElsewhereConfig:
     s3_secret_key: str = ""  # and the secret to it
     s3_bucket: str = ""  # which bucket is ours
     secret_key: str = ""  # signs sessions; else derived from the master key
-    allowed_hosts: str = ""  # host names under which pages are served; empty: any
+    allowed_hosts: str = ""  # more host names under which pages are served
     ca_file: str = ""  # the installation's own certificate authority, offered for download
     var: str = ""  # make up: where everything is kept
     port_base: str = ""  # make up: doors are at base + 143, 993, …
@@ -102,6 +103,7 @@ class Config:
         metadata={"variables": {"hostname": "WAYPOST_HOSTNAME", "message_limit_octets": "WAYPOST_MESSAGE_LIMIT_OCTETS"}}
     )
     imap: ImapConfig
+    delivery: DeliveryConfig
     login: LoginConfig
     throttle: ThrottleConfig
     watching: WatchingConfig

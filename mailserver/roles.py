@@ -91,7 +91,7 @@ async def start_web(parts: Parts, failed: Failed) -> Running:
 
 
 async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
-    jobs = all_jobs(parts.store, parts.deliveries)
+    jobs = all_jobs(parts.store, parts.deliveries, parts.config.delivery)
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
     return upkeep

@@ -92,6 +92,8 @@ async def accept(
     octets: bytes | memoryview,
     accepted_at: datetime,
     accounts: Sequence[tuple[TenantId, AccountId]],
+    *,
+    lease_s: float = LEASE_S,
 ) -> Inbound:
     """Make the mail durable; it is leased to the caller, who goes on to place it."""
     async with database.system() as connection:
@@ -103,7 +105,7 @@ async def accept(
             octets=len(octets),
             tenant_ids=[tenant for tenant, _ in accounts],
             account_ids=[account for _, account in accounts],
-            lease_s=LEASE_S,
+            lease_s=lease_s,
         )
         for chunk, start in enumerate(range(0, len(octets), CHUNK_OCTETS)):
             piece = bytes(octets[start : start + CHUNK_OCTETS])
@@ -112,10 +114,10 @@ async def accept(
     return Inbound(inbound_id, accepted_at, len(octets), tuple(accounts))
 
 
-async def lease_forgotten(database: Database, limit: int) -> list[Inbound]:
+async def lease_forgotten(database: Database, limit: int, *, lease_s: float = LEASE_S) -> list[Inbound]:
     """Mail whose placing stopped half way: its process ended."""
     async with database.system() as connection:
-        rows = await _LEASE_FORGOTTEN.all(connection, lease_s=LEASE_S, limit=limit)
+        rows = await _LEASE_FORGOTTEN.all(connection, lease_s=lease_s, limit=limit)
     return [
         Inbound(
             InboundId(row.id),

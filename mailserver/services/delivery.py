@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from mmap import mmap
 
@@ -17,11 +18,21 @@ from tenants.types import AccountId, Recipient, TenantId
 DIRECT_RECIPIENTS = 100  # up to so many accounts of one tenant are placed before the answer
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryConfig:
+    """Of mail that is accepted first and placed afterwards: for several tenants, or for many people."""
+
+    lease_s: float = field(default=inbound.LEASE_S, metadata={"least": 1})
+    """how long the process that accepted a message has it to itself, before upkeep takes it to be forgotten"""
+    look_every_s: float = field(default=30.0, metadata={"least": 0.1})  # how often upkeep looks for forgotten messages
+
+
 class Deliveries:
     """One per process: the use cases of mail that arrives."""
 
-    def __init__(self, store: MailStore) -> None:
+    def __init__(self, store: MailStore, config: DeliveryConfig | None = None) -> None:
         self._store = store
+        self._lease_s = (config or DeliveryConfig()).lease_s
         self._joiner = Joiner(store)
         self._placing: set[asyncio.Task[None]] = set()
 
@@ -71,7 +82,7 @@ class Deliveries:
 
         All are tried; then raises what the first failure was. What failed is tried again when its lease has ended.
         """
-        forgotten = await inbound.lease_forgotten(self._store.database, limit)
+        forgotten = await inbound.lease_forgotten(self._store.database, limit, lease_s=self._lease_s)
         await _all_in_turn(self._place_inbound(accepted) for accepted in forgotten)
         return len(forgotten)
 
@@ -86,6 +97,7 @@ class Deliveries:
             octets if isinstance(octets, bytes) else memoryview(octets),
             received_at,
             sorted({(recipient.tenant_id, recipient.account_id) for recipient in recipients}),
+            lease_s=self._lease_s,
         )
         task = asyncio.get_running_loop().create_task(self._place_inbound(accepted))
         self._placing.add(task)

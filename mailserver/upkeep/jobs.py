@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from mailserver.services.delivery import Deliveries
+from mailserver.services.delivery import Deliveries, DeliveryConfig
 from storage import housekeeping
 from storage.store import MailStore
 
@@ -21,11 +21,11 @@ class Job:
     run: Callable[[], Awaitable[object]]
 
 
-def all_jobs(store: MailStore, deliveries: Deliveries) -> tuple[Job, ...]:
+def all_jobs(store: MailStore, deliveries: Deliveries, delivery: DeliveryConfig) -> tuple[Job, ...]:
     database = store.database
     return (
         Job("make partitions", HOUR_S, 5 * MINUTE_S, lambda: housekeeping.make_partitions(database)),
-        Job("place accepted mail", 0.5 * MINUTE_S, 10 * MINUTE_S, deliveries.place_forgotten),
+        Job("place accepted mail", delivery.look_every_s, 10 * MINUTE_S, deliveries.place_forgotten),
         Job(
             "collect unused content",
             HOUR_S,
