@@ -20,7 +20,7 @@ DATABASES = database_settings(os.environ, _ROLE)
 WAYPOST_WEB_DATABASE_URL = os.environ.get("WAYPOST_DATABASE_URL", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = ["tenants", "storage", "webmail.pages"]
+INSTALLED_APPS = ["tenants", "storage", "webmail.pages", "webmail.operations"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webmail.pages.headers.security_headers",

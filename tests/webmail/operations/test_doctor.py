@@ -1,0 +1,162 @@
+"""The doctor, run as an administrator runs it."""
+
+import ast
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.local.certificates import Certificates, make_certificates
+from storage.keys import make_master_key
+from tests.conftest import RunningServices
+from webmail.operations import checks
+from webmail.operations.management.commands import doctor
+from webmail.operations.wording import CHINESE
+
+ROOT = Path(__file__).parents[3]
+DURABLE = {"Postgres has fsync, full_page_writes switched off: a crash loses mail that was accepted"}
+"""The one problem that the throwaway Postgres of these tests has."""
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    directory = tmp_path_factory.mktemp("tls")
+    names = ["mail.company.test", "localhost"]
+    return make_certificates(directory / "certificates", directory / "keys", now=dt.datetime.now(dt.UTC), names=names)
+
+
+@pytest.fixture
+def environment(services: RunningServices, certificates: Certificates, tmp_path: Path) -> dict[str, str]:
+    make_master_key(tmp_path / "secrets")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")},
+        "LANG": "C.UTF-8",
+        "WAYPOST_HOSTNAME": "mail.company.test",
+        "WAYPOST_DATABASE_URL": services.app_url,
+        "WAYPOST_SYSTEM_DATABASE_URL": services.system_url,
+        "WAYPOST_REDIS_URL": services.redis_url,
+        "WAYPOST_SECRETS": str(tmp_path / "secrets"),
+        "WAYPOST_TLS_CERTIFICATE": str(certificates.certificate),
+        "WAYPOST_TLS_KEY": str(certificates.key),
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "manage.py", "doctor", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def problems(environment: dict[str, str], *arguments: str) -> set[str]:
+    findings = json.loads(run(environment, "--json", *arguments).stdout)
+    return {each["finding"] for each in findings if each["level"] == "problem"} - DURABLE
+
+
+def warnings(environment: dict[str, str], *arguments: str) -> set[str]:
+    findings = json.loads(run(environment, "--json", *arguments).stdout)
+    return {each["finding"] for each in findings if each["level"] == "warning"}
+
+
+def test_a_sound_installation_has_no_problems(environment: dict[str, str]) -> None:
+    assert problems(environment) == set()
+
+
+def test_a_problem_makes_the_exit_status_one(environment: dict[str, str]) -> None:
+    examined = run({**environment, "WAYPOST_TLS_KEY": "/nowhere.key"})
+    assert examined.returncode == 1
+    assert "✗ the certificate" in examined.stdout
+    assert "/nowhere.key cannot be used: No such file or directory" in examined.stdout
+
+
+def test_every_problem_of_the_configuration_is_told(environment: dict[str, str]) -> None:
+    found = problems({**environment, "WAYPOST_DRAIN_S": "soon", "WAYPOST_HOSTNAME": ""})
+    assert found == {
+        "WAYPOST_HOSTNAME: must be set; for example WAYPOST_HOSTNAME=mail.example.com",
+        "WAYPOST_DRAIN_S: 'soon' is not a number; for example WAYPOST_DRAIN_S=10.0",
+    }
+
+
+def test_a_misspelt_setting_is_a_warning(environment: dict[str, str]) -> None:
+    found = warnings({**environment, "WAYPOST_DRAIN": "1"})
+    assert "WAYPOST_DRAIN is no setting; was WAYPOST_DRAIN_S meant?" in found
+
+
+def test_postgres_that_is_away_is_told_once_for_each_role(environment: dict[str, str]) -> None:
+    away = "postgresql://waypost_app@/waypost?host=/nowhere"
+    found = problems({**environment, "WAYPOST_DATABASE_URL": away, "WAYPOST_SYSTEM_DATABASE_URL": away})
+    assert sum("Postgres cannot be reached" in each for each in found) == 2
+
+
+def test_serving_as_the_owner_is_noticed(environment: dict[str, str], services: RunningServices) -> None:
+    found = warnings({**environment, "WAYPOST_DATABASE_URL": services.owner_url})
+    assert "WAYPOST_DATABASE_URL is the role waypost_owner, not waypost_app" in found
+
+
+def test_a_table_of_tenants_without_row_level_security_is_a_problem(
+    environment: dict[str, str], services: RunningServices
+) -> None:
+    with psycopg.connect(services.owner_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE forgotten (tenant_id bigint)")
+        try:
+            assert "Tables of tenants without forced row-level security: forgotten" in problems(environment)
+        finally:
+            owner.execute("DROP TABLE forgotten")
+
+
+def test_keys_that_others_may_read_are_a_problem(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "secrets" / "master.key").chmod(0o644)
+    assert any(each.startswith("Others may read") for each in problems(environment))
+
+
+def test_a_certificate_for_another_name_is_a_warning(environment: dict[str, str]) -> None:
+    found = warnings({**environment, "WAYPOST_HOSTNAME": "mx.company.test"})
+    assert "The certificate is not for mx.company.test (WAYPOST_HOSTNAME)" in found
+
+
+def test_redis_that_is_away_is_only_a_warning(environment: dict[str, str]) -> None:
+    without = {**environment, "WAYPOST_REDIS_URL": "unix:///nowhere.sock"}
+    assert problems(without) == set()
+    assert any(each.startswith("Redis cannot be reached") for each in warnings(without))
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:24", "[::]:24", "8.8.8.8:24"])
+def test_lmtp_open_to_everybody_is_a_problem(environment: dict[str, str], address: str) -> None:
+    assert f"WAYPOST_LMTP is {address}: everybody can reach it" in problems({**environment, "WAYPOST_LMTP": address})
+
+
+def test_production_refuses_what_is_meant_for_trying_out(environment: dict[str, str], tmp_path: Path) -> None:
+    logins = tmp_path / "secrets" / "demo.json"
+    logins.touch(mode=0o600)
+    found = problems({**environment, "WAYPOST_CA_FILE": "/ca.pem"}, "--production")
+    assert found == {
+        "Postgres has no synchronous standby: if its machine is lost, mail that was accepted is lost",
+        "The certificate was made by Waypost for trying it out; no client of yours trusts it",
+        "WAYPOST_HOSTNAME is mail.company.test, a name nobody finds",
+        f"The passwords of the demo people are in {logins}",
+        "WAYPOST_CA_FILE is set: an authority made by Waypost for trying it out is offered to people",
+    }
+
+
+def test_the_doctor_speaks_the_language_of_the_terminal(environment: dict[str, str]) -> None:
+    assert "✓ 配置可用" in run({**environment, "LANG": "zh_CN.UTF-8"}).stdout
+    assert "✓ 配置可用" in run(environment, "--speak", "zh-hans").stdout
+
+
+def test_every_sentence_is_there_in_chinese() -> None:
+    files = [Path(doctor.__file__), *Path(checks.__path__[0]).glob("*.py")]
+    sentences = {
+        node.value
+        for file in files
+        for call in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in {"fine", "warning", "problem"}
+        for node in call.args[:1]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert len(sentences) > 25
+    assert sentences - CHINESE.keys() == set()
