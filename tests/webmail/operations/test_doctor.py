@@ -36,6 +36,7 @@ def environment(services: RunningServices, certificates: Certificates, tmp_path:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")},
         "LANG": "C.UTF-8",
+        "WAYPOST_VAR": str(tmp_path / "var"),  # so that no installation of `make up` is taken for this one
         "WAYPOST_HOSTNAME": "mail.company.test",
         "WAYPOST_DATABASE_URL": services.app_url,
         "WAYPOST_SYSTEM_DATABASE_URL": services.system_url,
@@ -51,13 +52,20 @@ def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
+def _findings(environment: dict[str, str], *arguments: str) -> list[dict[str, str]]:
+    examined = run(environment, "--json", *arguments)
+    assert examined.stdout, examined.stderr
+    found: list[dict[str, str]] = json.loads(examined.stdout)
+    return found
+
+
 def problems(environment: dict[str, str], *arguments: str) -> set[str]:
-    findings = json.loads(run(environment, "--json", *arguments).stdout)
+    findings = _findings(environment, *arguments)
     return {each["finding"] for each in findings if each["level"] == "problem"} - DURABLE
 
 
 def warnings(environment: dict[str, str], *arguments: str) -> set[str]:
-    findings = json.loads(run(environment, "--json", *arguments).stdout)
+    findings = _findings(environment, *arguments)
     return {each["finding"] for each in findings if each["level"] == "warning"}
 
 
@@ -73,10 +81,10 @@ def test_a_problem_makes_the_exit_status_one(environment: dict[str, str]) -> Non
 
 
 def test_every_problem_of_the_configuration_is_told(environment: dict[str, str]) -> None:
-    found = problems({**environment, "WAYPOST_DRAIN_S": "soon", "WAYPOST_HOSTNAME": ""})
+    found = problems({**environment, "WAYPOST_LOG_LEVEL": "loud", "WAYPOST_HOSTNAME": ""})
     assert found == {
         "WAYPOST_HOSTNAME: must be set; for example WAYPOST_HOSTNAME=mail.example.com",
-        "WAYPOST_DRAIN_S: 'soon' is not a number; for example WAYPOST_DRAIN_S=10.0",
+        "WAYPOST_LOG_LEVEL: 'loud' is none of debug, info, warning, error; for example WAYPOST_LOG_LEVEL=info",
     }
 
 
