@@ -50,9 +50,9 @@ INSERT INTO message_blob (tenant_id, message_id, ordinal, digest)
 INSERT INTO inbound_placed (tenant_id, account_id, inbound_id, placed_on)
     SELECT tenant_id, account_id, n, CURRENT_DATE FROM filled_message;
 INSERT INTO inbound (id, accepted_at, octets, tenant_ids, account_ids, leased_until)
-    SELECT n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;
+    SELECT 1000000000 + n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;
 INSERT INTO inbound_content (inbound_id, chunk, codec, sealed)
-    SELECT n, 0, 0, decode(repeat('00', 100), 'hex') FROM generate_series(1, 5000) n;
+    SELECT 1000000000 + n, 0, 0, decode(repeat('00', 100), 'hex') FROM generate_series(1, 5000) n;
 """
 
 
