@@ -2,16 +2,12 @@
 
 from enum import IntEnum
 
-import zstandard
-
+from storage import zstd
 from storage.errors import ContentDamaged
 
 CHUNK_OCTETS = 1024 * 1024  # what is compressed, sealed and read as one
 _WORTH_TRYING_OCTETS = 64
 _SAMPLE_OCTETS = 16 * 1024
-
-_compressor = zstandard.ZstdCompressor(level=3, write_content_size=True)
-_decompressor = zstandard.ZstdDecompressor()
 
 
 class Codec(IntEnum):
@@ -28,9 +24,9 @@ def compress(octets: bytes) -> tuple[Codec, bytes]:
     if len(octets) > 4 * _SAMPLE_OCTETS:
         middle = len(octets) // 2
         sample = octets[middle : middle + _SAMPLE_OCTETS]
-        if len(_compressor.compress(sample)) > len(sample) - len(sample) // 16:
+        if len(zstd.pack(sample)) > len(sample) - len(sample) // 16:
             return Codec.RAW, octets
-    packed = _compressor.compress(octets)
+    packed = zstd.pack(octets)
     if len(packed) > len(octets) - len(octets) // 16:
         return Codec.RAW, octets
     return Codec.ZSTD, packed
@@ -42,7 +38,4 @@ def decompress(codec: int, packed: bytes, limit_octets: int = CHUNK_OCTETS) -> b
         return packed
     if codec != Codec.ZSTD:
         raise ContentDamaged(f"codec {codec} is not known")
-    try:
-        return _decompressor.decompress(packed, max_output_size=limit_octets)
-    except zstandard.ZstdError:
-        raise ContentDamaged("a zstd frame does not open") from None
+    return zstd.unpack(packed, limit_octets=limit_octets)
