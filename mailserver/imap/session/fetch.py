@@ -134,6 +134,7 @@ class _Fetching:
         self._talk = talk
         self._plan = plan
         self._changed_since = changed_since
+        self._tells_flags = FetchAttribute.FLAGS in plan.items
         self.answered = 0
         self.damage: ContentDamaged | None = None
 
@@ -160,6 +161,8 @@ class _Fetching:
                 number = view.number_of(row.uid)
                 if number is None or row.modseq <= self._changed_since:
                     continue
+                for defined in self._take_in_flags(number, row):
+                    yield defined
                 line = whole(number, row, is_recent=view.is_recent(row.uid))
                 self.answered += 1
                 gathered.append(line)
@@ -179,10 +182,24 @@ class _Fetching:
                 number = view.number_of(row.uid)
                 if number is None or row.modseq <= self._changed_since:
                     continue
+                for defined in self._take_in_flags(number, row):
+                    yield defined
                 line = self._plan.line_with_flags if row.uid in changed else self._plan.line
                 beginning = line.begin(number, row, is_recent=view.is_recent(row.uid))
                 async for response in self._one_message(row, beginning):
                     yield response
+
+    def _take_in_flags(self, number: int, row: FetchRow) -> Sequence[Response]:
+        """What the client is told is what the view holds.
+
+        Otherwise flags that another session changes and changes back would stay with the client as they were between.
+        """
+        view = self._talk.selected
+        if not self._tells_flags:
+            return ()
+        if row.flags == view.flags[number - 1] and not (row.keywords or row.uid in view.keywords):
+            return ()
+        return view.set_flags(number, Flags(row.flags, row.keywords))
 
     async def _one_message(self, row: FetchRow, beginning: bytes) -> AsyncIterator[Response]:
         """One damaged message does not spoil the others, unless its octets are promised already."""
