@@ -3,7 +3,8 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/smtp/wire tests/mailserver/test_*.py \
+QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/smtp/wire \
+    tests/mailserver/test_config.py tests/mailserver/test_settings.py tests/mailserver/test_sasl.py \
     tests/storage/test_schema*.py tests/storage/schema tests/tenants/test_addresses.py tests/tenants/test_quota.py \
     tests/tenants/test_locality.py tests/deploy/test_certificates.py tests/deploy/test_demo.py \
     tests/deploy/test_installation.py tests/deploy/test_supervision.py)

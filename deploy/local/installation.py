@@ -7,7 +7,9 @@
 | WAYPOST_WORKERS | min(2, cores) | processes each of imap and smtp |
 | WAYPOST_DRAIN_S | 10 | how long a role may finish what it is doing when it is stopped |
 
-Every other WAYPOST_ variable of the caller reaches the roles, so limits and log levels can be set for `make up`.
+A base up to 23000 keeps all ports below 32768, where Linux begins to take the ports of outgoing connections; above, one
+of them may be taken at times. Every other WAYPOST_ variable of the caller reaches the roles, so limits and log levels
+can be set for `make up`.
 """
 
 import os

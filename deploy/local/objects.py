@@ -11,6 +11,7 @@ it gets three seconds, and survives SIGKILL.
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -55,13 +56,16 @@ def ports_from(first: int) -> ObjectPorts:
 
 
 def free_ports() -> ObjectPorts:
-    """Eight ports that nobody listens on now (for tests)."""
-    taken = [socket.create_server((_HOST, 0)) for _ in range(8)]
-    try:
-        return ObjectPorts(*(listener.getsockname()[1] for listener in taken))
-    finally:
-        for listener in taken:
-            listener.close()
+    """Eight ports that nobody uses now (for tests), below those that the kernel gives to outgoing connections."""
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()[0])
+    while True:
+        ports = ports_from(random.randrange(10000, max(lowest_outgoing, 20000) - 8))
+        try:
+            for port in astuple(ports):
+                socket.create_server((_HOST, port)).close()
+        except OSError:
+            continue
+        return ports
 
 
 @dataclass(frozen=True, slots=True)

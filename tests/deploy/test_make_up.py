@@ -125,7 +125,7 @@ def wait_for_end(pids: set[int]) -> None:
 
 
 def free_base() -> int:
-    for base in range(33000 + os.getpid() % 100 * 10, 46000, 1000):
+    for base in range(10000 + os.getpid() % 50 * 20, 19000, 1000):
         installation = read_installation({"WAYPOST_PORT_BASE": str(base)})
         ports = {**installation.doors, **{str(port): port for port in all_ports(installation.object_ports)}}
         with contextlib.suppress(ServiceFailed):
