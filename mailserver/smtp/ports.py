@@ -42,7 +42,7 @@ class Submit(Protocol):
 
 
 class SignIn(Protocol):
-    """Raises LoginFailed, LoginThrottled, StoreUnavailable."""
+    """`network` is the client's IP address. Raises LoginFailed, LoginThrottled, LoginRefused, StoreUnavailable."""
 
     async def __call__(self, address: str, password: str, /, *, network: str) -> Principal: ...
 

@@ -254,7 +254,7 @@ class Session:
             self._state = State.AUTH
             return replies.challenge(step.base64)
         try:
-            principal = await self._surroundings.sign_in(step.username, step.password, network=self._client.network)
+            principal = await self._surroundings.sign_in(step.username, step.password, network=self._client.address)
         except (LoginFailed, LoginRefused) as error:
             return await self._sign_in_failed(error)
         except StoreUnavailable:

@@ -38,9 +38,13 @@ class Delivered:
 
 @dataclass
 class Town:
-    """`delivered` holds what was placed, in order; ask `services` for the ports of the doors."""
+    """`delivered` holds what was placed, `sign_ins_from` where people came from, both in order.
+
+    Ask `services` for the ports of the doors.
+    """
 
     delivered: list[Delivered] = field(default_factory=list)
+    sign_ins_from: list[str] = field(default_factory=list)
 
     def services(self) -> Services:
         return Services(self.resolve, self.deliver, self.submit, self.sign_in, self.sender_addresses)
@@ -100,6 +104,7 @@ class Town:
         )
 
     async def sign_in(self, address: str, password: str, /, *, network: str) -> Principal:
+        self.sign_ins_from.append(network)
         match address:
             case "throttled@demo.test":
                 raise LoginThrottled(30)
