@@ -13,11 +13,16 @@ _DROPPED_AT_SUBMISSION = frozenset({b"bcc", b"resent-bcc", b"return-path"})
 
 
 def find_end(octets: bytes, start: int) -> int:
-    # A field with its folded lines; blanks may follow the name (obsolete syntax, RFC 5322 §4.5)
+    """The offset after the header's last line, -1 if it is not there yet; nothing before `start` is looked at anew."""
     if octets.startswith(b"\r\n"):
         return 0
     end = octets.find(_EMPTY_LINE, max(0, start - 3))
     return end + 2 if end >= 0 else -1
+
+
+def put_in_front(added: bytes, header: bytes) -> bytes:
+    """`added` and the header. One that begins with a blank would be read as a fold of ours: it is all body."""
+    return added + (b"\r\n" if header[:1] in (b" ", b"\t") else b"") + header
 
 
 def count_received(header: bytes) -> int:

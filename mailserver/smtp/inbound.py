@@ -7,7 +7,7 @@ from mmap import mmap
 from mailserver.smtp import replies
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.errors import TooManyHops
-from mailserver.smtp.header_section import count_received
+from mailserver.smtp.header_section import count_received, put_in_front
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import Hop, protocol, received_field, return_path_field
@@ -35,7 +35,7 @@ class Inbound:
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         check_hops(header, self._config.received_limit)
-        return trace_fields(self._config, client, transaction, received_at, is_lmtp=False) + header
+        return put_in_front(trace_fields(self._config, client, transaction, received_at, is_lmtp=False), header)
 
     async def finish(
         self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime

@@ -6,6 +6,7 @@ from mmap import mmap
 
 from mailserver.smtp import inbound, replies
 from mailserver.smtp.config import Door, SmtpConfig
+from mailserver.smtp.header_section import put_in_front
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.transaction import Client, Transaction
@@ -32,7 +33,8 @@ class Lmtp:
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         inbound.check_hops(header, self._config.received_limit)
-        return inbound.trace_fields(self._config, client, transaction, received_at, is_lmtp=True) + header
+        trace = inbound.trace_fields(self._config, client, transaction, received_at, is_lmtp=True)
+        return put_in_front(trace, header)
 
     async def finish(
         self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime

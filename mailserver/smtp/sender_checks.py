@@ -23,7 +23,7 @@ _TOKEN = re.compile(
       | (?P<literal>\[[^\[\]\\\s\0]*\])
       | (?P<comment>\()
       | (?P<special>[<>:;,@.])
-      | (?P<atom>[^\s"()<>\[\]:;@\\,.\x00-\x1f\x7f]+)""",
+      | (?P<atom>[^ "()<>\[\]:;@\\,.\x00-\x1f\x7f]+)""",
     re.VERBOSE,
 )
 _WORDS = ("atom", "quoted")
@@ -39,6 +39,8 @@ def check_reverse_path(reverse_path: str, addresses: Collection[str]) -> None:
 
 def check_originators(header: bytes, addresses: Collection[str]) -> None:
     """`addresses` are the canonical ones of the account. Raises OriginatorInvalid, SenderNotOwned."""
+    if header[:1] in (b" ", b"\t"):
+        raise OriginatorInvalid("the header begins with a folded line")
     seen = set()
     for name, body in fields(header):
         if name not in _ORIGINATORS:

@@ -19,6 +19,7 @@ MINE = frozenset({"ann@demo.test", "annie@demo.test", "john doe@demo.test"})
         b"From: Ann B. Lee\r\n <ann@demo.test>\r\n",
         b"From: =?utf-8?b?5a6J?= <ann+news@demo.test>\r\n",
         b"From: \xe5\xae\x89 <ann@demo.test>\r\n",
+        b"From: \xe4\xbd\xa0\xe5\x85\xa8 <ann@demo.test>\r\n",
         b"From: ann@demo.test (Ann (the first) \\) Lee)\r\n",
         b"From: <ann@demo.test>, annie@demo.test\r\nSender: ann@demo.test\r\n",
         b"From: Us: ann@demo.test, Annie <annie@demo.test>;\r\n",
@@ -74,6 +75,7 @@ def test_another_address_is_refused_wherever_it_hides(header: bytes) -> None:
         b"From: Us: ann@demo.test\r\n",
         b"From: ann lee@demo.test\r\n",
         b"From: ann@demo.test;\r\n",
+        b" From: boss@demo.test\r\nFrom: ann@demo.test\r\n",
     ],
 )
 def test_what_other_programs_may_read_otherwise_is_refused(header: bytes) -> None:

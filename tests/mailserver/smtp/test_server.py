@@ -115,6 +115,21 @@ async def test_a_client_that_closes_its_side_still_gets_its_replies() -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("door", [Door.MX, Door.LMTP])
+async def test_a_message_that_begins_with_a_fold_does_not_continue_our_trace(door: Door) -> None:
+    async with open_door(door) as opened:
+        reader, writer = await connect(opened.port)
+        hello = b"LHLO c.test" if door is Door.LMTP else b"HELO c.test"
+        writer.write(hello + b"\r\nMAIL FROM:<>\r\nRCPT TO:<ann@demo.test>\r\nDATA\r\n")
+        writer.write(b" by mail.bank.test; Thu, 1 Jan 1970 00:00:00 +0000\r\nSubject: x\r\n\r\ntext\r\n.\r\nQUIT\r\n")
+        async with asyncio.timeout(TIMEOUT_S):
+            await reader.read()
+        writer.close()
+        header, _, body = opened.town.delivered[0].octets.partition(b"\r\n\r\n")
+        assert header.endswith(b"Tue, 1 Dec 2026 10:00:00 +0000")
+        assert body == b" by mail.bank.test; Thu, 1 Jan 1970 00:00:00 +0000\r\nSubject: x\r\n\r\ntext\r\n"
+
+
 async def test_a_client_that_goes_away_within_a_message_delivers_nothing() -> None:
     async with open_door(Door.MX) as opened:
         reader, writer = await connect(opened.port)
@@ -277,6 +292,17 @@ async def test_each_failed_sign_in_waits_longer() -> None:
 
         assert await asyncio.to_thread(fail) == [535, 535, 421]
     assert waits == [1.0, 2.0, 3.0]
+
+
+async def test_a_sign_in_is_counted_against_the_clients_own_address() -> None:
+    async with open_door(Door.SUBMISSIONS) as opened:
+
+        def sign_in() -> None:
+            with smtplib.SMTP_SSL("127.0.0.1", opened.port, timeout=TIMEOUT_S, context=client_context()) as client:
+                client.login("ann@demo.test", PASSWORD)
+
+        await asyncio.to_thread(sign_in)
+        assert opened.town.sign_ins_from == ["127.0.0.1"]
 
 
 async def test_lmtp_listens_on_a_unix_socket_and_not_to_the_world(tmp_path: Path) -> None:
