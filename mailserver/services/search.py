@@ -257,8 +257,8 @@ class _Search:
         async for rows in chunks:
             for row in rows:
                 for part in unpack(row.structure).walk():
-                    if part.header_offset and wanted in _header_text(
-                        await opened.read(part.header_offset, part.header_octets)
+                    if part.header_offset and _part_header_contains(
+                        await opened.read(part.header_offset, part.header_octets), part, wanted
                     ):
                         return True
                     if part.type == "text" and not part.children:
@@ -275,17 +275,17 @@ def _containing(messages: Sequence[WholeMessage], wanted: str) -> set[int]:
 def _body_contains(octets: bytes, root: Part, wanted: str) -> bool:
     """Text parts, and the headers of parts (they name the attachments)."""
     for part in root.walk():
-        if part.header_offset and wanted in _header_text(
-            octets[part.header_offset : part.header_offset + part.header_octets]
-        ):
+        header = octets[part.header_offset : part.header_offset + part.header_octets]
+        if part.header_offset and _part_header_contains(header, part, wanted):
             return True
         if part.type == "text" and not part.children and wanted in part_text(octets, part).casefold():
             return True
     return False
 
 
-def _header_text(header: bytes) -> str:
-    return display(decode_header(header)).casefold()
+def _part_header_contains(header: bytes, part: Part, wanted: str) -> bool:
+    """As it is written, and the file name as people read it (RFC 2231 may have hidden it)."""
+    return wanted in display(decode_header(header)).casefold() or wanted in (part.filename or "").casefold()
 
 
 def _leaf_text(octets: bytes, part: Part) -> str:
