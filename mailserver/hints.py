@@ -3,8 +3,8 @@ for).
 
 A hint is published after the commit and says only where an account stands; who cares asks the table what changed. An
 account belongs to one of 256 channels by the low bits of its id, so a process hears only channels of accounts that are
-watched there. Whatever is lost is found by polling (`services.watching`), so nothing here retries, queues for long or
-raises: a sender drops, a receiver reconnects and says so.
+watched there. Whatever is lost is found by polling (`services.watching`), so nothing here blocks or raises: a sender
+keeps a bounded number of hints and drops the rest, a receiver reconnects and says so.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ PENDING_LIMIT = 10_000  # hints waiting to be sent; more are dropped
 MESSAGE_HINTS = 500  # hints in one message
 SILENCE_S = 15.0  # after this long without a word the receiver asks whether Redis is still there
 BACKOFF_S = (0.05, 5.0)  # first and longest wait before the receiver connects again
-SENDER_REST_S = 1.0  # how long the sender leaves Redis alone after it failed
+SENDER_REST_S = 0.25  # how long the sender leaves Redis alone after it failed
 
 log = get_logger()
 
@@ -63,13 +63,15 @@ def decode_hints(message: bytes) -> Iterator[tuple[Watched, Modseq]]:
 
 
 class HintSender:
-    """Publishes hints, all of one turn of the loop in one round trip. Start it, then `publish` from anywhere."""
+    """Publishes hints, all of one turn of the loop in one round trip. Start it, then `publish` from anywhere.
+
+    While Redis is away, the last hint of each account waits: a receiver may be back before the sender is.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._pending: dict[Watched, Modseq] = {}
         self._wake = asyncio.Event()
-        self._rests_until = float("-inf")
         self._repeats = Repeats(time.monotonic)
         self._task: asyncio.Task[None] | None = None
 
@@ -93,16 +95,14 @@ class HintSender:
             await self._wake.wait()
             self._wake.clear()
             pending, self._pending = self._pending, {}
-            if time.monotonic() < self._rests_until:
-                HINTS.labels("dropped").inc(len(pending))
-                continue
             try:
                 await self._send(pending)
             except (RedisError, OSError) as error:
-                self._rests_until = time.monotonic() + SENDER_REST_S
-                HINTS.labels("dropped").inc(len(pending))
                 if (left_out := self._repeats.worth_saying("away")) is not None:
-                    log.warning("hints are dropped, Redis is away", error=type(error).__name__, left_out=left_out)
+                    log.warning("hints wait, Redis is away", error=type(error).__name__, left_out=left_out)
+                for (tenant_id, account_id), modseq in pending.items():
+                    self.publish(tenant_id, account_id, modseq)
+                await asyncio.sleep(SENDER_REST_S)
             else:
                 HINTS.labels("sent").inc(len(pending))
                 self._repeats.forget("away")
