@@ -15,7 +15,7 @@ from mailserver.imap import metrics
 from mailserver.imap.session import append, auth, fetch, idle, mailboxes, messages, search, selection
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
-from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges
+from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges, names_uids
 from mailserver.imap.session.updates import look
 from mailserver.imap.wire import commands
 from mailserver.imap.wire.commands import Append, Command
@@ -138,8 +138,23 @@ class Session:
         if refusal is not None:
             yield refusal
             return
-        handler = HANDLERS[type(command)]
-        async for response in self._guarded(command, handler(self._talk, command)):
+        async for response in self._guarded(command, self._answered(command)):
+            yield response
+
+    async def _answered(self, command: Command) -> AsyncIterator[Response]:
+        """What the handler answers, once a look that failed is made up for.
+
+        A client may name uids that the view does not have yet: it has learnt them from APPENDUID or COPYUID, and the
+        store went away before the view did. To do nothing for those and say OK would lose what was asked.
+        """
+        talk = self._talk
+        if talk.view is not None and talk.must_look and names_uids(command):
+            for update in await look(talk, may_expunge=True):
+                yield update
+            talk.must_look = False
+            if self.over:
+                return
+        async for response in HANDLERS[type(command)](talk, command):
             yield response
 
     async def line(self, line: bytes) -> AsyncIterator[Response]:

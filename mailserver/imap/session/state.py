@@ -9,8 +9,8 @@ LOGOUT leads from any of them to logout.
 from enum import Enum
 
 from mailserver.imap.wire import commands
-from mailserver.imap.wire.commands import Command, Fetch, Search, SearchReturns, Store
-from mailserver.imap.wire.sequence import SequenceSet
+from mailserver.imap.wire.commands import Command, Copy, Fetch, Move, Search, SearchReturns, Store, UidExpunge
+from mailserver.imap.wire.sequence import SequenceSet, UidSet
 
 
 class State(Enum):
@@ -87,3 +87,12 @@ def holds_back_expunges(command: Command) -> bool:
             return returns is SearchReturns.SEQUENCE_NUMBERS
         case _:
             return False
+
+
+def names_uids(command: Command) -> bool:
+    """Does it act on messages that it names by uid?"""
+    match command:
+        case Fetch(messages=messages) | Store(messages=messages) | Copy(messages=messages) | Move(messages=messages):
+            return isinstance(messages, UidSet)
+        case _:
+            return isinstance(command, UidExpunge)
