@@ -1,6 +1,7 @@
 """Delivery: one recipient, several, many, of several tenants; replays; threads; what a crash leaves behind."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -313,3 +314,25 @@ async def test_while_postgres_is_away_nothing_is_accepted(
     deliveries = Deliveries(MailStore(away, KeyRing(services.secrets, away), HotBlobs(), lambda *_: None))
     with pytest.raises(StoreUnavailable):
         await deliveries.deliver(plain_message(), [as_recipient(ada)], reverse_path="", received_at=NOON)
+
+
+async def test_a_delivery_survives_a_deadlock_whomever_postgres_chooses_to_end_it(
+    services: RunningServices, store: MailStore, deliveries: Deliveries, company: Company
+) -> None:
+    """Somebody takes the accounts' locks in the wrong order. The delivery waits first, so that it is usually chosen."""
+    bob, eve = sorted(await people(store, company, 2), key=lambda someone: someone.who.account_id)
+    lock = "SELECT FROM account_state WHERE account_id = %s FOR UPDATE"
+    async with await psycopg.AsyncConnection.connect(services.app_url) as rude:
+        await rude.execute("SELECT set_config('waypost.tenant', %s, false)", (str(company.tenant_id),))
+        await rude.execute(lock, (eve.who.account_id,))
+        delivering = asyncio.create_task(
+            deliveries.deliver(plain_message(), recipients(bob, eve), reverse_path="", received_at=NOON)
+        )
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        while await (await rude.execute(asked, (rude.info.backend_pid,))).fetchone() == (0,):
+            await rude.execute("SELECT pg_stat_clear_snapshot()")
+        with contextlib.suppress(psycopg.errors.DeadlockDetected):
+            await rude.execute(lock, (bob.who.account_id,))  # closes the circle
+        await rude.rollback()
+    assert [type(outcome) for outcome in await delivering] == [Placed, Placed]
+    assert await bob.octets() == await eve.octets() == [plain_message()]
