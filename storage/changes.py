@@ -53,7 +53,7 @@ _SINCE = Query(
       LEFT JOIN change c
         ON c.tenant_id = a.tenant_id AND c.account_id = a.account_id AND c.mailbox_id = %(mailbox_id)s
        AND c.modseq > %(modseq)s
-     WHERE a.tenant_id = waypost_tenant(%(tenant_id)s) AND a.account_id = %(account_id)s
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
      ORDER BY c.modseq, c.seq
     """,
     row=_Row,

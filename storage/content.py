@@ -34,7 +34,7 @@ _OPEN = Query(
            (SELECT array_agg(b.digest ORDER BY b.ordinal) FROM message_blob b
              WHERE b.tenant_id = m.tenant_id AND b.message_id = m.id) AS digests
       FROM message m
-     WHERE m.tenant_id = waypost_tenant(%(tenant_id)s) AND m.account_id = %(account_id)s AND m.id = %(message_id)s
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s AND m.id = %(message_id)s
     """,
     row=_ContentRow,
 )
@@ -136,7 +136,7 @@ _READ_MANY = Query(
       LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
       LEFT JOIN blob_content c
         ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
-     WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+     WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
      ORDER BY p.uid
     """,

@@ -39,6 +39,12 @@ class Query(Generic[Row]):
             await cursor.execute(self.sql, values, prepare=True)
             return await cursor.fetchall()
 
+    async def tuples(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        """The rows as they come, in the order of the fields of `row`: for results of many thousands."""
+        async with connection.cursor(binary=True) as cursor:
+            await cursor.execute(self.sql, values, prepare=True)
+            return await cursor.fetchall()
+
     async def one(self, connection: Connection, **values: Any) -> Row:
         """The row of a statement that always gives one."""
         row = await self.first(connection, **values)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Flag, auto
+from typing import NamedTuple
 
 from storage.header_column import unpack_header
 from storage.query import Connection, Query
@@ -11,6 +12,7 @@ from storage.types import MailboxId, MessageId, Modseq, SystemFlag, ThreadId, Ui
 from tenants.types import AccountId, TenantId
 
 _NO_KEYWORDS: frozenset[str] = frozenset()
+_FLAGS = tuple(SystemFlag(bits) for bits in range(32))
 
 
 class Columns(Flag):
@@ -22,9 +24,8 @@ class Columns(Flag):
     STRUCTURE = auto()  # the packed MIME index
 
 
-@dataclass(frozen=True, slots=True)
-class FetchRow:
-    """One message of a mailbox. Columns that were not asked for are empty."""
+class FetchRow(NamedTuple):
+    """One message of a mailbox. Columns that were not asked for are empty. A tuple, for it is made by the ten thousand."""
 
     uid: Uid
     message_id: MessageId
@@ -78,7 +79,7 @@ def _query(columns: Columns) -> Query[_Row]:
                {", ".join(wanted)}
           FROM placement p
           JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
-         WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+         WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
            AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
          ORDER BY p.uid
         """,  # noqa: S608 - our own column names
@@ -107,25 +108,28 @@ async def fetch(
 ) -> list[FetchRow]:
     """The messages of `uids` that are still there, by uid. Raises ContentDamaged (a header column that does not
     open)."""
-    rows = await _QUERIES[columns].all(
+    rows = await _QUERIES[columns].tuples(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, uids=list(uids)
     )
     has_header = Columns.HEADER in columns
     return [
         FetchRow(
-            Uid(r.uid),
-            MessageId(r.message_id),
-            ThreadId(r.thread_id),
-            r.octets,
-            r.header_octets,
-            r.received_at,
-            SystemFlag(r.flags),
-            frozenset(r.keywords) if r.keywords else _NO_KEYWORDS,
-            Modseq(r.modseq),
-            r.envelope,
-            r.bodystructure,
-            unpack_header(r.header) if has_header else b"",
-            r.structure,
+            uid,
+            message_id,
+            thread_id,
+            octets,
+            header_octets,
+            received_at,
+            _FLAGS[flags],
+            frozenset(keywords) if keywords else _NO_KEYWORDS,
+            modseq,
+            envelope,
+            bodystructure,
+            unpack_header(header) if has_header else b"",
+            structure,
         )
-        for r in rows
-    ]
+        for (
+            uid, message_id, thread_id, octets, header_octets, received_at, flags, keywords, modseq, envelope,
+            bodystructure, header, structure,
+        ) in rows
+    ]  # fmt: skip

@@ -29,7 +29,7 @@ _FACTS = Query(
     SELECT p.uid, m.octets, m.received_at, m.sent_at, p.modseq
       FROM placement p
       JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
-     WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+     WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
     """,
     row=SearchFacts,
@@ -39,7 +39,7 @@ _SUBJECTS = Query(
     SELECT p.uid, m.subject
       FROM placement p
       JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
-     WHERE p.tenant_id = waypost_tenant(%(tenant_id)s) AND p.mailbox_id = %(mailbox_id)s
+     WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
     """,
     row=SearchSubject,

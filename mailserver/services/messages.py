@@ -34,6 +34,7 @@ from storage.types import (
 from tenants.types import Principal
 
 FETCH_CHUNK_MESSAGES = 500
+HEADER_CHUNK_MESSAGES = 100  # a header may be as long as its column: 256 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,15 @@ async def fetch_rows(
     store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid], columns: Columns
 ) -> AsyncIterator[list[FetchRow]]:
     """Chunks of rows by ascending uid; messages that are gone are absent. No connection is held between chunks."""
-    for start in range(0, len(uids), FETCH_CHUNK_MESSAGES):
+    step = HEADER_CHUNK_MESSAGES if Columns.HEADER in columns else FETCH_CHUNK_MESSAGES
+    for start in range(0, len(uids), step):
         async with store.database.read(who.tenant_id) as connection:
             found = await rows.fetch(
                 connection,
                 who.tenant_id,
                 who.account_id,
                 mailbox_id,
-                uids[start : start + FETCH_CHUNK_MESSAGES],
+                uids[start : start + step],
                 columns,
             )
         yield found

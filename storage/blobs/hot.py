@@ -64,7 +64,7 @@ _READ_CHUNKS = Query(
     SELECT b.octets, c.chunk, c.key_id, c.codec, c.sealed
       FROM blob b
       JOIN blob_content c ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on
-     WHERE b.tenant_id = waypost_tenant(%(tenant_id)s) AND b.digest = %(digest)s
+     WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.digest = %(digest)s
        AND c.chunk BETWEEN %(first)s AND %(last)s
      ORDER BY c.chunk
     """,
@@ -74,7 +74,7 @@ _DELETE = Query(
     """
     WITH gone AS (
         DELETE FROM blob b
-         WHERE b.tenant_id = waypost_tenant(%(tenant_id)s) AND b.digest = ANY (%(digests)s)
+         WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.digest = ANY (%(digests)s)
            AND b.touched_at < now() - make_interval(secs => %(grace_s)s)
            AND NOT EXISTS (
                SELECT FROM message_blob u WHERE u.tenant_id = b.tenant_id AND u.digest = b.digest)
