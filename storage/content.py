@@ -34,7 +34,8 @@ _OPEN = Query(
            (SELECT array_agg(b.digest ORDER BY b.ordinal) FROM message_blob b
              WHERE b.tenant_id = m.tenant_id AND b.message_id = m.id) AS digests
       FROM message m
-     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s AND m.id = %(message_id)s
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
+       AND m.account_id = %(account_id)s AND m.id = %(message_id)s
     """,
     row=_ContentRow,
 )

@@ -52,8 +52,8 @@ _LOAD = Query(
                    FILTER (WHERE o.keywords IS NOT NULL) AS keywords
           FROM placement o
          WHERE o.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND o.mailbox_id = %(mailbox_id)s) p
-     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.id = %(mailbox_id)s AND m.account_id = %(account_id)s
-       AND m.deleted_at IS NULL
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
+       AND m.id = %(mailbox_id)s AND m.account_id = %(account_id)s AND m.deleted_at IS NULL
     """,  # noqa: S608 - our own column list
     row=_Packed,
 )

@@ -25,7 +25,7 @@ class Columns(Flag):
 
 
 class FetchRow(NamedTuple):
-    """One message of a mailbox. Columns that were not asked for are empty. A tuple, for it is made by the ten thousand."""
+    """One message of a mailbox. Columns that were not asked for are empty. It is made by the ten thousand."""
 
     uid: Uid
     message_id: MessageId
