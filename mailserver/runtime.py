@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -36,7 +37,7 @@ from mailserver.tasks import end_task
 from mailserver.tls import CertificateUnusable
 from storage.database import Database
 from storage.errors import StoreUnavailable
-from storage.keys import KeyRing, KeyUnusable
+from storage.keys import KeyRing, KeyUnusable, read_master_key
 
 EXIT_WELL = 0
 EXIT_FAILED = 1
@@ -122,7 +123,10 @@ class Process:
             ending.push_async_callback(redis.aclose)
         database = Database(config.database)
         ending.push_async_callback(database.close)
-        parts = [Part("postgres", lambda: _ask_postgres(database), is_needed=True)]
+        parts = [
+            Part("postgres", lambda: _ask_postgres(database), is_needed=True),
+            Part("secrets", lambda: _look_at_secrets(config.secrets), is_needed=True),
+        ]
         if redis is not None:
             parts.append(Part("redis", lambda: ping(redis), is_needed=False))
         health = await self._start_health(ending, parts)
@@ -219,6 +223,14 @@ async def _drain_all(running: Sequence[Running], deadline_s: float) -> None:
 async def _ask_postgres(database: Database) -> None:
     async with database.directory() as connection:
         await connection.execute("SELECT")
+
+
+async def _look_at_secrets(directory: Path) -> None:
+    """Keys of tenants not served yet are still to be read."""
+    try:
+        await asyncio.to_thread(read_master_key, directory)
+    except KeyUnusable as unusable:
+        raise OSError(str(unusable)) from None
 
 
 def notify(state: str) -> None:

@@ -204,6 +204,20 @@ def test_a_message_on_its_way_in_is_finished_before_the_end(
         assert started.end() == 0
 
 
+def test_a_process_whose_keys_went_away_is_not_ready(
+    services: RunningServices, environment: dict[str, str], ports: Ports, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "mounted"
+    shutil.copytree(services.secrets, mounted)
+    settings = {"WAYPOST_SECRETS": str(mounted), "WAYPOST_HEALTH_CHECK_FRESH_S": "0"}
+    with process({**environment, **settings}, "smtp") as started:
+        started.says("READY=1")
+        assert page(ports.metrics, "/readyz")[0] == 200
+        mounted.rename(tmp_path / "elsewhere")
+        status, body = page(ports.metrics, "/readyz")
+        assert (status, json.loads(body)["missing"]) == (503, ["secrets"])
+
+
 def test_a_second_ctrl_c_does_not_wait_for_the_drain(environment: dict[str, str], ports: Ports) -> None:
     with process({**environment, "WAYPOST_DRAIN_S": "3600"}, "smtp") as started:
         started.says("READY=1")
