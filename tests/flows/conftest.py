@@ -22,11 +22,14 @@ def _one_installation(
 
 
 @pytest.fixture
-def installation(_one_installation: Installation) -> Installation:
-    """It runs, whatever the test before has done to it."""
+def installation(_one_installation: Installation) -> Iterator[Installation]:
+    """It runs, whatever the test before has done to it; and no role may write of an error while a test uses it."""
     if not _one_installation.is_up:
         _one_installation.up()
-    return _one_installation
+    before = _one_installation.log_positions()
+    yield _one_installation
+    errors = _one_installation.logged_errors(before)
+    assert not errors, "\n".join(errors[:5])
 
 
 @pytest.hookimpl(wrapper=True)

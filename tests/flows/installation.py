@@ -1,5 +1,6 @@
 """A whole installation, started as `make up` starts it, in a directory and on ports of its own."""
 
+import base64
 import contextlib
 import csv
 import io
@@ -24,20 +25,23 @@ from deploy.local.installation import SOURCE, read_installation
 from deploy.local.objects import all_ports
 from deploy.local.places import make_places
 from deploy.local.postgres import Postgres
-from tests.flows.processes import roles_of, wait_for_end
+from tests.flows.processes import children_of, roles_of, wait_for_end
 from tests.flows.waiting import wait_until
 
 START_DEADLINE_S = 120.0
 STOP_DEADLINE_S = 60.0
-DRAIN_S = 10
+DRAIN_S = 5
 MESSAGE_LIMIT_OCTETS = 33_554_432
 RECIPIENTS_LIMIT = 140
 LEASE_S = 3
+LOOK_EVERY_S = 1
 
 SETTINGS = {
     "WAYPOST_DRAIN_S": str(DRAIN_S),
     "WAYPOST_MESSAGE_LIMIT_OCTETS": str(MESSAGE_LIMIT_OCTETS),
     "WAYPOST_SMTP_RECIPIENTS_LIMIT": str(RECIPIENTS_LIMIT),
+    "WAYPOST_DELIVERY_LEASE_S": str(LEASE_S),
+    "WAYPOST_DELIVERY_LOOK_EVERY_S": str(LOOK_EVERY_S),
     "LANG": "C.UTF-8",
 }
 
@@ -52,8 +56,9 @@ class Person:
     password: str
 
     @property
-    def domain(self) -> str:
-        return self.address.partition("@")[2]
+    def sasl_plain(self) -> str:
+        """The response of SASL PLAIN, in base64 (RFC 4616)."""
+        return base64.b64encode(f"\0{self.address}\0{self.password}".encode()).decode()
 
 
 @dataclass
@@ -222,6 +227,17 @@ class Installation:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def kill_everything(self) -> None:
+        """The supervisor and all its children at once; `up` starts again."""
+        assert self.process is not None
+        pids = {self.process.pid, *children_of(self.process.pid)}
+        self.process.send_signal(signal.SIGSTOP)  # or it would start again what dies first
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        (self.var / "endpoints.json").unlink()
+        wait_for_end(pids, within_s=STOP_DEADLINE_S)
+
     def wait_for_new(self, service: str, old_pid: int) -> None:
         """Until the supervisor has started another."""
         wait_until(lambda: self.pid(service) != old_pid, within_s=30, what=f"another {service}")
@@ -235,6 +251,22 @@ class Installation:
             yield
         finally:
             self.process.send_signal(signal.SIGCONT)
+
+    def logged_errors(self, since: "dict[Path, int] | None" = None) -> list[str]:
+        """What roles wrote at the level error after those positions: bugs, for whatever may happen has a name."""
+        found = []
+        for path in self._role_logs():
+            with path.open("rb") as log:
+                log.seek((since or {}).get(path, 0))
+                found += [line.decode("utf-8", "replace") for line in log if b'"level": "error"' in line]
+        return found
+
+    def log_positions(self) -> dict[Path, int]:
+        return {path: path.stat().st_size for path in self._role_logs()}
+
+    def _role_logs(self) -> list[Path]:
+        names = ("imap", "smtp", "web", "upkeep")
+        return sorted(path for name in names for path in (self.var / "log").glob(f"{name}*.log"))
 
     def log_tails(self, lines: int = 15) -> str:
         """The last words of everybody, for whoever looks at a failed test."""
