@@ -1,5 +1,6 @@
 """Messages in a mailbox, as a person works with them: open, read, flag, copy, move, expunge, append."""
 
+import asyncio
 import contextlib
 from array import array
 from collections.abc import AsyncIterator, Sequence
@@ -93,19 +94,32 @@ async def claim_recent(store: MailStore, who: Principal, mailbox_id: MailboxId) 
 async def fetch_rows(
     store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid], columns: Columns
 ) -> AsyncIterator[list[FetchRow]]:
-    """Chunks of rows by ascending uid; messages that are gone are absent. No connection is held between chunks."""
+    """Chunks of rows by ascending uid; messages that are gone are absent.
+
+    While the caller works on one chunk the next one is read already. No connection is held while it takes its time.
+    """
     step = HEADER_CHUNK_MESSAGES if Columns.HEADER in columns else FETCH_CHUNK_MESSAGES
-    for start in range(0, len(uids), step):
+
+    async def read(start: int) -> list[FetchRow]:
         async with store.database.read(who.tenant_id) as connection:
-            found = await rows.fetch(
-                connection,
-                who.tenant_id,
-                who.account_id,
-                mailbox_id,
-                uids[start : start + step],
-                columns,
+            return await rows.fetch(
+                connection, who.tenant_id, who.account_id, mailbox_id, uids[start : start + step], columns
             )
-        yield found
+
+    if len(uids) <= step:
+        if uids:
+            yield await read(0)
+        return
+    loop = asyncio.get_running_loop()
+    ahead = loop.create_task(read(0))
+    try:
+        for following in range(step, len(uids), step):
+            found = await ahead
+            ahead = loop.create_task(read(following))
+            yield found
+        yield await ahead
+    finally:
+        ahead.cancel()
 
 
 async def open_content(store: MailStore, who: Principal, message_id: MessageId) -> Content:
