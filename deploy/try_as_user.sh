@@ -7,7 +7,11 @@ cd "$(dirname "$0")/.."
 user=waypost-try
 base="${WAYPOST_PORT_BASE:-24000}"
 if [ "$(id -u)" != 0 ]; then echo "deploy/try_as_user.sh makes a user: run it as root." >&2; exit 1; fi
-id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/sh "$user"
+made_user=""
+if ! id "$user" >/dev/null 2>&1; then
+    useradd --create-home --shell /bin/sh "$user"
+    made_user=yes
+fi
 
 directory="$(mktemp -d /tmp/waypost-try.XXXXXX)"
 chown "$user" "$directory"
@@ -19,6 +23,7 @@ supervisor=""
 clean_up() {
     if [ -n "$supervisor" ]; then as_user make down >/dev/null 2>&1 || true; wait "$supervisor" 2>/dev/null || true; fi
     rm -rf "$directory"
+    if [ -n "$made_user" ]; then userdel --remove "$user" 2>/dev/null; fi
 }
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
