@@ -74,7 +74,10 @@ class MessageTooBig(StorageError):
 
 
 class StoreUnavailable(StorageError):
-    """Postgres cannot be reached or gave up the work; nothing was written, and trying again later is right."""
+    """Postgres cannot be reached or gave up the work, and trying again later is right.
+
+    Nothing was written, unless the connection broke during the commit itself: then nobody knows.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the mail store is not available now: {reason}")

@@ -160,9 +160,15 @@ def _blob_key(data_key: bytes, digest: BlobDigest) -> bytes:
 
 
 def make_master_key(secrets_directory: Path) -> bool:
-    """Make the master key unless it is there; returns whether it was made. Never overwrites."""
+    """Make the master key unless it is there; returns whether it was made. Never overwrites.
+
+    Raises KeyUnusable when it is gone from above tenants' keys: another one would never open them.
+    """
     secrets_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return _write_once(secrets_directory / "master.key", secrets.token_bytes(KEY_OCTETS))
+    path = secrets_directory / "master.key"
+    if not path.exists() and any((secrets_directory / "tenants").glob("*.key")):
+        raise KeyUnusable(f"{path} is missing, and tenants have keys that only it opens: restore it from your safe")
+    return _write_once(path, secrets.token_bytes(KEY_OCTETS))
 
 
 def read_master_key(secrets_directory: Path) -> bytes:
@@ -176,11 +182,14 @@ def read_master_key(secrets_directory: Path) -> bytes:
 def make_tenant_key(secrets_directory: Path, tenant_id: TenantId) -> bytes:
     """The tenant's key: made and wrapped into its file, or read from there if it was made before."""
     master = read_master_key(secrets_directory)
-    directory = secrets_directory / "tenants"
-    directory.mkdir(exist_ok=True, mode=0o700)
-    path = directory / f"{tenant_id}.key"
+    path = tenant_key_path(secrets_directory, tenant_id)
+    path.parent.mkdir(exist_ok=True, mode=0o700)
     _write_once(path, aes_key_wrap(master, secrets.token_bytes(KEY_OCTETS)))
     return _unwrap(master, path.read_text().strip(), str(path))
+
+
+def tenant_key_path(secrets_directory: Path, tenant_id: TenantId) -> Path:
+    return secrets_directory / "tenants" / f"{tenant_id}.key"
 
 
 def new_wrapped_key(tenant_key: bytes) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 
 from storage.database import Database
-from storage.keys import make_tenant_key, new_wrapped_key
+from storage.keys import KeyUnusable, make_tenant_key, new_wrapped_key, tenant_key_path
 from storage.query import Query
 from tenants.types import AccountId, TenantId
 
@@ -61,8 +61,11 @@ def on_tenant_created(tenant_id: int) -> None:
 
 def make_tenant_keys(secrets_directory: Path, owner_url: str, tenant_id: TenantId) -> None:
     """Make a tenant's keys, unless it has them. Raises KeyUnusable, psycopg.OperationalError."""
-    tenant_key = make_tenant_key(secrets_directory, tenant_id)
     with psycopg.connect(owner_url) as connection:
+        path = tenant_key_path(secrets_directory, tenant_id)
+        if not path.exists() and connection.execute("SELECT FROM data_key WHERE tenant_id = %s", (tenant_id,)).rowcount:
+            raise KeyUnusable(f"{path} is missing, and tenant {tenant_id} has mail that only it opens: restore it")
+        tenant_key = make_tenant_key(secrets_directory, tenant_id)
         connection.execute(
             """
             INSERT INTO data_key (tenant_id, id, purpose, wrapped, created_at)

@@ -66,6 +66,24 @@ def test_without_a_master_key_nothing_starts(tmp_path: Path, database: Database)
         KeyRing(tmp_path, database)
 
 
+def test_a_master_key_that_was_lost_is_not_replaced(tmp_path: Path) -> None:
+    make_master_key(tmp_path)
+    make_tenant_key(tmp_path, TENANT)
+    (tmp_path / "master.key").unlink()
+    with pytest.raises(KeyUnusable, match="restore it from your safe"):
+        make_master_key(tmp_path)
+    assert not (tmp_path / "master.key").exists()
+
+
+def test_a_tenants_key_that_was_lost_is_not_replaced(services: RunningServices, company: Company) -> None:
+    path = services.secrets / "tenants" / f"{company.tenant_id}.key"
+    away = path.rename(path.with_suffix(".away"))
+    with pytest.raises(KeyUnusable, match=f"tenant {company.tenant_id} has mail that only it opens"):
+        make_tenant_keys(services.secrets, services.owner_url, company.tenant_id)
+    assert not path.exists()
+    away.rename(path)
+
+
 @pytest.mark.parametrize("text", ["", "abc", "00" * 31, "00" * 33, "zz" * 32])
 def test_a_damaged_master_key_is_said_to_be(tmp_path: Path, text: str) -> None:
     (tmp_path / "master.key").write_text(text)

@@ -220,6 +220,12 @@ def test_the_system_role_writes_no_mail(table: str, owner: "psycopg.Connection[A
         assert owner.execute(asked, (table, privilege)).fetchone() == (False,)
 
 
+def test_the_application_cannot_lose_keys(owner: "psycopg.Connection[Any]") -> None:
+    for privilege in ("INSERT", "UPDATE", "DELETE", "TRUNCATE"):
+        asked = "SELECT has_table_privilege('waypost_app', 'data_key', %s)"
+        assert owner.execute(asked, (privilege,)).fetchone() == (False,)
+
+
 def test_the_application_does_not_see_for_whom_mail_waits(owner: "psycopg.Connection[Any]") -> None:
     for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
         asked = "SELECT has_table_privilege('waypost_app', 'inbound', %s)"

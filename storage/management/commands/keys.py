@@ -22,7 +22,11 @@ class Command(ActionCommand):
 
     def init(self, _options: Options) -> None:
         directory = _secrets_directory()
-        if make_master_key(directory):
+        try:
+            is_made = make_master_key(directory)
+        except KeyUnusable as problem:
+            raise CommandError(str(problem)) from None
+        if is_made:
             self.stdout.write(
                 f"Made {directory / 'master.key'}. Keep a copy in a safe place: mail opens with it alone."
             )

@@ -36,6 +36,9 @@ BEGIN
     END LOOP;
 END $$;
 
+-- Keys are made and rotated by the owner; whoever serves mail must not be able to lose them.
+REVOKE INSERT, UPDATE, DELETE ON data_key FROM waypost_app;
+
 GRANT USAGE ON SEQUENCE mail_id TO waypost_app, waypost_system;
 GRANT SELECT ON account_state, blob, message_blob TO waypost_system;
 GRANT SELECT (tenant_id, account_id, id, deleted_at, is_selectable, messages) ON mailbox TO waypost_system;
