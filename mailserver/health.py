@@ -34,6 +34,7 @@ log = get_logger()
 class HealthConfig:
     check_timeout_s: float = 2.0  # how long a part may take to answer before it counts as away
     check_fresh_s: float = 1.0  # checks younger than this are not repeated for the next probe
+    check_every_s: float = 10.0  # how often the parts are asked when no probe asks
     lag_limit_s: float = 10.0  # a loop later than this is called unhealthy
 
 
@@ -47,7 +48,7 @@ class Part:
 
 
 class Health:
-    """The state of one process; owns the task that watches the loop."""
+    """The state of one process; owns the tasks that watch the loop and the parts."""
 
     def __init__(self, role: str, parts: Sequence[Part], config: HealthConfig) -> None:
         self._role = role
@@ -58,11 +59,14 @@ class Health:
         self._states: dict[str, bool] = {}
         self._checked_at = float("-inf")
         self._checking = asyncio.Lock()
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self._is_serving = False
 
     def start(self) -> None:
-        self._watch = asyncio.create_task(self._watch_loop(), name="health: loop lag")
+        self._watches = [
+            asyncio.create_task(self._watch_loop(), name="health: loop lag"),
+            asyncio.create_task(self._watch_parts(), name="health: parts"),
+        ]
 
     def serve(self) -> None:
         """The doors are open: ready from now on, if the parts answer."""
@@ -74,7 +78,8 @@ class Health:
         self._is_serving = False
 
     async def close(self) -> None:
-        await end_task(self._watch)
+        for watch in self._watches:
+            await end_task(watch)
 
     def pages(self) -> Mapping[str, Page]:
         return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": _metrics}
@@ -90,8 +95,7 @@ class Health:
 
     async def _works(self, part: Part) -> bool:
         try:
-            async with asyncio.timeout(self._config.check_timeout_s):
-                await part.check()
+            await self._check(part)
         except (StorageError, OSError) as error:  # TimeoutError is an OSError
             if (left_out := self._repeats.worth_saying(part.name)) is not None:
                 log.warning("a part does not answer", part=part.name, error=repr(error), left_out=left_out)
@@ -100,6 +104,25 @@ class Health:
         self._repeats.forget(part.name)
         PART_IS_UP.labels(part.name).set(1)
         return True
+
+    async def _check(self, part: Part) -> None:
+        """Raises what the check raises, and TimeoutError without waiting for a check that takes long to give up: a
+        statement that is cancelled asks the server first, and a server that hangs does not answer."""
+        check = asyncio.ensure_future(part.check())
+        try:
+            done, _ = await asyncio.wait({check}, timeout=self._config.check_timeout_s)
+        finally:
+            check.cancel()
+            check.add_done_callback(_forget)
+        if not done:
+            raise TimeoutError
+        check.result()
+
+    async def _watch_parts(self) -> None:
+        """So that the numbers are true also where nobody asks whether this process is ready."""
+        while True:
+            await self.check_parts()
+            await asyncio.sleep(self._config.check_every_s)
 
     async def _watch_loop(self) -> None:
         while True:
@@ -129,6 +152,11 @@ class Health:
                 "degraded": degraded,
             },
         )
+
+
+def _forget(check: "asyncio.Future[object]") -> None:
+    if not check.cancelled():
+        check.exception()
 
 
 async def _metrics() -> Answer:

@@ -1,5 +1,7 @@
 """What probes are told."""
 
+import asyncio
+import contextlib
 import json
 from http import HTTPStatus
 
@@ -70,10 +72,37 @@ async def test_readiness_is_judged_anew_when_the_doors_open() -> None:
     assert (await readyz(health))[0] is HTTPStatus.SERVICE_UNAVAILABLE
 
 
+async def test_a_part_that_is_slow_to_give_up_counts_as_away_at_once() -> None:
+    given_up = asyncio.Event()
+
+    async def hang() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await given_up.wait()
+
+    health = Health("imap", [Part("postgres", hang, is_needed=True)], HealthConfig(check_timeout_s=0.01))
+    async with asyncio.timeout(10):
+        assert await health.check_parts() == {"postgres": False}
+    given_up.set()
+
+
+async def test_parts_are_asked_without_a_probe() -> None:
+    is_asked = asyncio.Event()
+
+    async def check() -> None:
+        is_asked.set()
+
+    health = Health("imap", [Part("postgres", check, is_needed=True)], ALWAYS_ASK)
+    health.start()
+    try:
+        async with asyncio.timeout(10):
+            await is_asked.wait()
+    finally:
+        await health.close()
+
+
 async def test_a_part_that_hangs_counts_as_away() -> None:
     async def hang() -> None:
-        import asyncio
-
         await asyncio.Event().wait()
 
     health = Health("imap", [Part("postgres", hang, is_needed=True)], HealthConfig(check_timeout_s=0.01))
