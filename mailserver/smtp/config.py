@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Door(StrEnum):
@@ -33,10 +34,12 @@ class SmtpConfig:
     auth_failure_delay_s: float = 1.0  # wait before a failed sign-in is answered, once more for each earlier failure
     connections_limit: int = 2_000  # open connections of one process
     connections_per_network_limit: int = 100  # open connections from one IPv4 /24 or IPv6 /64, loopback excepted
-    command_timeout_s: float = 300.0  # RFC 5321 §4.5.3.2.7: at least five minutes
+    command_timeout_s: float = 300.0  # from one command to the end of the next; RFC 5321 §4.5.3.2.7: at least that
     data_timeout_s: float = 180.0  # between two pieces of a message
     message_timeout_s: float = 3_600.0  # from DATA to its end
+    command_work_timeout_s: float = 60.0  # looking up an address, checking a password; then 451
     delivery_timeout_s: float = 300.0  # storing one message; clients wait ten minutes
     tls_handshake_timeout_s: float = 30.0  # from the first octet of a TLS handshake to its end
     lmtp_beyond_loopback: bool = False  # LMTP trusts its clients; only a closed network may reach it
     spool_memory_limit_octets: int = 262_144  # a larger message goes to a temporary file while it arrives
+    spool_directory: Path | None = None  # where those files are; empty: where the system keeps temporary files

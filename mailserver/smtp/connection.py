@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._is_timed_out = False
         self._can_write = True
         self._waiting: asyncio.Future[None] | None = None
-        self._waits_since_s = 0.0
+        self._waits_since_s = monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: list[bytes] = []
         self._unsent_octets = 0
@@ -147,6 +147,7 @@ class Connection(asyncio.Protocol):
                 continue
             for answer in await session.handle(event):
                 self._say(answer)
+            self._waits_since_s = monotonic()
             if session.wants_message:
                 framer.begin_message()
             elif session.wants_tls:
@@ -158,13 +159,18 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(0)  # a long pipeline is one connection of many
 
     async def _wait_for_client(self, session: Session) -> None:
-        """Until anything is new: octets, an end, room to write, a drain, a timeout."""
+        """Until anything is new: octets, an end, room to write, a drain, a timeout.
+
+        Pieces of a command do not begin its time anew, or a client that sends one octet now and then would stay for
+        ever.
+        """
         self._flush()
         if self._can_write and not self._is_reading and self._transport is not None:
             self._is_reading = True
             self._transport.resume_reading()
         self._waiting = self._loop.create_future()
-        self._waits_since_s = monotonic()
+        if session.is_in_message:
+            self._waits_since_s = monotonic()
         if self._timer is None:
             self._look_at_clock(session)
         try:

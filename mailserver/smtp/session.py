@@ -145,6 +145,9 @@ class Session:
         self.wants_message = False
         try:
             answers = await self._dispatch(event)
+        except TimeoutError:
+            self._log.error("a command took too long")
+            answers = (replies.NOT_NOW,)
         except Exception as error:  # noqa: BLE001 (the door: a bug is noted, and the others live on)
             answers = (self._refuse(error),)
         for answer in answers:
@@ -156,10 +159,9 @@ class Session:
 
     async def _dispatch(self, event: Event) -> Replies:
         match event:
-            case CommandLine(line) if self._exchange is not None:
-                return await self._respond(self._exchange, line)
             case CommandLine(line):
-                return await self._command(line)
+                async with asyncio.timeout(self._config.command_work_timeout_s):
+                    return await (self._respond(self._exchange, line) if self._exchange else self._command(line))
             case MessageOctets(octets):
                 self._take(octets)
                 return SILENCE
@@ -319,7 +321,7 @@ class Session:
         await self._rules.prepare(self._client)
         received_at = self._surroundings.clock()
         self._arrival = Arrival(
-            Spool(memory_limit_octets=self._config.spool_memory_limit_octets),
+            Spool(memory_limit_octets=self._config.spool_memory_limit_octets, directory=self._config.spool_directory),
             received_at=received_at,
             began_at_s=self._surroundings.monotonic(),
             header_limit_octets=self._config.header_limit_octets,

@@ -1,5 +1,6 @@
 """A small town of people for tests of the SMTP state machines; what the services would say, kept in memory."""
 
+import asyncio
 import mmap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,8 @@ class Town:
                 raise OverQuota(100, 100)
             case "directory-away":
                 raise StoreUnavailable("connection refused")
+            case "directory-hangs":
+                await asyncio.Event().wait()
             case "directory-bug":
                 raise ZeroDivisionError
         account = ADDRESSES.get(str(parsed))

@@ -277,6 +277,40 @@ async def test_storing_has_a_time_limit() -> None:
         writer.close()
 
 
+async def test_a_directory_that_does_not_answer_is_not_waited_for_for_ever() -> None:
+    async with open_door(Door.MX, config_with(command_work_timeout_s=0.01)) as opened:
+        reader, writer = await connect(opened.port)
+        for line in (b"HELO c.test", b"MAIL FROM:<>"):
+            assert (await ask(reader, writer, line)).startswith(b"250")
+        assert (await ask(reader, writer, b"RCPT TO:<directory-hangs@demo.test>")).startswith(b"451 4.3.0 ")
+        assert await ask(reader, writer, b"RCPT TO:<ann@demo.test>") == b"250 2.1.5 Recipient OK\r\n"
+        writer.close()
+
+
+async def test_a_command_that_comes_octet_by_octet_has_the_time_of_one_command() -> None:
+    async with open_door(Door.MX, config_with(command_timeout_s=0.3)) as opened:
+        reader, writer = await connect(opened.port)
+        said = asyncio.create_task(reader.readline())
+        for _ in range(200):
+            writer.write(b"N")
+            await asyncio.wait({said}, timeout=0.05)
+            if said.done():
+                break
+        assert (await said).startswith(b"421 4.4.2 ")
+        writer.close()
+
+
+async def test_a_message_finds_no_room_where_large_ones_are_kept(tmp_path: Path) -> None:
+    config = config_with(spool_memory_limit_octets=10, spool_directory=tmp_path / "gone")
+    async with open_door(Door.MX, config) as opened:
+        reader, writer = await connect(opened.port)
+        await begin_message(reader, writer, b"ann@demo.test")
+        writer.write(b"Subject: larger than ten\r\n\r\n")
+        assert (await ask(reader, writer, b".")).startswith(b"452 4.3.1 ")
+        assert await ask(reader, writer, b"NOOP") == b"250 2.0.0 OK\r\n"
+        writer.close()
+
+
 async def test_each_failed_sign_in_waits_longer() -> None:
     waits: list[float] = []
 
