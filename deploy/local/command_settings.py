@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from deploy.local.installation import read_installation
+from deploy.local.installation import var_directory
 from deploy.local.places import write_private
 
 
@@ -28,7 +28,7 @@ def adopt_local_installation(environment: MutableMapping[str, str]) -> None:
     if "WAYPOST_OWNER_DATABASE_URL" in environment:
         return
     try:
-        told = json.loads(settings_file(read_installation(environment).var).read_text("utf-8"))
+        told = json.loads(settings_file(var_directory(environment)).read_text("utf-8"))
     except (OSError, ValueError):
         return
     for name, value in told.items():

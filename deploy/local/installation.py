@@ -64,11 +64,16 @@ class Installation:
 def read_installation(environment: Mapping[str, str]) -> Installation:
     """Raises SettingInvalid."""
     return Installation(
-        var=Path(environment.get("WAYPOST_VAR") or SOURCE / "var").absolute(),
+        var=var_directory(environment),
         port_base=_whole_number(environment, "WAYPOST_PORT_BASE", 20000, 0, _HIGHEST_BASE),
         workers=_whole_number(environment, "WAYPOST_WORKERS", min(2, os.cpu_count() or 1), 1, 64),
         drain_s=float(_whole_number(environment, "WAYPOST_DRAIN_S", 10, 0, 3600)),
     )
+
+
+def var_directory(environment: Mapping[str, str]) -> Path:
+    """Where the installation keeps everything."""
+    return Path(environment.get("WAYPOST_VAR") or SOURCE / "var").absolute()
 
 
 def _whole_number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
