@@ -176,7 +176,7 @@ async def test_those_who_wait_get_connections_in_turn_and_never_more_than_there_
             served.append(number)
 
     await asyncio.gather(*(work(number) for number in range(40)))
-    assert len(pids) == 2
+    assert len(pids) <= 2
     assert sorted(served) == list(range(40))
 
 
@@ -200,7 +200,7 @@ async def test_connections_lost_by_failures_make_room_for_those_who_wait(
 
     results = await asyncio.gather(*(work(number) for number in range(30)), return_exceptions=True)
     assert [type(result) for result in results] == [type(None), RuntimeError] * 15
-    assert most == 2
+    assert most <= 2
 
 
 async def test_one_who_stops_waiting_leaves_the_connection_to_the_next(pair: Database) -> None:
