@@ -1,9 +1,11 @@
 """Filling mailboxes alike at every server, by APPEND. Not timed for comparison, and counted by STATUS at the end."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
-from tests.bench.corpus import needles
+from tests.bench.corpus import Corpus, needles
 from tests.bench.load.imap_client import Failed
 from tests.bench.load.meter import tell
 from tests.bench.load.rig import Rig, messages_of
@@ -18,6 +20,7 @@ FIRST_WORK_USER = 10
 
 _BATCH_OCTETS = 4_000_000
 _BATCH_MESSAGES = 500
+_AT_ONCE = 6
 
 
 def listing_user(rep: int) -> int:
@@ -30,23 +33,27 @@ def headers_user(rep: int) -> int:
 
 async def seed(rig: Rig) -> None:
     o = rig.options
-    started, octets = time.perf_counter(), 0
-    users = sorted([listing_user(rep) for rep in range(o.fresh)] + [headers_user(rep) for rep in range(o.fresh)])
-    for user in users:
-        octets += await _fill(rig, user, LISTED, o.listed, lambda i, to: rig.corpus.message(i, to))
+    started = time.perf_counter()
+    listed = [user for rep in range(o.fresh) for user in (listing_user(rep), headers_user(rep))]
+    fillings = [_fill(rig, user, LISTED, o.listed, rig.corpus.message) for user in listed]
     if o.huge:
-        octets += await _fill(rig, HUGE_USER, HUGE, o.huge, lambda i, to: rig.corpus.tiny(i, to))
+        fillings.append(_fill(rig, HUGE_USER, HUGE, o.huge, rig.corpus.tiny))
     for user in range(FIRST_WORK_USER, FIRST_WORK_USER + o.work_users):
-        first = user * 100_000
-        octets += await _fill(
-            rig,
-            user,
-            WORK,
-            o.work_messages,
-            lambda i, to, first=first: rig.corpus.message(first + i, to, largest_attachment=60_000),  # type: ignore[misc]
-        )
+        make = partial(_work_message, rig.corpus, user * 100_000)
+        fillings.append(_fill(rig, user, WORK, o.work_messages, make))
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def in_turn(filling: Awaitable[int]) -> int:
+        async with turns:
+            return await filling
+
+    octets = sum(await asyncio.gather(*map(in_turn, fillings)))
     seconds = round(time.perf_counter() - started, 1)
     tell(target=o.name, workload="seed", wall_s=seconds, mb=round(octets / 1e6, 1), needles=needles(o.listed))
+
+
+def _work_message(corpus: Corpus, first: int, i: int, to: str) -> bytes:
+    return corpus.message(first + i, to, largest_attachment=60_000)
 
 
 async def _fill(rig: Rig, user: int, mailbox: bytes, count: int, make: Callable[[int, str], bytes]) -> int:
