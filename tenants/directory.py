@@ -1,7 +1,7 @@
 """What RCPT and sign-in ask of the directory: plain SQL on a connection they are given.
 
 Neither knows a tenant yet, and the tables show nothing to a session without one, so these read through SECURITY DEFINER
-functions (tenants/migrations/0002), which give one address's answer and nothing else.
+functions (tenants/migrations/0002, 0003), which give one address's answer and nothing else.
 """
 
 from dataclasses import dataclass
@@ -48,6 +48,10 @@ RECIPIENT: LiteralString = """
 SELECT tenant_id, account_id, tenant_status, domain_status, account_status, quota_octets
   FROM directory_recipient_v1(%(local_part)s, %(domain)s)
 """
+POSTMASTER: LiteralString = """
+SELECT tenant_id, account_id, tenant_status, domain_status, account_status, quota_octets
+  FROM directory_postmaster_v1(%(domain)s)
+"""
 LOGIN: LiteralString = """
 SELECT tenant_id, account_id, local_part, domain, display_name, password_hash, tenant_status, domain_status,
        account_status, is_administrator, language, time_zone, quota_octets
@@ -65,6 +69,8 @@ SELECT directory_upgrade_password_v1(%(account_id)s, %(old_hash)s, %(new_hash)s)
 async def find_recipient(connection: Connection, address: Address) -> Recipient:
     """Whom mail to this address reaches; a detail after `+` is set aside.
 
+    The postmaster of a domain is an administrator unless somebody has that address (RFC 5321 §4.5.1).
+
     Raises DomainNotLocal (also for a deleted domain or tenant), TenantSuspended (also for a suspended domain),
     RecipientUnknown (also for a deleted account), AccountSuspended.
     """
@@ -72,6 +78,9 @@ async def find_recipient(connection: Connection, address: Address) -> Recipient:
     async with connection.cursor(row_factory=class_row(RecipientRow)) as cursor:
         await cursor.execute(RECIPIENT, {"local_part": person.local_part, "domain": person.domain}, prepare=True)
         row = await cursor.fetchone()
+        if row is not None and row.account_id is None and person.local_part == "postmaster":
+            await cursor.execute(POSTMASTER, {"domain": person.domain})
+            row = await cursor.fetchone() or row
     if row is None or Status.DELETED in (row.tenant_status, row.domain_status):
         raise DomainNotLocal(address.domain)
     if row.account_id is None or row.account_status == Status.DELETED:

@@ -100,6 +100,7 @@ def role_environment(
     doors = {f"WAYPOST_{door.upper()}": f"{HOST}:{port}" for door, port in installation.doors.items()}
     return {
         "WAYPOST_HOSTNAME": HOSTNAME,
+        "WAYPOST_SMTP_POSTMASTER_DOMAIN": HOSTNAME.partition(".")[2],
         **passed,
         **doors,
         "WAYPOST_DRAIN_S": f"{installation.drain_s:.0f}",

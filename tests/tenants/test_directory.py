@@ -40,6 +40,37 @@ async def test_an_alias_reaches_its_account(app: Connection, ann: Account, offic
     assert (found.account_id, str(found.address)) == (ann.pk, office)
 
 
+@pytest.fixture
+def chief(domain: str) -> Account:
+    return administration.add_account(f"chief@{domain}", password=PASSWORD, name="Chief", is_administrator=True)
+
+
+@pytest.fixture
+def postmaster(ann: Account, domain: str) -> str:
+    administration.add_alias(f"ann@{domain}", f"postmaster@{domain}")
+    return f"postmaster@{domain}"
+
+
+async def test_the_postmaster_is_an_administrator(app: Connection, ann: Account, chief: Account, domain: str) -> None:
+    found = await directory.find_recipient(app, parse_address(f"Postmaster@{domain}"))
+    assert (found.tenant_id, found.account_id, found.address) == (
+        chief.tenant_id,
+        chief.pk,
+        Address("postmaster", domain),
+    )
+
+
+async def test_the_postmaster_is_who_has_that_address(
+    app: Connection, chief: Account, ann: Account, postmaster: str
+) -> None:
+    assert (await directory.find_recipient(app, parse_address(postmaster))).account_id == ann.pk
+
+
+async def test_without_an_administrator_there_is_no_postmaster(app: Connection, ann: Account, domain: str) -> None:
+    with pytest.raises(RecipientUnknown):
+        await directory.find_recipient(app, parse_address(f"postmaster@{domain}"))
+
+
 async def test_an_unknown_person_of_our_domain_is_unknown(app: Connection, domain: str) -> None:
     with pytest.raises(RecipientUnknown):
         await directory.find_recipient(app, parse_address(f"nobody@{domain}"))
