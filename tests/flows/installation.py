@@ -175,7 +175,7 @@ class Installation:
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=SOURCE,
-            env=self._command_environment(),
+            env=self.environment(),
             input=stdin,
             capture_output=True,
             text=True,
@@ -197,17 +197,6 @@ class Installation:
     def _new_person(self, company: str) -> Person:
         number = next(self._numbers)
         return Person(f"person{number}@{company}", f"kettle-orbit-{number}-lantern")
-
-    def _command_environment(self) -> dict[str, str]:
-        urls = self._postgres().urls()
-        return {
-            **self.environment(),
-            "WAYPOST_OWNER_DATABASE_URL": urls.owner,
-            "WAYPOST_DATABASE_URL": urls.app,
-            "WAYPOST_SYSTEM_DATABASE_URL": urls.system,
-            "WAYPOST_SECRETS": str(self.var / "secrets"),
-            "WAYPOST_DATABASE_ROLE": "owner",
-        }
 
     # its tables, as their owner sees them
 

@@ -21,7 +21,9 @@ from tests.flows.tables import assert_tables_are_sound, waiting_inbound
 from tests.flows.waiting import wait_until
 
 KILLS_A_ROUND = 20
-ROUNDS = 50 if os.environ.get("WAYPOST_SOAK") == "1" else 1
+IS_SOAK = os.environ.get("WAYPOST_SOAK") == "1"
+ROUNDS = 50 if IS_SOAK else 1
+POSTGRES_KILLS = 30 if IS_SOAK else 3
 ROLES = Counter({"imap": 2, "smtp": 2, "web": 1, "upkeep": 1})
 KILLED_ROLES = ("imap", "smtp", "upkeep")
 RECOVERY_S = 45.0
@@ -94,7 +96,7 @@ def test_postgres_killed_under_load_is_a_temporary_error_and_the_roles_go_on(
     ledger = Ledger()
     roles = installation.roles()
     with load_on(installation, companies(installation), ledger, seed):
-        for _ in range(3):
+        for _ in range(POSTGRES_KILLS):
             wait_for_progress(ledger, chance.randint(20, 100))
             installation.wait_for_new("postgres", installation.kill("postgres"))
         wait_for_progress(ledger, 200)

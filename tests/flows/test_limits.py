@@ -2,11 +2,12 @@
 
 import contextlib
 import random
+import time
 
 import pytest
 
 from tests.flows.clients import Dialogue, append, bystander, deliver, read_inbox, sign_in
-from tests.flows.installation import MESSAGE_LIMIT_OCTETS, RECIPIENTS_LIMIT, Installation
+from tests.flows.installation import MESSAGE_LIMIT_OCTETS, RECIPIENTS_LIMIT, Installation, Person
 from tests.flows.letters import assert_arrived, letter
 
 IMAP_LINE_OCTETS = 65_536
@@ -91,6 +92,31 @@ def test_who_has_not_signed_in_may_send_little(installation: Installation) -> No
         assert client.tagged("LOGIN {5000}") == ["t1 NO [TOOBIG] the literals are too big"]
         assert client.tagged("APPEND INBOX {1}") == ["t1 NO [TOOBIG] the message is too big"]
         assert client.tagged("NOOP")[-1] == "t1 OK Done"
+
+
+def test_guessing_a_password_becomes_slow_at_all_doors_together(installation: Installation) -> None:
+    person = installation.person()
+
+    def guess_by_imap() -> float:
+        with Dialogue(installation, "imaps") as client:
+            began = time.monotonic()
+            (answer,) = client.tagged(f'LOGIN "{person.address}" "guessed"')
+            assert answer == "t1 NO [AUTHENTICATIONFAILED] The name or the password is wrong"
+            return time.monotonic() - began
+
+    def guess_by_submission() -> float:
+        with Dialogue(installation, "submissions") as client:
+            client.ask("EHLO client.example")
+            wrong = Person(person.address, "guessed")
+            began = time.monotonic()
+            assert client.ask(f"AUTH PLAIN {wrong.sasl_plain}") == "535 5.7.8 The address or the password is wrong"
+            return time.monotonic() - began
+
+    guess_by_imap()
+    assert guess_by_submission() >= 2  # a second for the account's second failure, one for the connection's first
+    assert guess_by_imap() >= 2
+    with sign_in(installation, person) as client:
+        assert client.noop()[0] == "OK"
 
 
 def test_over_quota_is_told_by_each_door(installation: Installation) -> None:
