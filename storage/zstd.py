@@ -10,7 +10,7 @@ import zstandard
 
 from storage.errors import ContentDamaged
 
-LEVEL = 3
+LEVEL = 1  # beside 3, on mail: 0.6 of the time, 1.02 of the octets
 
 
 class _Contexts(threading.local):
