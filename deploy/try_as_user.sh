@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 user=waypost-try
-base="${WAYPOST_PORT_BASE:-24000}"
+base="${WAYPOST_PORT_BASE:-14000}"
 if [ "$(id -u)" != 0 ]; then echo "deploy/try_as_user.sh makes a user: run it as root." >&2; exit 1; fi
 made_user=""
 if ! id "$user" >/dev/null 2>&1; then

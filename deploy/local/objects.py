@@ -4,10 +4,15 @@ Its defaults are not ours: it would report to its makers and bind to every addre
 the filer's HTTP door is off, and its gRPC stays open to whoever is on this machine, so what we keep there is encrypted
 before it leaves us. It does not flush each write to disk: Postgres holds a blob until its copy here was read back.
 
+Its parts speak gRPC to each other over sockets `/tmp/seaweedfs-NAME-grpc-PORT.sock`, whatever we say. It leaves them
+there, and waits for ever when another user left one of that name, which the sticky /tmp does not let us remove. So the
+gRPC ports, which nobody else needs to know, move on to ones without a stranger's socket, and we clear up after a stop.
+
 It is ready seconds after its ports are open, so readiness is an object written and read. It ignores SIGTERM for long:
 it gets three seconds, and survives SIGKILL.
 """
 
+import contextlib
 import io
 import json
 import os
@@ -68,6 +73,26 @@ def free_ports() -> ObjectPorts:
         return ports
 
 
+def without_strangers(ports: ObjectPorts) -> ObjectPorts:
+    """The same ports, but the gRPC ones moved on by four until no other user's socket bears one of their names."""
+    while any(_is_strangers(path) for path in _grpc_sockets(ports)):
+        numbers = astuple(ports)
+        ports = ObjectPorts(*numbers[:4], *(port + 4 for port in numbers[4:]))
+    return ports
+
+
+def _grpc_sockets(ports: ObjectPorts) -> list[Path]:
+    served = {"s3": ports.s3_grpc, "master": ports.master_grpc, "volume": ports.volume_grpc, "filer": ports.filer_grpc}
+    return [Path(f"/tmp/seaweedfs-{name}-grpc-{port}.sock") for name, port in served.items()]  # noqa: S108
+
+
+def _is_strangers(path: Path) -> bool:
+    try:
+        return os.getuid() not in (0, path.lstat().st_uid)
+    except FileNotFoundError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectAccess:
     """What a client of the bucket needs."""
@@ -89,6 +114,7 @@ class Objects:
         self.child: Child | None = None
 
     def prepare(self) -> None:
+        self.ports = without_strangers(self.ports)
         private_directory(self._directory)
         private_directory(self._directory / "data")
         access = self.access()
@@ -122,6 +148,9 @@ class Objects:
     def stop(self) -> None:
         if self.child is not None:
             self.child.stop(_STOP)
+        for path in _grpc_sockets(self.ports):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def access(self) -> ObjectAccess:
         secret = credential(self._places.secrets / "s3.secret")

@@ -119,10 +119,10 @@ class Supervisor:
         clear_directory(self._places.run / "metrics")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._wait("Redis", self._redis.answers, START_DEADLINE_S))
-                group.create_task(self._wait("object storage (S3)", self._objects.answers, START_DEADLINE_S))
+                group.create_task(self._wait("Redis", "redis", self._redis.answers, START_DEADLINE_S))
+                group.create_task(self._wait("object storage (S3)", "objects", self._objects.answers, START_DEADLINE_S))
                 await self._make_certificates()
-                await self._wait("PostgreSQL", self._postgres.answers, RECOVERY_DEADLINE_S)
+                await self._wait("PostgreSQL", "postgres", self._postgres.answers, RECOVERY_DEADLINE_S)
                 await asyncio.to_thread(self._postgres.make_ready_for_use)
                 commands = self._command_environment()
                 write_command_settings(self._places.var, commands)
@@ -182,12 +182,14 @@ class Supervisor:
             self._write_endpoints()
         self._screen.tell(f"{keeper.name} {what or 'started'}")
 
-    async def _wait(self, name: str, answers: Callable[[], bool], deadline_s: float) -> None:
+    async def _wait(self, name: str, service: str, answers: Callable[[], bool], deadline_s: float) -> None:
         end = time.monotonic() + deadline_s
         with self._screen.step(name):
             while not await asyncio.to_thread(answers):
                 if time.monotonic() > end:
-                    raise ServiceFailed(f"{name} does not answer; see {self._places.log}")
+                    child = self._services[service].child
+                    told = f"; {child.log} ends:\n{child.tail()}" if child is not None else ""
+                    raise ServiceFailed(f"{name} does not answer after {deadline_s:.0f} s{told}")
                 await asyncio.sleep(_POLL_S)
 
     async def _make_certificates(self) -> None:

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from deploy.local.child import Identity, ServiceFailed
-from deploy.local.objects import Objects, start_objects
+from deploy.local.objects import Objects, start_objects, without_strangers
 from deploy.local.places import credential, make_places, private_directory, socket_directory
 from deploy.local.postgres import Postgres, RunAs, start_postgres
 from deploy.local.redis import Redis, start_redis
@@ -183,6 +183,25 @@ def test_objects_killed_and_started_again_have_what_was_written(objects: Objects
     assert response.read() == b"x" * 10
     response.close()
     response.release_conn()
+
+
+def test_objects_keep_away_from_sockets_that_another_user_left(
+    monkeypatch: pytest.MonkeyPatch, objects: Objects
+) -> None:
+    left = Path(f"/tmp/seaweedfs-master-grpc-{objects.ports.master_grpc}.sock")
+    assert left.is_socket()
+    assert without_strangers(objects.ports) == objects.ports
+    monkeypatch.setattr("os.getuid", lambda: left.lstat().st_uid + 1)
+    moved = without_strangers(objects.ports)
+    assert moved.s3 == objects.ports.s3
+    assert moved.master_grpc == objects.ports.master_grpc + 4
+
+
+def test_objects_clear_their_sockets_away(tmp_path: Path) -> None:
+    store = start_objects(tmp_path)
+    store.stop()
+    assert not Path(f"/tmp/seaweedfs-master-grpc-{store.ports.master_grpc}.sock").exists()
+    assert not Path(f"/tmp/seaweedfs-filer-grpc-{store.ports.filer_grpc}.sock").exists()
 
 
 def test_objects_are_refused_without_the_secret_and_through_the_filer(objects: Objects) -> None:
