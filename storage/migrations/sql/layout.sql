@@ -1,7 +1,4 @@
--- Ids, partitions and storage parameters of the mail tables.
-
--- The cell number (0 to 32767) stands in the high bits of every id that the cell gives out.
-CREATE SEQUENCE mail_id AS bigint;
+-- Partitions and storage parameters of the mail tables.
 
 -- change and blob_content are partitioned by day of writing, a partition a week; upkeep makes them ahead and drops the
 -- old ones. The default partition only catches what is written when upkeep has not run for weeks (doctor tells).
