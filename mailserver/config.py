@@ -87,6 +87,7 @@ class ElsewhereConfig:
     var: str = ""  # make up: where everything is kept
     port_base: str = ""  # make up: doors are at base + 143, 993, …
     workers: str = ""  # make up: processes each of imap and smtp
+    restart_pause_s: str = ""  # make up: the longest pause before a program is started again
 
 
 @dataclass(frozen=True, slots=True)

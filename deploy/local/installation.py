@@ -6,6 +6,7 @@
 | WAYPOST_PORT_BASE | 20000 | doors at base + 143, 993, 25, 587, 465, 24, 80, 90; S3 at base + 9000 to 9007 |
 | WAYPOST_WORKERS | min(2, cores) | processes each of imap and smtp |
 | WAYPOST_DRAIN_S | 10 | how long a role may finish what it is doing when it is stopped |
+| WAYPOST_RESTART_PAUSE_S | 10 | the longest pause before a program that died again and again is started again |
 
 A base up to 23000 keeps all ports below 32768, where Linux begins to take the ports of outgoing connections; above, one
 of them may be taken at times. Every other WAYPOST_ variable of the caller reaches the roles, so limits and log levels
@@ -37,7 +38,13 @@ DOORS = {
 }
 _OBJECTS_OFFSET = 9000
 _HIGHEST_BASE = 55535 - _OBJECTS_OFFSET - 7
-_OUR_OWN = ("WAYPOST_VAR", "WAYPOST_PORT_BASE", "WAYPOST_WORKERS", "WAYPOST_OWNER_DATABASE_URL")
+_OUR_OWN = (
+    "WAYPOST_VAR",
+    "WAYPOST_PORT_BASE",
+    "WAYPOST_WORKERS",
+    "WAYPOST_RESTART_PAUSE_S",
+    "WAYPOST_OWNER_DATABASE_URL",
+)
 
 
 class SettingInvalid(Exception):
@@ -50,6 +57,7 @@ class Installation:
     port_base: int
     workers: int
     drain_s: float
+    restart_pause_s: float
 
     @property
     def doors(self) -> dict[str, int]:
@@ -68,6 +76,7 @@ def read_installation(environment: Mapping[str, str]) -> Installation:
         port_base=_whole_number(environment, "WAYPOST_PORT_BASE", 20000, 0, _HIGHEST_BASE),
         workers=_whole_number(environment, "WAYPOST_WORKERS", min(2, os.cpu_count() or 1), 1, 64),
         drain_s=float(_whole_number(environment, "WAYPOST_DRAIN_S", 10, 0, 3600)),
+        restart_pause_s=float(_whole_number(environment, "WAYPOST_RESTART_PAUSE_S", 10, 1, 3600)),
     )
 
 

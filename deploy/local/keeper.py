@@ -40,6 +40,7 @@ class Keeper:
         launch: Callable[[], Child],
         *,
         prepare: Callable[[], None] | None = None,
+        longest_pause_s: float = LONGEST_PAUSE_S,
         on_change: Callable[["Keeper", str], None],
     ) -> None:
         self.name = name
@@ -48,6 +49,7 @@ class Keeper:
         """Set when it was seen to work; before that a few failures in a row are final."""
         self._launch = launch
         self._prepare = prepare
+        self._longest_pause_s = longest_pause_s
         self._on_change = on_change
 
     async def keep(self) -> None:
@@ -63,9 +65,14 @@ class Keeper:
             failures = 1 if time.monotonic() - started > STEADY_S else failures + 1
             if not self.is_trusted and (failures >= TRIES_AT_START or status in END_FOR_GOOD):
                 raise child.failure()
-            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1))
+            pause_s = pause_after(failures, self._longest_pause_s)
             self._on_change(self, f"{_how(status)}; started again in {pause_s:.1f} s")
             await asyncio.sleep(pause_s)
+
+
+def pause_after(failures: int, longest_pause_s: float) -> float:
+    """Twice as long after each failure in a row, of which there may be thousands."""
+    return min(longest_pause_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
 
 
 def _how(status: int) -> str:

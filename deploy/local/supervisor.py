@@ -2,8 +2,8 @@
 
 Start: PostgreSQL, Redis, S3 and the certificates side by side; then tables and master key; then the roles, while the
 demo tenant is filled; then every door is tried, and `endpoints.json` appears. A program that dies is started again
-after a pause that grows to 10 s; the others go on meanwhile. If one never gets to work, the start fails with its last
-lines.
+after a pause that grows to WAYPOST_RESTART_PAUSE_S; the others go on meanwhile. If one never gets to work, the start
+fails with its last lines.
 
 Stop (Ctrl-C, SIGTERM, SIGHUP): the roles get SIGTERM and WAYPOST_DRAIN_S to finish, then Redis and S3, then PostgreSQL.
 A second signal cuts the roles short. If this process is killed, the kernel kills the roles and S3 and asks Redis and
@@ -162,9 +162,12 @@ class Supervisor:
             await asyncio.sleep(_POLL_S)
 
     def _keep_service(self, name: str, start: Callable[[], Child], prepare: Callable[[], None]) -> None:
-        self._services[name] = self._keep(Keeper(name, start, prepare=prepare, on_change=self._on_change))
+        self._services[name] = self._keep(name, start, prepare)
 
-    def _keep(self, keeper: Keeper) -> Keeper:
+    def _keep(self, name: str, start: Callable[[], Child], prepare: Callable[[], None] | None = None) -> Keeper:
+        longest_pause_s = self._installation.restart_pause_s
+        keeper = Keeper(name, start, prepare=prepare, longest_pause_s=longest_pause_s, on_change=self._on_change)
+
         async def guarded() -> None:
             try:
                 await keeper.keep()
@@ -221,7 +224,7 @@ class Supervisor:
             def start(role: str = role, name: str = name) -> Child:
                 return self._python(name, ["-m", "mailserver", role], environment, signal.SIGKILL)
 
-            self._roles.append(self._keep(Keeper(name, start, on_change=self._on_change)))
+            self._roles.append(self._keep(name, start))
 
     def _python(self, name: str, arguments: list[str], environment: dict[str, str], death: signal.Signals) -> Child:
         return launch(

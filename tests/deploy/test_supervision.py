@@ -20,7 +20,7 @@ from deploy.local.child import Child, ServiceFailed, StopStep, launch
 from deploy.local.doors import demand_free, door_answers
 from deploy.local.endpoints import Login, Pids, remove_endpoints, write_endpoints
 from deploy.local.installation import DOORS, SOURCE
-from deploy.local.keeper import Keeper, ended, run_to_end
+from deploy.local.keeper import Keeper, ended, pause_after, run_to_end
 from deploy.local.lock import AlreadyRunning, acquire_lock, holder
 from deploy.local.log_rotation import rotate
 from deploy.local.screen import Running, Screen, language_of, lines_to_try
@@ -134,6 +134,10 @@ async def test_a_program_that_dies_is_started_again(tmp_path: Path) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     keeper.child.stop(())
+
+
+def test_the_pause_grows_to_the_longest_and_stays_there() -> None:
+    assert [pause_after(failures, 1.0) for failures in (1, 2, 3, 4, 5000)] == [0.2, 0.4, 0.8, 1.0, 1.0]
 
 
 async def test_a_program_that_never_worked_fails_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
