@@ -93,7 +93,7 @@ class Idler:
     def wait_for(self, text: bytes, *, within_s: float) -> float:
         """Read pushed lines up to one that holds the text. Returns after how many seconds it came."""
         began = time.monotonic()
-        seen = []
+        seen: list[bytes] = []
         while True:
             left_s = began + within_s - time.monotonic()
             assert left_s > 0, f"{text!r} was not pushed within {within_s:.0f} s, but {seen}"

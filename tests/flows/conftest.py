@@ -1,7 +1,7 @@
 """One installation for each worker, whole and running before every test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -33,7 +33,7 @@ def installation(_one_installation: Installation) -> Iterator[Installation]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed and (installation := item.config.stash.get(_INSTALLATION, None)) is not None:
         report.sections.append(("Logs of the installation end", installation.log_tails()))

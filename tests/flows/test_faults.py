@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -46,7 +47,7 @@ def wait_for_service(installation: Installation) -> None:
     """Every process is there, every door answers, and what was accepted is placed."""
     wait_until(lambda: Counter(installation.roles().values()) == ROLES, within_s=RECOVERY_S, what="all roles again")
     for door in ("imap", "imaps", "smtp", "submission", "submissions", "lmtp"):
-        wait_until(lambda door=door: answers(installation, door), within_s=RECOVERY_S, what=f"{door} answers")
+        wait_until(partial(answers, installation, door), within_s=RECOVERY_S, what=f"{door} answers")
     wait_until(lambda: waiting_inbound(installation) == 0, within_s=RECOVERY_S, what="accepted mail is placed")
 
 
@@ -180,11 +181,12 @@ def upkeep_lives(installation: Installation) -> Iterator[None]:
 
 @pytest.mark.usefixtures("upkeep_lives")
 def test_mail_for_two_companies_and_many_people_survives_the_death_of_who_accepted_it(
-    installation: Installation,
+    installation: Installation, seed: int
 ) -> None:
     """The processes of smtp die right after they said 250; upkeep places the message when the lease has ended."""
     people = installation.people(110) + installation.people(3, OTHER_COMPANY)
-    sent = letter("To all")
+    subject = f"To all {seed}"
+    sent = letter(subject)
     with Dialogue(installation, "smtp") as client:
         client.ask("EHLO client.example")
         client.ask("MAIL FROM:<grace@elsewhere.example>")
@@ -197,7 +199,12 @@ def test_mail_for_two_companies_and_many_people_survives_the_death_of_who_accept
             if role == "smtp":
                 os.kill(pid, signal.SIGKILL)
     wait_until(lambda: waiting_inbound(installation) == 0, within_s=LEASE_S + 30, what="accepted mail is placed")
-    for person in people:
+    with installation.sql() as connection:
+        rows = connection.execute(
+            "SELECT tenant_id, account_id, count(*) FROM message WHERE subject = %s GROUP BY 1, 2", [subject]
+        ).fetchall()
+    assert [copies for _, _, copies in rows] == [1] * len(people)
+    for person in (people[0], people[109], people[-1]):
         (arrived,) = read_inbox(installation, person)
         assert_arrived(arrived, sent)
     assert_tables_are_sound(installation)

@@ -135,8 +135,8 @@ def account_mail(installation: Installation, person: Person) -> Mail:
 def folders(installation: Installation, person: Person) -> list[str]:
     with sign_in(installation, person) as client:
         _, lines = client.list()
-    assert all(isinstance(line, bytes) for line in lines)
-    return [line.decode().rpartition(' "/" ')[2].strip('"') for line in lines if b"\\Noselect" not in line]
+    texts = [line.decode() for line in lines if isinstance(line, bytes)]
+    return [text.rpartition(' "/" ')[2].strip('"') for text in texts if "\\Noselect" not in text]
 
 
 def standing(installation: Installation, person: Person) -> dict[str, bytes]:
