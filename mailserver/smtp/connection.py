@@ -22,6 +22,7 @@ from mailserver.smtp.wire.framing import Framer, MessageEnd
 
 UNREAD_LIMIT_OCTETS: Final = 131_072
 UNSENT_LIMIT_OCTETS: Final = 16_384
+EVENTS_IN_A_TURN: Final = 50  # about a millisecond, then the others go on
 LINGER_S: Final = 10.0  # for the client to take the last reply
 
 TlsContext = Callable[[], ssl.SSLContext]
@@ -132,6 +133,7 @@ class Connection(asyncio.Protocol):
 
     async def _converse(self, session: Session) -> None:
         framer = self._framer
+        handled = 0
         while not (session.is_over or self._is_lost):
             if self._is_timed_out:
                 self._say(replies.IDLE_TOO_LONG)
@@ -154,7 +156,8 @@ class Connection(asyncio.Protocol):
                 await self._start_tls(session)
             elif type(event) is MessageEnd:
                 self._flush()  # whoever waits for this 250 should not wait for what comes behind it
-            if self._unsent_octets > UNSENT_LIMIT_OCTETS:
+            handled += 1
+            if handled % EVENTS_IN_A_TURN == 0 or self._unsent_octets > UNSENT_LIMIT_OCTETS:
                 self._flush()
                 await asyncio.sleep(0)  # a long pipeline is one connection of many
 

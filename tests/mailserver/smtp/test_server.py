@@ -168,6 +168,21 @@ async def test_a_client_that_does_not_read_is_not_read_either() -> None:
         writer.close()
 
 
+async def test_a_long_pipeline_does_not_hold_up_the_neighbours() -> None:
+    async with open_door(Door.MX) as opened:
+        greedy_reader, greedy_writer = await connect(opened.port)
+        reader, writer = await connect(opened.port)
+        greedy_writer.write(b"NOOP\r\n" * 20_000)
+        greedy_reply = await greedy_reader.readline()
+        assert await ask(reader, writer, b"NOOP") == b"250 2.0.0 OK\r\n"
+        writer.write(b"QUIT\r\n")
+        await reader.read()
+        answered_meanwhile = len(await greedy_reader.read(1_000_000)) // len(greedy_reply)
+        assert answered_meanwhile < 2_000
+        greedy_writer.transport.abort()
+        writer.close()
+
+
 async def test_no_octets_kill_a_session_or_its_neighbours() -> None:
     words = [
         b"EHLO a",
