@@ -88,6 +88,6 @@ class ImplicitTlsListener:
                 connect, accepted, ssl=self._tls(), ssl_handshake_timeout=self._handshake_timeout_s
             )
         except (OSError, TimeoutError) as error:  # SSLError is an OSError
-            self._log.info("TLS failed", reason=type(error).__name__)
+            self._log.info("TLS failed", client=address, reason=type(error).__name__)
         finally:
             leave_gate()

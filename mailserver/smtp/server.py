@@ -162,7 +162,7 @@ class SmtpServer:
                 self._surroundings,
                 offers_tls=self._tls is not None and door is not Door.LMTP,
                 metrics=metrics,
-                log=bound_log,
+                log=bound_log.bind(client=address),
             )
 
         def closed(connection: Connection) -> None:
