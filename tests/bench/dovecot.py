@@ -15,7 +15,7 @@ _SCRIPTS = Path(__file__).with_name("peers")
 
 class DovecotAndPostfix:
     name = "dovecot"
-    doors = Doors("127.0.0.1:21143", "127.0.0.1:21993", "127.0.0.1:21025", "127.0.0.1:21024")
+    doors = Doors("127.0.0.1:19143", "127.0.0.1:19993", "127.0.0.1:19025", "127.0.0.1:19024")
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -27,8 +27,8 @@ class DovecotAndPostfix:
     def start(self) -> None:
         self.stop()
         self._start_dovecot("--fsync", "always", "--keep")
-        self._has_postfix = True
         self._run("postfix_up.sh", str(USERS))
+        self._has_postfix = True
 
     def stop(self) -> None:
         if self._has_postfix:
@@ -47,8 +47,8 @@ class DovecotAndPostfix:
     def _start_dovecot(self, *options: str) -> None:
         if os.getuid() != 0:
             raise CannotStart("Dovecot and Postfix can only be started by root; --targets waypost measures ours alone")
-        self._has_dovecot = True
         self._run("dovecot_up.sh", "--users", str(USERS), "--password", PASSWORD, *options)
+        self._has_dovecot = True
 
     def _run(self, script: str, *arguments: str) -> None:
         """Its output goes to a file: what the daemons inherit must not be a pipe that somebody waits for."""

@@ -4,4 +4,7 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 D="$PEERS_DIR/dovecot"
 stop_pid "$D/run/master.pid" 30
-[ -s "$D/inotify.was" ] && { cat "$D/inotify.was" >/proc/sys/fs/inotify/max_user_instances 2>/dev/null || true; rm -f "$D/inotify.was"; }
+if [ -s "$D/inotify.was" ]; then
+    cat "$D/inotify.was" >/proc/sys/fs/inotify/max_user_instances 2>/dev/null || true
+    rm -f "$D/inotify.was"
+fi

@@ -3,7 +3,7 @@
 #   dovecot_up.sh [--fsync always|never] [--users N] [--password TEXT] [--keep]
 # Maildir; logins in a few long-lived processes, session processes used again (still one session each at a time): what
 # its manual advises for a busy server. --keep keeps the mail that is there; without it all mail is removed.
-# IMAP 21143, IMAPS 21993, LMTP 21024. Users u0000@example.test ...
+# IMAP 19143, IMAPS 19993, LMTP 19024. Users u0000@example.test ...
 set -eu
 . "$(dirname "$0")/lib.sh"
 FSYNC=always USERS=2000 PASSWORD=pw KEEP=0
@@ -13,7 +13,7 @@ while [ $# -gt 0 ]; do case "$1" in
 esac; done
 D="$PEERS_DIR/dovecot"
 [ -s "$D/run/master.pid" ] && kill -0 "$(cat "$D/run/master.pid")" 2>/dev/null && { echo "already up; dovecot_down.sh first" >&2; exit 1; }
-port_free 21143 21993 21024
+port_free 19143 19993 19024
 [ "$KEEP" = 1 ] || rm -rf "$D/mail"
 rm -rf "$D/run"; mkdir -p "$D/run" "$D/mail" "$D/state" "$D/tls"
 chown 5000:5000 "$D/mail"; chmod 755 "$PEERS_DIR" "$D" "$D/mail"
@@ -71,10 +71,10 @@ service stats {
 }
 service imap-login {
   inet_listener imap {
-    port = 21143
+    port = 19143
   }
   inet_listener imaps {
-    port = 21993
+    port = 19993
     ssl = yes
   }
   service_count = 0
@@ -95,7 +95,7 @@ service managesieve-login {
 }
 service lmtp {
   inet_listener lmtp {
-    port = 21024
+    port = 19024
   }
   process_limit = 200
   process_min_avail = 4
@@ -110,4 +110,4 @@ plugin {
 CONF
 : >"$D/dovecot.log"
 setsid /usr/sbin/dovecot -F -c "$D/dovecot.conf" >>"$D/dovecot.out" 2>&1 </dev/null &
-wait_port 21993 && wait_port 21024
+wait_port 19993 && wait_port 19024
