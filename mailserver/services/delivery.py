@@ -9,10 +9,11 @@ from mmap import mmap
 from mailserver.services.ingest import ingest
 from mailserver.services.joining import Joiner
 from storage import inbound
-from storage.errors import StorageError
+from storage.errors import OverQuota, StorageError
 from storage.placing import AlreadyPlaced, Order, PreparedMessage, place, prepare
 from storage.store import MailStore
 from storage.types import Destination, InboundId, NewMessage, Placed
+from storage.usage import used_octets
 from tenants.types import AccountId, Recipient, TenantId
 
 DIRECT_RECIPIENTS = 100  # up to so many accounts of one tenant are placed before the answer
@@ -42,11 +43,14 @@ class Deliveries:
         """Deliver with one answer for all recipients, as after SMTP DATA; outcomes in the order of `recipients`.
 
         None means accepted: durable, and placed a moment later. Quota is judged here for a single recipient; several
-        were asked at RCPT, and one that passed its quota since then gets this message still, for the one answer
-        cannot tell. Raises StoreUnavailable: then the message was not accepted.
+        were asked at RCPT, and one whom this message takes past the quota gets it still, for the one answer cannot
+        tell. If somebody was filled since RCPT all are refused, before anything is placed: when the sender tries
+        again, RCPT tells whom it cannot reach. Raises StoreUnavailable: then the message was not accepted.
         """
         del reverse_path  # it stands in Return-Path, which the door has written
         tenants = {recipient.tenant_id for recipient in recipients}
+        if len(recipients) > 1 and (refusal := await self._first_full(recipients)) is not None:
+            return [refusal] * len(recipients)
         if len(tenants) > 1 or len(recipients) > DIRECT_RECIPIENTS:
             await self._accept(octets, recipients, received_at)
             return [None] * len(recipients)
@@ -139,6 +143,19 @@ class Deliveries:
     async def _prepare(self, octets: bytes | mmap, received_at: datetime, tenant_id: TenantId) -> PreparedMessage:
         keys = await self._store.keys.of(tenant_id)
         return await prepare(keys, await ingest(octets, received_at))
+
+    async def _first_full(self, recipients: Sequence[Recipient]) -> OverQuota | None:
+        quotas: dict[TenantId, dict[AccountId, int]] = {}
+        for each in recipients:
+            if each.quota_octets is not None:
+                quotas.setdefault(each.tenant_id, {})[each.account_id] = each.quota_octets
+        for tenant_id, limits in quotas.items():
+            async with self._store.database.read(tenant_id) as connection:
+                used = await used_octets(connection, tenant_id, list(limits))
+            for account_id, octets in used.items():
+                if octets >= limits[account_id]:
+                    return OverQuota(octets, limits[account_id])
+        return None
 
     async def _place(self, tenant_id: TenantId, orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
         store = self._store

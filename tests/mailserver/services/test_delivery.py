@@ -246,6 +246,21 @@ async def test_several_recipients_are_not_refused_for_the_quota_of_one(
     assert [type(outcome) for outcome in outcomes] == [Placed, Placed]
 
 
+async def test_one_who_was_filled_since_rcpt_gets_no_more_in_company(
+    services: RunningServices, database: Database, store: MailStore, deliveries: Deliveries, company: Company
+) -> None:
+    other = await new_company(services, database)
+    (bob, eve), (zoe,) = await people(store, company, 2), await people(store, other, 1)
+    filled = replace(as_recipient(eve.who), quota_octets=5)
+    for companion, expected in ((bob, Placed), (bob, OverQuota), (zoe, OverQuota)):
+        outcomes = await deliveries.deliver(
+            plain_message(), [*recipients(companion), filled], reverse_path="", received_at=NOON
+        )
+        assert [type(outcome) for outcome in outcomes] == [expected, expected]
+    await deliveries.settle()
+    assert [len(await someone.uids()) for someone in (bob, eve, zoe)] == [1, 1, 0]
+
+
 async def test_a_quota_is_exact_to_the_octet(deliveries: Deliveries, store: MailStore, company: Company) -> None:
     (bob,) = await people(store, company, 1)
     exactly = replace(as_recipient(bob.who), quota_octets=2 * len(plain_message()))
