@@ -139,13 +139,12 @@ class _Fetching:
         self.damage: ContentDamaged | None = None
 
     async def responses(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
-        if not self._plan.sections:
+        if not (self._plan.needs_content or self._plan.sets_seen):
             async for response in self._copied(uids):
                 yield response
             return
-        step = CONTENT_MESSAGES if self._plan.needs_content or self._plan.sets_seen else len(uids) or 1
-        for start in range(0, len(uids), step):
-            async for response in self._with_sections(uids[start : start + step]):
+        for start in range(0, len(uids), CONTENT_MESSAGES):
+            async for response in self._with_sections(uids[start : start + CONTENT_MESSAGES]):
                 yield response
 
     def _rows(self, uids: Sequence[Uid]) -> AsyncIterator[list[FetchRow]]:
@@ -153,7 +152,8 @@ class _Fetching:
         return messages.fetch_rows(talk.services.store, talk.person, talk.selected.mailbox_id, uids, self._plan.columns)
 
     async def _copied(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
-        view, whole = self._talk.selected, self._plan.line.whole
+        view, plan = self._talk.selected, self._plan
+        copied = plan.copied if plan.sections else plan.line.whole
         gathered: list[bytes] = []
         octets = 0
         async for rows in self._rows(uids):
@@ -163,7 +163,16 @@ class _Fetching:
                     continue
                 for defined in self._take_in_flags(number, row):
                     yield defined
-                line = whole(number, row, is_recent=view.is_recent(row.uid))
+                line = copied(number, row, is_recent=view.is_recent(row.uid))
+                if line is None:  # its header is longer than the row holds
+                    if gathered:
+                        yield Fetched(b"".join(gathered))
+                        gathered.clear()
+                        octets = 0
+                    beginning = plan.line.begin(number, row, is_recent=view.is_recent(row.uid))
+                    async for response in self._one_message(row, beginning):
+                        yield response
+                    continue
                 self.answered += 1
                 gathered.append(line)
                 octets += len(line)

@@ -7,7 +7,7 @@ others, called sections here, follow in the client's order.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailserver.imap.wire.fetch_data import FetchLine, label_of
+from mailserver.imap.wire.fetch_data import CLOSE, FetchLine, label_of, section
 from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, FetchItem, Partial, Section, SectionKind
 from mailserver.mime.body import body
 from mailserver.mime.part import Part
@@ -119,6 +119,16 @@ class FetchPlan:
     @property
     def has_structure(self) -> bool:
         return Columns.STRUCTURE in self.columns
+
+    def copied(self, number: int, row: FetchRow, *, is_recent: bool) -> bytes | None:
+        """The whole response, where content is not needed; None when this row does not hold all of it."""
+        pieces = []
+        for wanted in self.sections:
+            found = wanted.locate(row, None)
+            if not isinstance(found, bytes):
+                return None
+            pieces.append(wanted.label + b" " + found if wanted.section is None else section(wanted.label, found))
+        return self.line.begin(number, row, is_recent=is_recent) + b" ".join(pieces) + CLOSE
 
 
 def plan_fetch(items: Sequence[FetchItem], *, is_condstore: bool) -> FetchPlan:
