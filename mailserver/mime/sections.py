@@ -2,8 +2,11 @@
 
 from collections.abc import Collection
 from enum import Enum, auto
+from functools import lru_cache
 
 from mailserver.mime.part import Part
+
+_FOLDS = b" \t"
 
 
 class SectionKind(Enum):
@@ -68,16 +71,18 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
 
     Octet for octet, folded lines included, then the section's own empty line if it has one.
     """
-    wanted = {name.lower() for name in names}
+    wanted = _lowered(tuple(names))
     out: list[bytes] = []
     is_kept = False
     lines = header.split(b"\n")
     last = lines.pop()  # what follows the last line feed: usually nothing
     for line in lines:
-        if line == b"" or line == b"\r":
+        if line == b"\r" or not line:
             out.append(line)
             return b"\n".join(out) + b"\n"
-        is_kept = _is_kept(line, wanted, exclude=exclude, before=is_kept)
+        if line[0] not in _FOLDS:
+            name, colon, _ = line.partition(b":")
+            is_kept = bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
         if is_kept:
             out.append(line)
     if last and _is_kept(last, wanted, exclude=exclude, before=is_kept):
@@ -87,9 +92,14 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
     return b"\n".join(out)
 
 
-def _is_kept(line: bytes, wanted: set[bytes], *, exclude: bool, before: bool) -> bool:
+@lru_cache(maxsize=256)
+def _lowered(names: tuple[bytes, ...]) -> frozenset[bytes]:
+    return frozenset(map(bytes.lower, names))
+
+
+def _is_kept(line: bytes, wanted: frozenset[bytes], *, exclude: bool, before: bool) -> bool:
     """Whether a line is of a chosen field; a folded line goes with the one before. What has no colon is no field."""
-    if line[0] in b" \t":
+    if line[0] in _FOLDS:
         return before
     name, colon, _ = line.partition(b":")
     return bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
