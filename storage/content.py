@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.blobs.codec import decompress
-from storage.blobs.segments import plan_read, render, unpack_segments
+from storage.blobs.codec import CHUNK_OCTETS, decompress
+from storage.blobs.segments import BlobRange, plan_read, render, unpack_segments
 from storage.blobs.store import BlobStore
 from storage.database import Database
 from storage.errors import ContentDamaged, MessageGone
@@ -53,6 +53,7 @@ class Content:
     _database: Database
     _blobs: BlobStore
     _keys: TenantKeys
+    _ahead: "_ReadAhead"
 
     async def read(self, offset: int, length: int) -> bytes:
         """Octets of the message; less than `length` at its end. Raises ContentDamaged, StoreUnavailable."""
@@ -64,9 +65,7 @@ class Content:
         pieces = [head] if head else []
         async with self._database.read(self._keys.tenant_id) as connection:
             for wanted in plan_read(self._segments, start, length - len(head)):
-                found = await self._blobs.read(
-                    connection, self._keys, self._digests[wanted.segment.blob], wanted.offset, wanted.length
-                )
+                found = await self._read_blob(connection, wanted)
                 if len(found) > _IN_A_THREAD_OCTETS:
                     pieces.append(await asyncio.to_thread(render, wanted, found))
                 else:
@@ -75,6 +74,38 @@ class Content:
         if len(octets) != length:
             raise ContentDamaged("a message's segments do not add up")
         return octets
+
+    async def _read_blob(self, connection: Connection, wanted: BlobRange) -> bytes:
+        """Whole chunks, for a part of one costs as much; what stands behind the wanted octets serves the next read."""
+        blob = wanted.segment.blob
+        kept = self._ahead.take(blob, wanted.offset, wanted.length)
+        if kept is not None:
+            return kept
+        blob_octets = max(each.offset + each.length for each in self._segments if each.blob == blob)
+        first = wanted.offset // CHUNK_OCTETS * CHUNK_OCTETS
+        last = min(blob_octets, -(-(wanted.offset + wanted.length) // CHUNK_OCTETS) * CHUNK_OCTETS)
+        found = await self._blobs.read(connection, self._keys, self._digests[blob], first, last - first)
+        self._ahead.keep(blob, first, found)
+        return found[wanted.offset - first : wanted.offset - first + wanted.length]
+
+
+class _ReadAhead:
+    """The last chunk that was opened, for clients and sessions that read a large part piece by piece."""
+
+    __slots__ = ("_blob", "_octets", "_start")
+
+    def __init__(self) -> None:
+        self._blob, self._start, self._octets = -1, 0, b""
+
+    def take(self, blob: int, offset: int, length: int) -> bytes | None:
+        start = offset - self._start
+        if blob != self._blob or start < 0 or start + length > len(self._octets):
+            return None
+        return self._octets[start : start + length]
+
+    def keep(self, blob: int, start: int, octets: bytes) -> None:
+        kept_from = max(0, len(octets) - 1) // CHUNK_OCTETS * CHUNK_OCTETS
+        self._blob, self._start, self._octets = blob, start + kept_from, octets[kept_from:]
 
 
 async def open_content(
@@ -100,6 +131,7 @@ async def open_content(
         _database=database,
         _blobs=blobs,
         _keys=keys,
+        _ahead=_ReadAhead(),
     )
 
 
@@ -152,9 +184,10 @@ async def read_many(
     mailbox_id: MailboxId,
     uids: Sequence[Uid],
 ) -> tuple[list[WholeMessage], list[tuple[Uid, MessageId]]]:
-    """Messages that are one small blob, whole, in one statement; and the others, to be opened one by one.
+    """Messages that are one small blob, whole, in one statement; and the others, to be opened one by one: long ones,
+    and damaged ones, which say so when they are read.
 
-    Ask for at most a few dozen at a time: each may be WHOLE_LIMIT_OCTETS long. Raises ContentDamaged.
+    Ask for at most a few dozen at a time: each may be WHOLE_LIMIT_OCTETS long.
     """
     rows = await _READ_MANY.all(
         connection,
@@ -170,13 +203,20 @@ async def read_many(
         if not row.is_simple:
             others.append((Uid(row.uid), MessageId(row.message_id)))
             continue
-        octets = unpack_header(row.header)
-        if len(octets) < row.octets:
-            octets += _open_only_chunk(keys, row)
-        if len(octets) != row.octets:
-            raise ContentDamaged("a message's blob is cut")
-        whole.append(WholeMessage(Uid(row.uid), octets, row.structure))
+        try:
+            whole.append(WholeMessage(Uid(row.uid), _whole_octets(keys, row), row.structure))
+        except ContentDamaged:
+            others.append((Uid(row.uid), MessageId(row.message_id)))
     return whole, others
+
+
+def _whole_octets(keys: TenantKeys, row: _WholeRow) -> bytes:
+    octets = unpack_header(row.header)
+    if len(octets) < row.octets:
+        octets += _open_only_chunk(keys, row)
+    if len(octets) != row.octets:
+        raise ContentDamaged("a message's blob is cut")
+    return octets
 
 
 def _open_only_chunk(keys: TenantKeys, row: _WholeRow) -> bytes:

@@ -13,6 +13,7 @@ from deploy.local.child import ServiceFailed
 from deploy.local.installation import Installation, SettingInvalid, read_installation
 from deploy.local.lock import AlreadyRunning, acquire_lock, holder
 from deploy.local.places import make_places, socket_directory
+from storage.keys import KeyUnusable
 
 _STOP_DEADLINE_S = 120.0
 _OURS = ("postgres", "postgres.new", "objects", "redis", "secrets", "tls", "log", "run")
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
                 return down(installation.var)
             case _:
                 return reset(installation.var, asks=os.environ.get("YES", "") != "1")
-    except (SettingInvalid, AlreadyRunning, ServiceFailed) as refusal:
+    except (SettingInvalid, AlreadyRunning, ServiceFailed, KeyUnusable) as refusal:
         print(refusal, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from mailserver.mime.header import decode_header, display, parse_date
 from mailserver.mime.packing import unpack
 from mailserver.mime.part import Part
 from mailserver.mime.text import part_text
+from mailserver.observability.logs import get_logger
 from mailserver.services.messages import fetch_rows, open_content
 from mailserver.services.search_keys import (
     AllOf,
@@ -39,12 +40,14 @@ from mailserver.services.search_keys import (
 )
 from storage import content, search_rows
 from storage.content import WholeMessage
-from storage.errors import MessageGone
+from storage.errors import ContentDamaged, MessageGone
 from storage.rows import Columns
 from storage.search_rows import SearchFacts
 from storage.store import MailStore
 from storage.types import MailboxId, MessageId, Uid
 from tenants.types import Principal
+
+log = get_logger()
 
 _FACTS_CHUNK = 5000
 _BODIES_CHUNK = 32
@@ -242,17 +245,24 @@ class _Search:
             else:
                 found |= _containing(whole, wanted)
             for uid, message_id in others:
-                if await self._large_body_contains(uid, message_id, wanted):
+                if await self._opened_body_contains(uid, message_id, wanted):
                     found.add(uid)
             await asyncio.sleep(0)
         return found
 
-    async def _large_body_contains(self, uid: Uid, message_id: MessageId, wanted: str) -> bool:
-        """Part by part, so that attachments of many megabytes are not even read."""
+    async def _opened_body_contains(self, uid: Uid, message_id: MessageId, wanted: str) -> bool:
+        """A damaged message matches nothing; it must not keep anybody from finding the others."""
         try:
-            opened = await open_content(self.store, self.who, message_id)
+            return await self._body_read_in_parts_contains(uid, message_id, wanted)
         except MessageGone:
             return False
+        except ContentDamaged as damage:
+            log.error("a message cannot be searched", message=message_id, reason=damage.what)
+            return False
+
+    async def _body_read_in_parts_contains(self, uid: Uid, message_id: MessageId, wanted: str) -> bool:
+        """Part by part, so that attachments of many megabytes are not even read."""
+        opened = await open_content(self.store, self.who, message_id)
         chunks = fetch_rows(self.store, self.who, self.searched.mailbox_id, [uid], Columns.STRUCTURE)
         async for rows in chunks:
             for row in rows:

@@ -38,6 +38,7 @@ DECLARE
     v_table text;
     v_monday date;
     v_name text;
+    v_column text;
     v_made integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('make_week_partitions'));
@@ -46,8 +47,14 @@ BEGIN
             v_monday := date_trunc('week', p_from)::date + 7 * i;
             v_name := v_table || '_' || to_char(v_monday, 'YYYYMMDD');
             CONTINUE WHEN to_regclass(v_name) IS NOT NULL;
-            EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                           v_name, v_table, v_monday, v_monday + 7);
+            -- made beside the table and attached, so that rows the default partition caught can move in first
+            v_column := CASE v_table WHEN 'change' THEN 'logged_on' ELSE 'content_on' END;
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', v_name, v_table);
+            EXECUTE format('WITH caught AS (DELETE FROM %I WHERE %I >= %L AND %I < %L RETURNING *)
+                            INSERT INTO %I SELECT * FROM caught',
+                           v_table || '_default', v_column, v_monday, v_column, v_monday + 7, v_name);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           v_table, v_name, v_monday, v_monday + 7);
             EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', v_name);
             EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', v_name);
             IF v_table = 'blob_content' THEN
