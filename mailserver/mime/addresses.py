@@ -28,10 +28,23 @@ _SPECIAL = re.compile(r"[\"():;\\\[\]]")
 _TOKEN = re.compile(r"\s+|\"(?:[^\"\\]|\\.)*+\"|\[[^\[\]\\]*\]|[^\s()<>@,:;\\\"\[\]]+|.", re.DOTALL)
 _TOKEN_WITHOUT_QUOTES = re.compile(r"\s+|\[[^\[\]\\]*\]|[^\s()<>@,:;\\\"\[\]]+|.", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_CHARACTERS = 65_536
+_ADDRESSES = 2_000
 
 
 def parse_addresses(value: str) -> list[Address]:
-    """Parse an unfolded address list. Never raises; linear in the size of the value."""
+    """Parse an unfolded address list. Never raises; linear in the size of the value.
+
+    What stands beyond 64 K characters or 2,000 addresses is left out: an address of two characters becomes thirty in an
+    ENVELOPE, three times over in From.
+    """
+    if len(value) > _CHARACTERS:
+        value = value[:_CHARACTERS]
+        value = value[: value.rfind(",")] if "," in value else value
+    return _parse(value)[:_ADDRESSES]
+
+
+def _parse(value: str) -> list[Address]:
     if _SPECIAL.search(value) is None:
         addresses = _parse_plain(value)
         if addresses is not None:
@@ -105,40 +118,36 @@ def _tokens(value: str) -> Iterator[_Token]:
 def _parse_fully(value: str) -> list[Address]:
     addresses: list[Address] = []
     element: list[_Token] = []
-    in_group = in_angle = False
+    in_group = in_angle = in_route = False  # the commas of a source route separate nothing
+    is_phrase = True  # words and comments so far: what may be the name of a group
     for token in _tokens(value):
         kind = token.kind
         if kind == "<":
-            in_angle = True
+            in_angle, in_route = True, False
         elif kind == ">":
-            in_angle = False
-        elif kind == ":" and not in_group and not in_angle and all(t.kind in "wc" for t in element):
+            in_angle = in_route = False
+        elif kind == "@" and in_angle and element[-1].kind == "<":
+            in_route = True
+        elif kind == ":" and in_angle:
+            in_route = False
+        elif kind == ":" and is_phrase and not in_group:
             name = _text(t for t in element if t.kind == "w")
             addresses.append(Address(None, None, name, None))
             element, in_group = [], True
             continue
-        elif (kind == "," and not (in_angle and _is_route(element))) or (kind == ";" and not in_angle):
+        elif (kind == "," and not in_route) or (kind == ";" and not in_angle):
             _add(addresses, element)
-            element, in_angle = [], False
+            element, in_angle, is_phrase = [], False, True
             if kind == ";" and in_group:
                 addresses.append(GROUP_END)
                 in_group = False
             continue
+        is_phrase = is_phrase and kind in "wc"
         element.append(token)
     _add(addresses, element)
     if in_group:
         addresses.append(GROUP_END)
     return addresses
-
-
-def _is_route(element: list[_Token]) -> bool:
-    """Whether an open angle bracket holds a source route so far, whose commas separate nothing."""
-    for place in range(len(element) - 1, -1, -1):
-        if element[place].kind == ":":
-            return False
-        if element[place].kind == "<":
-            return place + 1 < len(element) and element[place + 1].kind == "@"
-    return False
 
 
 def _add(addresses: list[Address], element: list[_Token]) -> None:
