@@ -14,6 +14,8 @@ from mailserver.mime.structure import DEFAULT_LIMITS
 from mailserver.mime.wire import NIL, human_nstring, human_string, nstring, string
 
 _HOST_CHARACTERS = 255
+_FULL_CHARACTERS = 524_288
+"""So much is read and written for a BODYSTRUCTURE with all that it can tell; the parts after that are told barely."""
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
@@ -23,15 +25,24 @@ def envelope(octets: bytes | mmap, part: Part) -> bytes:
 
 
 def bodystructure(octets: bytes | mmap, part: Part) -> bytes:
-    """The BODYSTRUCTURE of the message whose root is `part`, extension data included."""
+    """The BODYSTRUCTURE of the message whose root is `part`, extension data included.
+
+    A message can hold thousands of parts with headers of their own, which would become hundreds of megabytes here, to
+    be made at delivery and sent to whoever looks at the mailbox. Past a measure only types, encodings and sizes follow.
+    """
     out: list[str] = []
     pending: list[Part | str] = [part]
+    cost = 0
     while pending:
         item = pending.pop()
         if isinstance(item, str):
             out.append(item)
+            cost += len(item)
             continue
+        if cost > _FULL_CHARACTERS:
+            item = _bare(item)
         fields = fields_of(octets, item)
+        cost += sum(map(len, fields.values()))
         if item.type == "multipart":
             out.append("(")
             pending.append(
@@ -41,14 +52,29 @@ def bodystructure(octets: bytes | mmap, part: Part) -> bytes:
             pending.extend(reversed(item.children))
         elif item.type == "message" and item.subtype == "rfc822":
             inner = item.children[0]
-            out.append(f"({_basic(item, fields)} {render_envelope(fields_of(octets, inner))} ")
+            within = {} if cost > _FULL_CHARACTERS else fields_of(octets, inner)
+            out.append(f"({_basic(item, fields)} {render_envelope(within)} ")
             pending.append(f" {item.lines} {_extension(item, fields)})")
             pending.append(inner)
         elif item.type == "text":
             out.append(f"({_basic(item, fields)} {item.lines} {_extension(item, fields)})")
         else:
             out.append(f"({_basic(item, fields)} {_extension(item, fields)})")
+        cost += len(out[-1])
     return "".join(out).encode("ascii")
+
+
+def _bare(part: Part) -> Part:
+    """Without what its header says beyond the type and the encoding."""
+    return Part(
+        type=part.type,
+        subtype=part.subtype,
+        encoding=part.encoding,
+        body_octets=part.body_octets,
+        lines=part.lines,
+        children=part.children,
+        fields={},
+    )
 
 
 def fields_of(octets: bytes | mmap, part: Part) -> Fields:

@@ -152,3 +152,11 @@ def test_body_keeps_literals_whole():
     description = b"x) (y " * 300
     message = b"Content-Type: text/html\r\nContent-Description: " + description + b"\r\n\r\n"
     assert b"{1799}\r\n" + description.rstrip() in body(wire(message))
+
+
+def test_thousands_of_parts_with_long_headers_are_told_barely_in_the_end():
+    addresses = b", ".join([b"a@b.example"] * 500)
+    part = b"--b\n\nFrom: " + addresses + b"\nSubject: inner\n\ntext\n"
+    result = wire(b"Content-Type: multipart/digest; boundary=b\n\n" + part * 1000 + b"--b--\n")
+    assert result.count(b'"message" "rfc822"') == 1000
+    assert len(result) < 1_000_000
