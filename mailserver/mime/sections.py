@@ -69,11 +69,12 @@ def _of_message(root: Part, kind: SectionKind) -> tuple[int, int]:
 def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> bytes:
     """The fields of a header section with the given names (any case), or with `exclude` all others, in their order.
 
-    Octet for octet, folded lines included, then the section's own empty line if it has one.
+    Octet for octet, folded lines included, then the section's own empty line if it has one. A line without a colon has
+    no name: it is among all others, so that what HEADER.FIELDS leaves out HEADER.FIELDS.NOT has.
     """
     wanted = _lowered(tuple(names))
     out: list[bytes] = []
-    is_kept = False
+    is_kept = exclude  # a folded line that begins the section goes with no field
     lines = header.split(b"\n")
     last = lines.pop()  # what follows the last line feed: usually nothing
     for line in lines:
@@ -82,7 +83,7 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
             return b"\n".join(out) + b"\n"
         if line[0] not in _FOLDS:
             name, colon, _ = line.partition(b":")
-            is_kept = bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
+            is_kept = (name.rstrip(b" \t").lower() in wanted and bool(colon)) != exclude
         if is_kept:
             out.append(line)
     if last and _is_kept(last, wanted, exclude=exclude, before=is_kept):
@@ -98,8 +99,8 @@ def _lowered(names: tuple[bytes, ...]) -> frozenset[bytes]:
 
 
 def _is_kept(line: bytes, wanted: frozenset[bytes], *, exclude: bool, before: bool) -> bool:
-    """Whether a line is of a chosen field; a folded line goes with the one before. What has no colon is no field."""
+    """Whether a line is of a chosen field; a folded line goes with the one before."""
     if line[0] in _FOLDS:
         return before
     name, colon, _ = line.partition(b":")
-    return bool(colon) and (name.rstrip(b" \t").lower() in wanted) != exclude
+    return (name.rstrip(b" \t").lower() in wanted and bool(colon)) != exclude

@@ -170,4 +170,6 @@ def test_the_empty_line_is_there_only_if_the_header_has_one():
 def test_bare_line_feeds_and_lines_without_colon_are_kept_with_the_others():
     header = b"A: 1\ngarbage\n folded garbage\nB: 2\n\n"
     assert header_fields(header, [b"a"], exclude=False) == b"A: 1\n\n"
-    assert header_fields(header, [b"a"], exclude=True) == b"B: 2\n\n"
+    assert header_fields(header, [b"a"], exclude=True) == b"garbage\n folded garbage\nB: 2\n\n"
+    assert header_fields(b"a\nB: 2\nlast", [b"a"], exclude=True) == b"a\nB: 2\nlast"
+    assert header_fields(b" folded\nB: 2\n\n", [b"b"], exclude=True) == b" folded\n\n"
