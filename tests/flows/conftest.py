@@ -19,6 +19,8 @@ def _one_installation(
     request.config.stash[_INSTALLATION] = started
     yield started
     end_at_once(started)
+    if not request.session.testsfailed:  # else somebody may want to look
+        started.delete()
 
 
 @pytest.fixture
