@@ -174,8 +174,15 @@ class _Scan:
             return
         delimiter = b"\n--" + boundary
         hit = self._find(delimiter, part.body_offset - 1, self._nearest())
+        if hit >= part.body_offset:
+            self._give_back_empty_line(part, hit + 1)
         default = _MESSAGE if part.subtype == "digest" else _TEXT
         self.searching.append(_Multipart(delimiter, hit, len(self.open) - 1, default))
+
+    def _give_back_empty_line(self, part: Part, end: int) -> None:
+        """Close the header with the line break before a delimiter that looked like one of the part around."""
+        body = header_end(self.source, part.header_offset, end)
+        part.header_octets, part.body_offset = body - part.header_offset, body
 
     def _read_header(self, start: int, end: int, default: tuple[str, str]) -> Part:
         body = header_end(self.source, start, end)

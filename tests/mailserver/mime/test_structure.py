@@ -249,6 +249,25 @@ x
     ]
 
 
+def test_a_header_is_closed_where_a_delimiter_follows_that_looks_like_the_outer_one():
+    message = crlf("""\
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: multipart/alternative; boundary=bb
+
+--bb
+
+plain
+--bb--
+--b--
+""")
+    inner = scan(message).children[0]
+    assert header_of(message, inner) == b"Content-Type: multipart/alternative; boundary=bb\r\n\r\n"
+    assert body_of(message, inner) == b"--bb\r\n\r\nplain\r\n--bb--"
+    assert types_of(inner) == ["multipart/alternative", "text/plain"]
+
+
 def test_an_outer_boundary_may_begin_with_the_inner_one():
     message = crlf("""\
 Content-Type: multipart/mixed; boundary=part_mixed
