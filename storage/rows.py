@@ -12,6 +12,8 @@ from storage.types import MailboxId, MessageId, Modseq, SystemFlag, ThreadId, Ui
 from tenants.types import AccountId, TenantId
 
 _NO_KEYWORDS: frozenset[str] = frozenset()
+LONG_OCTETS = 8192
+"""Of a column that is read for many messages at once. A header may be 256 KiB, a bodystructure megabytes."""
 _FLAGS = tuple(SystemFlag(bits) for bits in range(32))
 
 
@@ -25,7 +27,10 @@ class Columns(Flag):
 
 
 class FetchRow(NamedTuple):
-    """One message of a mailbox. Columns that were not asked for are empty. It is made by the ten thousand."""
+    """One message of a mailbox. Columns that were not asked for are empty. It is made by the ten thousand.
+
+    `is_cut`: a column is too long to come with those of hundreds of others, and none came.
+    """
 
     uid: Uid
     message_id: MessageId
@@ -40,6 +45,7 @@ class FetchRow(NamedTuple):
     bodystructure: bytes
     header: bytes
     structure: bytes
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class _Row:
     bodystructure: bytes
     header: bytes
     structure: bytes
+    is_cut: bool
 
 
 _WANTED = {
@@ -64,11 +71,19 @@ _WANTED = {
     Columns.HEADER: ("header",),
     Columns.STRUCTURE: ("structure",),
 }
+_OCTETS = {
+    Columns.WIRE: "octet_length(m.envelope) + octet_length(m.bodystructure)",
+    Columns.HEADER: "m.header_octets",
+    Columns.STRUCTURE: "octet_length(m.structure)",
+}
 
 
-def _query(columns: Columns) -> Query[_Row]:
+def _query(columns: Columns, *, cuts: bool) -> Query[_Row]:
+    too_long = [f"{octets} > {LONG_OCTETS}" for column, octets in _OCTETS.items() if cuts and column in columns]
+    is_cut = " OR ".join(too_long) or "false"
+    value = "CASE WHEN {is_cut} THEN ''::bytea ELSE m.{name} END AS {name}" if too_long else "m.{name}"
     wanted = [
-        f"m.{name}" if column in columns else f"''::bytea AS {name}"
+        value.format(is_cut=is_cut, name=name) if column in columns else f"''::bytea AS {name}"
         for column, names in _WANTED.items()
         for name in names
     ]
@@ -76,7 +91,7 @@ def _query(columns: Columns) -> Query[_Row]:
         f"""
         SELECT p.uid, p.message_id, m.thread_id, m.octets, m.header_octets, m.received_at, p.flags, p.keywords,
                p.modseq,
-               {", ".join(wanted)}
+               {", ".join(wanted)}, {is_cut} AS is_cut
           FROM placement p
           JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
          WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
@@ -88,7 +103,8 @@ def _query(columns: Columns) -> Query[_Row]:
 
 
 _QUERIES = {
-    columns: _query(columns)
+    (columns, cuts): _query(columns, cuts=cuts)
+    for cuts in (False, True)
     for columns in (
         wire | header | structure
         for wire in (Columns.FACTS, Columns.WIRE)
@@ -105,10 +121,14 @@ async def fetch(
     mailbox_id: MailboxId,
     uids: Sequence[Uid],
     columns: Columns,
+    *,
+    cuts: bool = False,
 ) -> list[FetchRow]:
-    """The messages of `uids` that are still there, by uid. Raises ContentDamaged (a header column that does not
-    open)."""
-    rows = await _QUERIES[columns].tuples(
+    """The messages of `uids` that are still there, by uid. Raises ContentDamaged (a header column that does not open).
+
+    With `cuts`, a row of which a column has more than LONG_OCTETS comes without its columns and `is_cut`.
+    """
+    rows = await _QUERIES[columns, cuts].tuples(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, uids=list(uids)
     )
     has_header = Columns.HEADER in columns
@@ -125,11 +145,12 @@ async def fetch(
             modseq,
             envelope,
             bodystructure,
-            unpack_header(header) if has_header else b"",
+            unpack_header(header) if has_header and not is_cut else b"",
             structure,
+            is_cut,
         )
         for (
             uid, message_id, thread_id, octets, header_octets, received_at, flags, keywords, modseq, envelope,
-            bodystructure, header, structure,
+            bodystructure, header, structure, is_cut,
         ) in rows
     ]  # fmt: skip

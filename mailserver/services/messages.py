@@ -97,18 +97,31 @@ async def fetch_rows(
     """Chunks of rows by ascending uid; messages that are gone are absent.
 
     While the caller works on one chunk the next one is read already. No connection is held while it takes its time.
+    Messages with long headers or many parts come one by one, or hundreds of them would fill the memory.
     """
     step = HEADER_CHUNK_MESSAGES if Columns.HEADER in columns else FETCH_CHUNK_MESSAGES
 
     async def read(start: int) -> list[FetchRow]:
         async with store.database.read(who.tenant_id) as connection:
             return await rows.fetch(
-                connection, who.tenant_id, who.account_id, mailbox_id, uids[start : start + step], columns
+                connection, who.tenant_id, who.account_id, mailbox_id, uids[start : start + step], columns, cuts=True
             )
+
+    async def whole(found: list[FetchRow]) -> AsyncIterator[list[FetchRow]]:
+        start = 0
+        for place, row in enumerate(found):
+            if row.is_cut:
+                yield found[start:place]
+                async with store.database.read(who.tenant_id) as connection:
+                    long = await rows.fetch(connection, who.tenant_id, who.account_id, mailbox_id, [row.uid], columns)
+                yield long
+                start = place + 1
+        yield found[start:]
 
     if len(uids) <= step:
         if uids:
-            yield await read(0)
+            async for some in whole(await read(0)):
+                yield some
         return
     loop = asyncio.get_running_loop()
     ahead = loop.create_task(read(0))
@@ -116,8 +129,10 @@ async def fetch_rows(
         for following in range(step, len(uids), step):
             found = await ahead
             ahead = loop.create_task(read(following))
-            yield found
-        yield await ahead
+            async for some in whole(found):
+                yield some
+        async for some in whole(await ahead):
+            yield some
     finally:
         ahead.cancel()
 

@@ -339,6 +339,21 @@ async def test_fetch_reads_the_columns_that_were_asked_for(ada: Someone) -> None
     assert everything.structure
 
 
+async def test_messages_with_long_headers_come_one_by_one(ada: Someone) -> None:
+    """A chunk of hundreds of them would not fit into memory."""
+    long = b"".join([b"X-Trace: %d\r\n" % number for number in range(2_000)]) + plain_message(2)
+    for message in (plain_message(1), long, long, plain_message(3)):
+        await ada.receive(message)
+    shown = await ada.contents()
+    columns = Columns.HEADER | Columns.WIRE
+    chunks = [
+        chunk async for chunk in messages.fetch_rows(ada.store, ada.who, shown.mailbox.id, list(shown.uids), columns)
+    ]
+    assert [[row.uid for row in chunk] for chunk in chunks if chunk] == [[1], [2], [3], [4]]
+    assert [len(row.header) == row.header_octets for chunk in chunks for row in chunk] == [True] * 4
+    assert all(row.envelope and row.bodystructure for chunk in chunks for row in chunk)
+
+
 async def test_uids_beyond_31_bits_keep_their_order(ada: Someone) -> None:
     """They travel as signed integers of four octets."""
     async with ada.store.database.read(ada.who.tenant_id) as connection:
