@@ -228,6 +228,10 @@ class _Pool:
                     autocommit=True,
                     prepare_threshold=2,
                     application_name="waypost",
+                    keepalives_idle=30,
+                    keepalives_interval=10,
+                    keepalives_count=3,
+                    tcp_user_timeout=30_000,  # ms: a server that vanished without a word is given up
                     options=f"-c statement_timeout={int(self._config.statement_timeout_s * 1000)}"
                     " -c idle_in_transaction_session_timeout=60000 -c plan_cache_mode=force_generic_plan",
                 )

@@ -47,6 +47,7 @@ unix_socket_permissions = 0700
 max_connections = 100
 cluster_name = 'waypost'
 password_encryption = scram-sha-256
+log_error_verbosity = terse
 scram_iterations = 1
 shared_buffers = {shared_buffers_mb}MB
 effective_cache_size = {cache_mb}MB

@@ -45,6 +45,7 @@ from mailserver.tls import ServerCertificate
 SWEEP_S = 1.0
 """How often all connections are looked at for those that are over their time."""
 LINGER_S = 10.0
+LINGER_DRAINING_S = 2.0
 """How long a client may take to read the last words."""
 GOING_DOWN = "The server is going down, come back in a moment"
 
@@ -125,6 +126,8 @@ class Connection(Protocol):
             self._room.set_exception(ClientGone())
         if self._task is None:
             self._closed()
+        elif self._dialogue is not None and self._dialogue.session.is_only_reading:
+            self._task.cancel()  # a SEARCH through all bodies would go on for nobody
 
     def pauseProducing(self) -> None:  # noqa: N802
         self._is_full = True
@@ -157,7 +160,7 @@ class Connection(Protocol):
         """End what is over its time."""
         config = self._door.config
         if self._closing_since is not None:
-            if now - self._closing_since > LINGER_S:
+            if now - self._closing_since > self._door.linger_s:
                 self.abort()
         elif self._dialogue is None or self._task is not None:
             return
@@ -292,6 +295,7 @@ class Door:
         self._sweeping: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self._is_draining = False
+        self.linger_s = LINGER_S
 
     def listen(self, sockets: Iterable[socket.socket], *, is_tls: bool) -> None:
         """Serve listening sockets. They are duplicated, and those given are closed."""
@@ -310,8 +314,12 @@ class Door:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep(), name="imap: clock")
 
     async def drain(self, deadline_s: float) -> None:
-        """Take no more connections, let commands finish, say BYE to everybody; cut off who is left at the deadline."""
+        """Take no more connections, let commands finish, say BYE to everybody; cut off who is left at the deadline.
+
+        A client that sleeps does not answer the end of TLS: two seconds after its BYE it is cut off.
+        """
         self._is_draining = True
+        self.linger_s = LINGER_DRAINING_S
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)  # whoever waits in a backlog is accepted, and told
         for port in self._ports:
@@ -320,7 +328,12 @@ class Door:
             connection.end(GOING_DOWN)
         try:
             async with asyncio.timeout(deadline_s):
-                await self.emptied()
+                while self._connections:
+                    self._emptied.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._emptied.wait(), LINGER_DRAINING_S / 4)
+                    for connection in tuple(self._connections):
+                        connection.look_at_clock(monotonic())
         except TimeoutError:
             log.warning("connections cut off", connections=len(self._connections))
             for connection in tuple(self._connections):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from mmap import mmap
 
+from mailserver.observability.logs import get_logger
 from mailserver.services.ingest import ingest
 from mailserver.services.joining import Joiner
 from storage import inbound
@@ -15,6 +16,8 @@ from storage.store import MailStore
 from storage.types import Destination, InboundId, NewMessage, Placed
 from storage.usage import used_octets
 from tenants.types import AccountId, Recipient, TenantId
+
+log = get_logger()
 
 DIRECT_RECIPIENTS = 100  # up to so many accounts of one tenant are placed before the answer
 
@@ -109,8 +112,8 @@ class Deliveries:
 
     def _placed(self, task: "asyncio.Task[None]") -> None:
         self._placing.discard(task)
-        if not task.cancelled():
-            task.exception()  # the row is still there: upkeep places it when its lease has ended
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.warning("accepted mail is not placed yet; upkeep will", reason=type(failure).__name__)
 
     async def _place_inbound(self, accepted: inbound.Inbound) -> None:
         octets = await inbound.read(self._store.database, self._store.keys, accepted)

@@ -67,6 +67,9 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Move: messages.move,
 }
 
+ONLY_READ = (commands.Search, commands.List, commands.Lsub, commands.Status)
+"""Commands that may take long and leave nothing behind. FETCH, which may set \\Seen, ends when it next sends."""
+
 LOOK_EVERY_S = 1.0
 """How old the view may be when a command is answered that does not ask for changes itself. Hints come sooner."""
 
@@ -74,11 +77,12 @@ LOOK_EVERY_S = 1.0
 class Session:
     """One client's session. `clock` counts seconds, from anywhere."""
 
-    __slots__ = ("_clock", "_talk")
+    __slots__ = ("_clock", "_reads", "_talk")
 
     def __init__(self, talk: Conversation, clock: Callable[[], float]) -> None:
         self._talk = talk
         self._clock = clock
+        self._reads = False
 
     @property
     def over(self) -> bool:
@@ -107,6 +111,11 @@ class Session:
     def has_to_push(self) -> bool:
         """Something waits to be told to an idling client, say because the store was away when it was looked for."""
         return self._talk.is_idling and self._talk.has_news
+
+    @property
+    def is_only_reading(self) -> bool:
+        """The command that is under way changes nothing: once the client is gone, it need not go on."""
+        return self._reads
 
     @property
     def wants_line(self) -> bool:
@@ -228,6 +237,7 @@ class Session:
     async def _guarded(self, command: Command, responses: AsyncIterator[Response]) -> AsyncIterator[Response]:
         """The responses, updates before the tagged one, and whatever is raised as a tagged response."""
         started = self._clock()
+        self._reads = isinstance(command, ONLY_READ)
         outcome = "ok"
         in_response = False
         try:
@@ -250,6 +260,7 @@ class Session:
             else:
                 for response in refused:
                     yield response
+        self._reads = False
         name = type(command).__name__.lower()
         metrics.COMMANDS.labels(name, outcome).inc()
         metrics.COMMAND_SECONDS.labels(name).observe(self._clock() - started)

@@ -34,11 +34,13 @@ MAX_NUMBER64 = 0x7FFF_FFFF_FFFF_FFFF
 class ParseLimits:
     """Bounds on what a command may ask, beyond the octets the framer lets through.
 
-    `search_depth` bounds recursion, here and in whoever walks the tree.
+    `search_depth` bounds recursion, here and in whoever walks the tree; `search_bodies` bounds BODY and TEXT, each of
+    which reads every message in question.
     """
 
     search_depth: int = 100
     search_keys: int = 5_000
+    search_bodies: int = 50
     fetch_items: int = 128
     section_depth: int = 64
     flags: int = 128

@@ -98,6 +98,7 @@ class _KeyParser:
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self._count = 0
+        self._bodies = 0
         self.asks_modseq = False
 
     def key(self, depth: int) -> SearchKey:
@@ -122,6 +123,10 @@ class _KeyParser:
             return self._or(depth)
         if word == b"MODSEQ":
             self.asks_modseq = True
+        if word in (b"BODY", b"TEXT"):
+            self._bodies += 1
+            if self._bodies > cursor.limits.search_bodies:
+                raise cursor.error(f"more than {cursor.limits.search_bodies} of BODY and TEXT")
         argument = _WITH_ARGUMENT.get(word)
         if argument is None:
             raise cursor.error(f"there is no search key {word.decode('ascii')}")

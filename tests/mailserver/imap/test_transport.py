@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import imaplib
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -144,6 +145,19 @@ async def test_a_client_that_stops_reading_is_cut_off(open_door: OpenWith, imap:
             await door.door.emptied()
 
 
+async def test_a_search_ends_with_its_client(door: OpenDoor, imap: Services, person: Person) -> None:
+    for number in range(20):
+        await append(imap, person, plain_message(number))
+    async with connected(door.imaps, door.tls()) as client:
+        await client.sign_in(person)
+        await client.say(b"a EXAMINE INBOX")
+        await client.until(b"a ")
+        await client.say(b"b SEARCH " + b"OR HEADER X-No no " * 4_000 + b"SEEN")  # for longer than anybody waits
+        await client.say(b"c NOOP")
+    async with asyncio.timeout(PATIENCE_S):
+        await door.door.emptied()
+
+
 async def test_an_appended_message_is_spooled_and_comes_back_the_same(door: OpenDoor, person: Person) -> None:
     sent = plain_message(1, body="0123456789" * 200_000)
     async with connected(door.imaps, door.tls()) as client:
@@ -181,6 +195,15 @@ async def test_a_draining_door_says_bye_and_lets_an_append_finish(open_door: Ope
         assert b"a OK [APPENDUID" in answers
         assert b"\r\n* BYE " in answers
         await drained
+
+
+async def test_a_client_that_sleeps_through_bye_does_not_hold_up_the_drain(open_door: OpenWith) -> None:
+    door = await open_door(ImapConfig())
+    with socket.create_connection(("127.0.0.1", door.imaps)) as raw:
+        sleeper = await asyncio.to_thread(door.tls().wrap_socket, raw, server_hostname="localhost")
+        with sleeper:
+            async with asyncio.timeout(PATIENCE_S):  # far less than the drain may take
+                await door.door.drain(100 * PATIENCE_S)
 
 
 async def test_too_many_connections_are_turned_away(open_door: OpenWith) -> None:
