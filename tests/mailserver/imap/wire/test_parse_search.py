@@ -164,3 +164,9 @@ def test_too_many_keys_are_refused() -> None:
     parse_command(b"a1 SEARCH " + b" ".join([b"ALL"] * 10), (), limits)
     with pytest.raises(CommandSyntaxError, match="more than 10 search keys"):
         parse_command(b"a1 SEARCH " + b" ".join([b"ALL"] * 11), (), limits)
+
+
+def test_too_many_searches_through_bodies_are_refused() -> None:
+    parse_command(b"a1 SEARCH " + b"OR BODY x TEXT y " * 24 + b"BODY x", (), ParseLimits())
+    with pytest.raises(CommandSyntaxError, match="more than 50 of BODY and TEXT"):
+        parse_command(b"a1 SEARCH " + b"BODY x TEXT y " * 26, (), ParseLimits())
