@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from OpenSSL import SSL
 from structlog.typing import FilteringBoundLogger
+from twisted.internet import main, tcp
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
@@ -252,6 +253,20 @@ class Connection(Protocol):
         self._door.closed(self)
 
 
+class _Socket(tcp.Server):
+    """A connection whose reset is noticed.
+
+    When octets and a reset come together, libuv tells of both at once and forgets the socket; Twisted reads the octets
+    and would wait for ever for news of the reset.
+    """
+
+    def doRead(self) -> Any:  # noqa: N802
+        why = super().doRead()
+        if why is None and self.connected and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return main.CONNECTION_LOST
+        return why
+
+
 class _Connections(Factory):
     noisy = False
 
@@ -308,7 +323,9 @@ class Door:
             factory = TLSMemoryBIOFactory(cast(Any, self.handshakes), False, factory)
             factory.noisy = False
         for each in sockets:
-            self._ports.append(reactor.adoptStreamPort(each.fileno(), each.family, factory))
+            port = reactor.adoptStreamPort(each.fileno(), each.family, factory)
+            port.transport = _Socket
+            self._ports.append(port)
             each.close()
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep(), name="imap: clock")
