@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import AwaitedLine, Conversation
+from mailserver.imap.session.selection import leave
 from mailserver.imap.session.state import State
 from mailserver.imap.wire.commands import Authenticate, Capability, Enable, Id, Login, Logout, StartTls, Tag
 from mailserver.imap.wire.response_codes import CapabilityCode, Code
@@ -48,7 +49,7 @@ async def identify(talk: Conversation, command: Id) -> AsyncIterator[Response]:
 
 
 async def logout(talk: Conversation, command: Logout) -> AsyncIterator[Response]:
-    talk.deselect()
+    await leave(talk)
     talk.state = State.LOGOUT
     yield Bye("Until next time")
     yield Tagged(command.tag, Condition.OK, "Signed out")

@@ -1,11 +1,12 @@
 """Opening and leaving a mailbox, asking what is new: SELECT, EXAMINE, CLOSE, UNSELECT, NOOP, CHECK (RFC 3501 §6)."""
 
+import contextlib
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import Conversation, highest_modseq
 from mailserver.imap.session.view import MailboxView
 from mailserver.imap.wire.commands import Check, Close, Examine, Noop, Select, Unselect
-from mailserver.imap.wire.response_codes import Code, PermanentFlags, UidNext, UidValidityCode, Unseen
+from mailserver.imap.wire.response_codes import Code, UidNext, UidValidityCode, Unseen
 from mailserver.imap.wire.responses import (
     Condition,
     Exists,
@@ -17,7 +18,7 @@ from mailserver.imap.wire.responses import (
 )
 from mailserver.services import mailboxes, messages
 from mailserver.services.messages import Contents
-from storage.types import Flags
+from storage.errors import StorageError
 
 
 async def select(talk: Conversation, command: Select) -> AsyncIterator[Response]:
@@ -35,7 +36,7 @@ async def examine(talk: Conversation, command: Examine) -> AsyncIterator[Respons
 async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: bool) -> AsyncIterator[Response]:
     """What SELECT and EXAMINE tell (RFC 3501 §6.3.1). The mailbox selected before is left even if this one fails."""
     is_another_left = talk.view is not None
-    talk.deselect()
+    await leave(talk)
     if is_another_left:
         yield Untagged(Condition.OK, "The previous mailbox is closed", Code.CLOSED)
     store, who = talk.services.store, talk.person
@@ -52,8 +53,7 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     unseen = view.number_of_first_unseen()
     if unseen is not None:
         yield Untagged(Condition.OK, "The first unseen message", Unseen(unseen))
-    permanent = PermanentFlags(Flags()) if is_read_only else PermanentFlags(view.defined_flags(), can_create=True)
-    yield Untagged(Condition.OK, "Flags that last", permanent)
+    yield view.permanent_flags()
     yield Untagged(Condition.OK, "UIDs are valid", UidValidityCode(view.uidvalidity))
     yield Untagged(Condition.OK, "The next UID", UidNext(contents.mailbox.uidnext))
     yield highest_modseq(view)
@@ -74,17 +74,26 @@ def view_of(contents: Contents, *, is_read_only: bool) -> MailboxView:
     )
 
 
+async def leave(talk: Conversation) -> None:
+    """What this session was told of is not \\Recent in the next one; a client that just vanishes leaves it so."""
+    view = talk.view
+    talk.deselect()
+    if view is not None and view.has_arrivals and not view.is_read_only:
+        with contextlib.suppress(StorageError):
+            await messages.claim_recent(talk.services.store, talk.person, view.mailbox_id)
+
+
 async def close(talk: Conversation, command: Close) -> AsyncIterator[Response]:
     """CLOSE (§6.4.2): what is \\Deleted goes without a word, unless the mailbox was opened for reading only."""
     view = talk.selected
     if not view.is_read_only:
         await messages.expunge(talk.services.store, talk.person, view.mailbox_id, None)
-    talk.deselect()
+    await leave(talk)
     yield Tagged(command.tag, Condition.OK, "Closed")
 
 
 async def unselect(talk: Conversation, command: Unselect) -> AsyncIterator[Response]:
-    talk.deselect()
+    await leave(talk)
     yield Tagged(command.tag, Condition.OK, "Closed")
 
 

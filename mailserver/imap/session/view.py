@@ -12,7 +12,17 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from mailserver.imap.wire.responses import Exists, Expunged, FlagsDefined, FlagsFetched, RecentCount, Response
+from mailserver.imap.wire.response_codes import PermanentFlags
+from mailserver.imap.wire.responses import (
+    Condition,
+    Exists,
+    Expunged,
+    FlagsDefined,
+    FlagsFetched,
+    RecentCount,
+    Response,
+    Untagged,
+)
 from mailserver.imap.wire.sequence import (
     SequenceSet,
     UidSet,
@@ -56,8 +66,9 @@ class Changes(Protocol):
 class MailboxView:
     """`cursor` is the account's modseq up to which changes are in the view, `highest_modseq` that of the mailbox.
 
-    `recent_from`: uids from it on are \\Recent in this session. What arrives while the mailbox is selected is too:
-    where it cannot be known who was told first, a message is to be considered recent (RFC 3501 §2.3.2).
+    `recent_from`: uids from it on are \\Recent in this session. What arrives while the mailbox is selected is too, in
+    every session that has it open: to find out who was told first would cost a write for each push. Once one of them
+    leaves the mailbox it is recent no more for those who come later (RFC 3501 §2.3.2).
     """
 
     __slots__ = (
@@ -66,6 +77,7 @@ class MailboxView:
         "_told",
         "cursor",
         "flags",
+        "has_arrivals",
         "highest_modseq",
         "is_read_only",
         "keywords",
@@ -100,6 +112,7 @@ class MailboxView:
         self.recent_from = recent_from
         self.highest_modseq = highest_modseq
         self.cursor = cursor
+        self.has_arrivals = False  # since it was opened
         self._ghosts: set[int] = set()
         self._told: dict[int, Modseq] = {}  # modseqs beyond the cursor that answers have told
         self._keyword_names: dict[str, str] = {}  # casefolded to as first seen
@@ -129,6 +142,10 @@ class MailboxView:
     def defined_flags(self) -> Flags:
         """All system flags, and the keywords that messages of this mailbox bear or bore."""
         return Flags(SYSTEM_FLAGS, frozenset(self._keyword_names.values()))
+
+    def permanent_flags(self) -> Untagged:
+        flags = Flags() if self.is_read_only else self.defined_flags()
+        return Untagged(Condition.OK, "Flags that last", PermanentFlags(flags, can_create=not self.is_read_only))
 
     def positions(self, messages: SequenceSet | UidSet) -> list[range]:
         """Where the messages named stand. Raises SequenceNumberTooLarge; uids that are not there name nothing."""
@@ -201,13 +218,19 @@ class MailboxView:
         return [Expunged(position + 1) for position in reversed(positions)]
 
     def set_flags(self, number: int, flags: Flags) -> list[Response]:
-        """Take in flags that the client is told of elsewhere; the response tells of keywords that are new here."""
+        """Take in flags that the client is told of elsewhere; the responses tell of keywords that are new here.
+
+        A flag in FLAGS that is not in PERMANENTFLAGS would be one that does not last (RFC 3501 §7.1), so both are told.
+        """
         self.flags[number - 1] = flags.system
         if flags.keywords:
             self.keywords[self.uids[number - 1]] = flags.keywords
         else:
             self.keywords.pop(self.uids[number - 1], None)
-        return [FlagsDefined(self.defined_flags())] if self._learn_keywords(flags.keywords) else []
+        if not self._learn_keywords(flags.keywords):
+            return []
+        defined = FlagsDefined(self.defined_flags())
+        return [defined] if self.is_read_only else [defined, self.permanent_flags()]
 
     def flags_response(self, number: int, flags: Flags, *, with_uid: bool, modseq: Modseq | None) -> FlagsFetched:
         uid = Uid(self.uids[number - 1])
@@ -242,6 +265,7 @@ class MailboxView:
             if flags.keywords:
                 responses += self.set_flags(len(self.uids), flags)
         if len(self.uids) > before:
+            self.has_arrivals = True
             responses += [Exists(len(self.uids)), RecentCount(self.recent_count)]
         return responses
 

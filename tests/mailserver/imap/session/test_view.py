@@ -132,9 +132,10 @@ def test_a_gap_before_or_within_own_changes_may_hide_others() -> None:
 def test_a_keyword_that_is_new_here_is_told_before_it_is_used() -> None:
     view = view_of([1])
     labelled = Flags(keywords=frozenset({"$Label1"}))
-    defined, fetched = told(view, happened(11, changed=[(1, labelled)]))
+    defined, permanent, fetched = told(view, happened(11, changed=[(1, labelled)]))
     assert isinstance(defined, FlagsDefined)
     assert defined.flags.keywords == {"$Label1"}
+    assert permanent == view.permanent_flags()
     assert fetched == FlagsFetched(1, labelled)
     assert told(view, happened(12, changed=[(1, PLAIN)])) == [FlagsFetched(1, PLAIN)]
 
