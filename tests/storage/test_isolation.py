@@ -21,6 +21,7 @@ THEIR_ACCOUNT, THEIR_INBOX, THEIR_MESSAGE = 80, 800, 80_001
 ASKED: dict[str, Any] = {
     "tenant_id": THEIRS,
     "account_id": THEIR_ACCOUNT,
+    "account_ids": [THEIR_ACCOUNT],
     "mailbox_id": THEIR_INBOX,
     "source_id": THEIR_INBOX,
     "target_id": THEIR_INBOX + 1,
