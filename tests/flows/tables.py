@@ -43,7 +43,8 @@ _RULES = {
          WHERE NOT EXISTS (SELECT FROM blob_content c WHERE c.tenant_id = b.tenant_id AND c.digest = b.digest)
          UNION ALL
         SELECT m.id, NULL FROM message m
-         WHERE NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = m.tenant_id AND u.message_id = m.id)
+         WHERE m.octets > least(m.header_octets, 262144) -- one that is all header needs none
+           AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = m.tenant_id AND u.message_id = m.id)
     """,
     "no modseq is above that of what holds it": """
         SELECT m.account_id, m.name, m.modseq, a.modseq, p.modseq
