@@ -24,7 +24,8 @@ async def ada(store: MailStore, company: Company) -> Someone:
 
 async def order(ada: Someone, number: int, *, quota_octets: int | None = None) -> Order:
     keys = await ada.store.keys.of(ada.who.tenant_id)
-    message = await placing.prepare(keys, await ingest(plain_message(number), NOON))
+    # a body of its own each: two transactions that bring the same blob wait for each other, whatever their accounts
+    message = await placing.prepare(keys, await ingest(plain_message(number, body=f"Lunch at {number}?"), NOON))
     return Order(message, Destination(ada.who.account_id, None, quota_octets=quota_octets))
 
 
