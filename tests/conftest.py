@@ -1,6 +1,7 @@
 """Real Postgres and Redis, started once per worker; every test works in a fresh tenant."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import subprocess
@@ -62,9 +63,9 @@ class RunningServices:
         )
 
 
-@pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
-    directory = tmp_path_factory.mktemp("services")
+@contextlib.contextmanager
+def running_services(directory: Path) -> Iterator[RunningServices]:
+    """Postgres, migrated, and Redis, with secrets of their own."""
     running = start_services(directory, durable=False)
     try:
         found = running.environment()
@@ -82,6 +83,12 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
         yield services
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    with running_services(tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

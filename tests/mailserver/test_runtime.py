@@ -24,7 +24,7 @@ import pytest
 from deploy.local.certificates import Certificates, make_certificates
 from deploy.local.services import Services, start_services
 from storage.keys import make_master_key
-from tests.conftest import RunningServices
+from tests.conftest import RunningServices, running_services
 from tests.mailserver.test_listeners import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,13 @@ class Ports:
     def environment(self) -> dict[str, str]:
         doors = {"IMAP": self.imap, "IMAPS": self.imaps, "SMTP": self.smtp, "HTTP": self.http, "METRICS": self.metrics}
         return {f"WAYPOST_{door}": f"127.0.0.1:{port}" for door, port in doors.items()}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """Of these tests alone: elsewhere tenants are made that have no keys, and with such no process would start."""
+    with running_services(tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 @pytest.fixture

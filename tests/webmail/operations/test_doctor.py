@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ import pytest
 
 from deploy.local.certificates import Certificates, make_certificates
 from storage.keys import make_master_key
-from tests.conftest import RunningServices
+from tests.conftest import RunningServices, running_services
 from webmail.operations import checks
 from webmail.operations.management.commands import doctor
 from webmail.operations.wording import CHINESE
@@ -21,6 +22,13 @@ from webmail.operations.wording import CHINESE
 ROOT = Path(__file__).parents[3]
 DURABLE = {"Postgres has fsync, full_page_writes switched off: a crash loses mail that was accepted"}
 """The one problem that the throwaway Postgres of these tests has."""
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices]:
+    """Of these tests alone: elsewhere tenants are made that have no keys, and with such no process would start."""
+    with running_services(tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
