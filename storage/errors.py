@@ -66,13 +66,6 @@ class TooManyKeywords(StorageError):
         self.limit = limit
 
 
-class MessageTooBig(StorageError):
-    def __init__(self, octets: int, limit_octets: int) -> None:
-        super().__init__(f"the message has {octets} octets, the limit is {limit_octets}")
-        self.octets = octets
-        self.limit_octets = limit_octets
-
-
 class StoreUnavailable(StorageError):
     """Postgres cannot be reached or gave up the work, and trying again later is right.
 

@@ -211,5 +211,4 @@ _answer(tenants.AccountSuspended, _always(reply(450, "4.2.1", "This mailbox is s
 _answer(tenants.TenantSuspended, _always(reply(450, "4.2.1", "This mailbox is suspended for now; try again later")))
 
 _answer(storage.OverQuota, _always(reply(452, "4.2.2", "This mailbox is full; try again later")))
-_answer(storage.MessageTooBig, lambda error: declared_too_big(error.limit_octets))
 _answer(storage.StoreUnavailable, _always(NOT_NOW))

@@ -58,7 +58,6 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     storage.OverQuota: _no(Code.OVERQUOTA, "The mailbox is full"),
     storage.TooManyMailboxes: _no(Code.LIMIT, "There are too many mailboxes"),
     storage.TooManyKeywords: _no(Code.LIMIT, "A message cannot have so many keywords"),
-    storage.MessageTooBig: _no(Code.TOOBIG, "The message is too big"),
     # What is away, or broken
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),

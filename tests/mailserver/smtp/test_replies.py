@@ -71,7 +71,6 @@ def test_every_refusal_has_a_reply_or_is_known_never_to_come(module: ModuleType)
         (tenants.TenantSuspended("x@demo.test"), 450, "4.2.1"),
         (tenants.AddressInvalid("x", "it has no @"), 501, "5.1.3"),
         (storage.OverQuota(2, 1), 452, "4.2.2"),
-        (storage.MessageTooBig(2, 1), 552, "5.3.4"),
         (storage.StoreUnavailable("FATAL: role /secret/path"), 451, "4.3.0"),
         (SpoolUnavailable("No space left on device"), 452, "4.3.1"),
         (services.LoginFailed(), 535, "5.7.8"),
