@@ -11,7 +11,7 @@ CHANGE_PLACED, CHANGE_FLAGS, CHANGE_REMOVED = 1, 2, 3
 CHANGE_MAILBOX_MADE, CHANGE_MAILBOX_ALTERED, CHANGE_MAILBOX_DELETED = 4, 5, 6
 
 MAILBOX_COLUMNS = """m.id, m.name, m.special_use, m.is_subscribed, m.is_selectable, m.deleted_at, m.uidvalidity,
-           m.uidnext, m.modseq, m.first_recent_uid, m.messages, m.unseen"""
+           m.uidnext, m.modseq, m.first_recent_uid, m.messages, m.unseen, m.octets, m.deleted"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class MailboxRow:
     first_recent_uid: int
     messages: int
     unseen: int
+    octets: int
+    deleted: int
 
     def mailbox(self) -> Mailbox:
         return Mailbox(
@@ -43,6 +45,8 @@ class MailboxRow:
             first_recent_uid=Uid(self.first_recent_uid),
             messages=self.messages,
             unseen=self.unseen,
+            octets=self.octets,
+            deleted=self.deleted,
         )
 
 
@@ -112,7 +116,7 @@ _INSERT = Query(
         SELECT m.tenant_id, m.account_id, m.modseq, %(seq)s, 4, m.id FROM made m
     )
     SELECT m.id, m.name, m.special_use, m.is_subscribed, m.is_selectable, m.deleted_at, m.uidvalidity, m.uidnext,
-           m.modseq, m.first_recent_uid, m.messages, m.unseen
+           m.modseq, m.first_recent_uid, m.messages, m.unseen, m.octets, m.deleted
       FROM made m
     """,
     row=MailboxRow,

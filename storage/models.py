@@ -44,6 +44,8 @@ class Mailbox(models.Model):
     first_recent_uid = models.BigIntegerField(db_default=1)
     messages = models.IntegerField(db_default=0)
     unseen = models.IntegerField(db_default=0)
+    octets = models.BigIntegerField(db_default=0)
+    deleted = models.IntegerField(db_default=0)
 
     class Meta:
         db_table = "mailbox"
@@ -54,6 +56,9 @@ class Mailbox(models.Model):
                 name="mailbox_name_is_unique",
             ),
             models.CheckConstraint(condition=models.Q(messages__gte=0, unseen__gte=0), name="mailbox_counts"),
+            models.CheckConstraint(
+                condition=models.Q(octets__gte=0, deleted__gte=0), name="mailbox_counts_of_octets_and_deleted"
+            ),
         ]
         indexes = [models.Index(fields=["tenant_id", "account_id"], name="mailbox_of_account")]
 

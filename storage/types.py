@@ -55,7 +55,10 @@ class FlagChange:
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """One mailbox as LIST and STATUS see it. A tombstone (`is_deleted`) is kept for its subscription and
-    uidvalidity."""
+    uidvalidity.
+
+    `octets` is the sum of RFC822.SIZE; `deleted` counts messages with \\Deleted.
+    """
 
     id: MailboxId
     name: str
@@ -69,6 +72,8 @@ class Mailbox:
     first_recent_uid: Uid
     messages: int
     unseen: int
+    octets: int
+    deleted: int
 
 
 class SegmentKind(IntEnum):

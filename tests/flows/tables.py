@@ -14,13 +14,18 @@ _RULES = {
          WHERE (a.used_octets, a.used_messages) IS DISTINCT FROM (coalesce(m.octets, 0), coalesce(m.messages, 0))
     """,
     "a mailbox counts its messages": """
-        SELECT m.account_id, m.name, m.messages, p.messages, m.unseen, p.unseen, m.uidnext, p.highest
+        SELECT m.account_id, m.name, m.messages, p.messages, m.unseen, p.unseen, m.deleted, p.deleted, m.octets,
+               p.octets, m.uidnext, p.highest
           FROM mailbox m
-          LEFT JOIN (SELECT tenant_id, mailbox_id, count(*) AS messages, max(uid) AS highest,
-                            count(*) FILTER (WHERE flags & 1 = 0) AS unseen
-                       FROM placement GROUP BY 1, 2) p ON p.tenant_id = m.tenant_id AND p.mailbox_id = m.id
+          LEFT JOIN (SELECT p.tenant_id, p.mailbox_id, count(*) AS messages, max(p.uid) AS highest,
+                            count(*) FILTER (WHERE p.flags & 1 = 0) AS unseen,
+                            count(*) FILTER (WHERE p.flags & 8 <> 0) AS deleted, sum(g.octets) AS octets
+                       FROM placement p
+                       JOIN message g ON (g.tenant_id, g.account_id, g.id) = (p.tenant_id, p.account_id, p.message_id)
+                      GROUP BY 1, 2) p ON p.tenant_id = m.tenant_id AND p.mailbox_id = m.id
          WHERE m.deleted_at IS NULL
            AND (m.messages <> coalesce(p.messages, 0) OR m.unseen <> coalesce(p.unseen, 0)
+                OR m.deleted <> coalesce(p.deleted, 0) OR m.octets <> coalesce(p.octets, 0)
                 OR m.uidnext <= coalesce(p.highest, 0))
     """,
     "every message is in a mailbox": """
