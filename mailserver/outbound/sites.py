@@ -1,0 +1,57 @@
+"""Where mail for a domain is brought: hosts with their addresses, in the order to try them. Plain values."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Security(Enum):
+    """What is asked of the connection to a host."""
+
+    OPPORTUNISTIC = auto()  # TLS where it is offered, whatever the certificate; else in clear (RFC 7435)
+    REQUIRED = auto()  # STARTTLS and a certificate for the host's name
+    IMPLICIT = auto()  # the same from the first octet (RFC 8314 §3.3)
+    NONE = auto()  # in clear
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """AUTH at a smarthost. Never shown."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """`name` as MX names it: lower case, no final dot; an address literal for `[192.0.2.1]`. Addresses in order."""
+
+    name: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Hosts that take mail for a domain, best first.
+
+    `key` is equal for domains with the same MX (names and order of preference), so that they share connections and
+    limits; it is at most 255 characters and readable: `mx1.example.net,mx2.example.net;backup.example.net`.
+    """
+
+    key: str
+    hosts: tuple[Host, ...]
+    port: int = 25
+    security: Security = Security.OPPORTUNISTIC
+    credentials: Credentials | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Smarthost:
+    """A host that takes all mail of a tenant or of the installation."""
+
+    host: str  # a name, or an IP address
+    port: int = 587
+    security: Security = Security.REQUIRED
+    credentials: Credentials | None = None
