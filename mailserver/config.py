@@ -86,6 +86,7 @@ class ElsewhereConfig:
     ca_file: str = ""  # the installation's own certificate authority, offered for download
     var: str = ""  # make up: where everything is kept
     port_base: str = ""  # make up: doors are at base + 143, 993, …
+    postgres_programs: str = ""  # make up: directory of the PostgreSQL programs to run, 15 or later
     workers: str = ""  # make up: processes each of imap and smtp
     restart_pause_s: str = ""  # make up: the longest pause before a program is started again
 

@@ -32,7 +32,7 @@ from mailserver.observability.metrics import forget_ended_processes
 from mailserver.observability.responder import Responder
 from mailserver.redis_client import ping
 from mailserver.roles import START, Running
-from mailserver.startup_checks import StartRefused, check_keys, check_tables, wait_for_postgres
+from mailserver.startup_checks import StartRefused, check_keys, check_tables, check_version, wait_for_postgres
 from mailserver.tasks import end_task
 from mailserver.tls import CertificateUnusable
 from storage.database import Database
@@ -158,6 +158,7 @@ class Process:
         while True:
             await wait_for_postgres(database, say=lambda what: notify(f"STATUS={what}"))
             try:
+                await check_version(database)
                 await check_tables(database)
                 await check_keys(database, keys)
             except StoreUnavailable as unavailable:

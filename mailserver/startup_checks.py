@@ -1,6 +1,6 @@
-"""What must hold before a process serves: Postgres answers, its tables are as new as the code, the master key opens.
+"""What must hold before a process serves: Postgres answers, it and its tables are new enough, the master key opens.
 
-Postgres being away is waited for. The other two do not get better by waiting: StartRefused says what to do.
+Postgres being away is waited for. The others do not get better by waiting: StartRefused says what to do.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from storage.query import Query
 from tenants.types import TenantId
 
 RETRY_S = (0.2, 5.0)  # first and longest wait before Postgres is tried again
+OLDEST_POSTGRES = 15
 KEYS_TRIED = 5  # tenants whose keys are opened; one is enough to know the master key
 
 log = get_logger()
@@ -45,6 +46,12 @@ class _TenantId:
     id: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    number: int
+
+
+_VERSION = Query("SELECT current_setting('server_version_num')::integer AS number", row=_Version, role="waypost_system")
 _HAS_TABLES = Query(
     "SELECT to_regclass('django_migrations') IS NOT NULL AS has_tables", row=_HasTables, role="waypost_system"
 )
@@ -77,6 +84,21 @@ async def wait_for_postgres(database: Database, *, say: Callable[[str], None]) -
                 say("waiting for Postgres")
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, longest_s)
+
+
+async def check_version(database: Database) -> None:
+    """Raises StartRefused when the server is older than what we are tested with. StoreUnavailable."""
+    async with database.system() as connection:
+        demand_version((await _VERSION.one(connection)).number)
+
+
+def demand_version(number: int) -> None:
+    """`number` as PostgreSQL gives it in server_version_num. Raises StartRefused."""
+    if number < OLDEST_POSTGRES * 10_000:
+        raise StartRefused(
+            f"PostgreSQL {number // 10_000} is too old: Waypost needs {OLDEST_POSTGRES} or later."
+            " docs/operations.md says how to move to a new major version"
+        )
 
 
 async def check_tables(database: Database) -> None:

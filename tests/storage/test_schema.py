@@ -14,7 +14,7 @@ from psycopg.pq import ExecStatus
 
 from storage.query import Query
 from tests.conftest import RunningServices
-from tests.storage.statements import STATEMENTS, numbered, title
+from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
 SYSTEM_TABLES = {"inbound", "inbound_content"}  # mail that belongs to no tenant yet
 DIRECTORY_TABLES = {"tenant", "domain", "account", "address"}
@@ -99,8 +99,7 @@ def test_a_statement_is_planned_without_reading_whole_tables(
 ) -> None:
     """As its role, under row-level security, with the plan that serves every parameter."""
     connection = roles[query.role]
-    row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + numbered(query)).fetchone()
-    plan = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    plan = generic_plan(connection, query)
     parents = dict(owner.execute("SELECT inhrelid::regclass::text, inhparent::regclass::text FROM pg_inherits"))
     read_whole = {
         parents.get(node["Relation Name"], node["Relation Name"])
@@ -109,6 +108,18 @@ def test_a_statement_is_planned_without_reading_whole_tables(
         and not any(key in node for key in ("Index Cond", "Recheck Cond"))
     }
     assert read_whole <= set(query.scans), json.dumps(plan, indent=1)
+
+
+def generic_plan(connection: "psycopg.Connection[Any]", query: Query[Any]) -> Any:
+    if connection.info.server_version >= 160000:
+        row = connection.execute(b"EXPLAIN (GENERIC_PLAN, FORMAT JSON) " + numbered(query)).fetchone()
+    else:  # here the partitions that NULL leads away from are left out of the plan
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute(b"PREPARE explained AS " + numbered(query))
+        values = ", ".join(["NULL"] * len(parameters(query)))
+        row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{f'({values})' if values else ''}").fetchone()
+        connection.execute("DEALLOCATE explained")
+    return row[0] if isinstance(row[0], list) else json.loads(row[0])
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -6,10 +6,10 @@ from typing import LiteralString
 
 import psycopg
 
-from mailserver.startup_checks import known_migrations
+from mailserver.startup_checks import OLDEST_POSTGRES, known_migrations
 from webmail.operations.findings import Finding, Patient, fine, problem, warning
 
-OLDEST_VERSION = 150000
+OLDEST_VERSION = OLDEST_POSTGRES * 10_000
 CLOCK_TOLERANCE_S = 5
 CONNECT_TIMEOUT_S = 5
 MUST_BE_ON = ("fsync", "full_page_writes")
