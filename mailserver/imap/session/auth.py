@@ -1,18 +1,17 @@
-"""Before a person is known: capabilities, STARTTLS, LOGIN, AUTHENTICATE, ID, ENABLE (RFC 3501 §6.1, §6.2, RFC 2971)."""
+"""Before a person is known: capabilities, STARTTLS, LOGIN, AUTHENTICATE, ID (RFC 3501 §6.1, §6.2, RFC 2971)."""
 
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import AwaitedLine, Conversation
 from mailserver.imap.session.selection import leave
 from mailserver.imap.session.state import State
-from mailserver.imap.wire.commands import Authenticate, Capability, Enable, Id, Login, Logout, StartTls, Tag
+from mailserver.imap.wire.commands import Authenticate, Capability, Id, Login, Logout, StartTls, Tag
 from mailserver.imap.wire.response_codes import CapabilityCode, Code
 from mailserver.imap.wire.responses import (
     Bye,
     Capabilities,
     Challenge,
     Condition,
-    Enabled,
     Response,
     ServerId,
     Tagged,
@@ -119,13 +118,3 @@ async def _sign_in(talk: Conversation, tag: Tag, credentials: Credentials) -> As
 
 def _privacy_required(tag: Tag) -> Tagged:
     return Tagged(tag, Condition.NO, "Sign-in needs an encrypted connection", Code.PRIVACYREQUIRED)
-
-
-async def enable(talk: Conversation, command: Enable) -> AsyncIterator[Response]:
-    """ENABLE (RFC 5161): of ours only CONDSTORE can be switched on."""
-    switches_on = "CONDSTORE" in command.capabilities and not talk.is_condstore
-    yield Enabled(("CONDSTORE",) if switches_on else ())
-    if switches_on:
-        for response in talk.enable_condstore():
-            yield response
-    yield Tagged(command.tag, Condition.OK, "Done")

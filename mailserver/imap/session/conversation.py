@@ -49,6 +49,9 @@ class Conversation:
 
     `must_look`: the selected mailbox is to be asked for changes. `is_interrupted`: a literal was promised and not
     delivered, so nothing that follows could be understood.
+
+    `is_rev2`: the client has enabled IMAP4rev2. `is_utf8`: it has enabled UTF8=ACCEPT or IMAP4rev2, so mailbox names
+    travel as UTF-8, and strings may be quoted with UTF-8 in them; `is_utf8_accept`: the former by its own name.
     """
 
     services: Services
@@ -64,6 +67,9 @@ class Conversation:
     view: MailboxView | None = None
     watch: Watch | None = None
     is_condstore: bool = False
+    is_rev2: bool = False
+    is_utf8: bool = False
+    is_utf8_accept: bool = False
     must_look: bool = False
     looked_at: float = 0.0
     appending: Appending | None = None

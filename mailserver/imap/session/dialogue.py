@@ -30,7 +30,12 @@ from mailserver.imap.wire.framing_events import (
 from mailserver.imap.wire.parse import parse_command
 from mailserver.imap.wire.response_codes import BadCharset, Code
 from mailserver.imap.wire.responses import Condition, Continue, Response, Tagged, Untagged
-from mailserver.imap.wire.syntax_errors import SEARCH_CHARSETS, CommandSyntaxError, UnsupportedCharset
+from mailserver.imap.wire.syntax_errors import (
+    SEARCH_CHARSETS,
+    CommandSyntaxError,
+    MailboxNameImpossible,
+    UnsupportedCharset,
+)
 
 PIECE_OCTETS = 65_536
 BAD_COMMANDS = 20
@@ -65,7 +70,7 @@ class Dialogue:
         return self._framer.buffered_octets
 
     def greeting(self) -> bytes:
-        return encode(self.session.greeting())
+        return self._encoded(self.session.greeting())
 
     def receive(self, data: bytes) -> None:
         self._framer.receive(data)
@@ -83,18 +88,21 @@ class Dialogue:
         """Answer what was received, then push what is new. Stops where TLS begins or the session is over."""
         while not (self.over or self.wants_tls):
             if self._farewell is not None and not self.session.wants_literal:
-                yield encode(self.session.bye(self._farewell))
+                yield self._encoded(self.session.bye(self._farewell))
                 return
             event = self._framer.next_event()
             if event is None:
                 break
-            async for octets in _in_pieces(self._responses(event)):
+            async for octets in _in_pieces(self._responses(event), utf8=self.session.is_utf8):
                 yield octets
             self._steer()
         if self.session.is_idling:
             updates = await self.session.updates()
             if updates:
-                yield b"".join(map(encode, updates))
+                yield b"".join(map(self._encoded, updates))
+
+    def _encoded(self, response: Response) -> bytes:
+        return encode(response, utf8=self.session.is_utf8)
 
     def _steer(self) -> None:
         """What the framer is to expect next depends on what the session has become."""
@@ -132,7 +140,7 @@ class Dialogue:
 
     async def _command(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
         try:
-            command = parse_command(text, literals)
+            command = parse_command(text, literals, utf8=self.session.is_utf8)
         except CommandSyntaxError as error:
             for response in self._bad(error):
                 yield response
@@ -143,7 +151,7 @@ class Dialogue:
 
     async def _append(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
         try:
-            command = parse_command(text, literals)
+            command = parse_command(text, literals, utf8=self.session.is_utf8)
         except CommandSyntaxError as error:
             self._framer.refuse_literal()
             for response in self._bad(error):
@@ -161,6 +169,9 @@ class Dialogue:
     def _bad(self, error: CommandSyntaxError) -> Iterable[Response]:
         if isinstance(error, UnsupportedCharset) and error.tag is not None:
             yield Tagged(error.tag, Condition.NO, error.reason, BadCharset(SEARCH_CHARSETS))
+            return
+        if isinstance(error, MailboxNameImpossible) and error.tag is not None:
+            yield Tagged(error.tag, Condition.NO, error.reason, Code.CANNOT)
             return
         yield _status(error.tag, Condition.BAD, error.reason, None)
         self._bad_commands += 1
@@ -180,12 +191,12 @@ def _status(tag: Tag | None, condition: Condition, text: str, code: Code | None)
     return Untagged(condition, text, code) if tag is None else Tagged(tag, condition, text, code)
 
 
-async def _in_pieces(responses: AsyncIterator[Response]) -> AsyncIterator[bytes]:
+async def _in_pieces(responses: AsyncIterator[Response], *, utf8: bool) -> AsyncIterator[bytes]:
     """Encoded, and joined to pieces of about PIECE_OCTETS."""
     gathered: list[bytes] = []
     size = 0
     async for response in responses:
-        octets = encode(response)
+        octets = encode(response, utf8=utf8)
         gathered.append(octets)
         size += len(octets)
         if size >= PIECE_OCTETS:

@@ -132,7 +132,7 @@ async def status(talk: Conversation, command: Status) -> AsyncIterator[Response]
         StatusItem.UNSEEN: mailbox.unseen,
         StatusItem.HIGHESTMODSEQ: mailbox.modseq,
     }
-    yield MailboxStatus(command.mailbox, tuple((item, values[item]) for item in command.items))
+    yield MailboxStatus(mailbox.name, tuple((item, values[item]) for item in command.items))
     if StatusItem.HIGHESTMODSEQ in command.items:
         for response in talk.enable_condstore():
             yield response

@@ -12,7 +12,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap import metrics
-from mailserver.imap.session import append, auth, fetch, idle, mailboxes, messages, search, selection
+from mailserver.imap.session import append, auth, enabling, fetch, idle, mailboxes, messages, search, selection
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
 from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges, names_uids
@@ -41,7 +41,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.StartTls: auth.start_tls,
     commands.Authenticate: auth.authenticate,
     commands.Login: auth.login,
-    commands.Enable: auth.enable,
+    commands.Enable: enabling.enable,
     commands.Namespace: mailboxes.namespace,
     commands.Select: selection.select,
     commands.Examine: selection.examine,
@@ -97,6 +97,11 @@ class Session:
     @property
     def is_signed_in(self) -> bool:
         return self._talk.who is not None
+
+    @property
+    def is_utf8(self) -> bool:
+        """The client has enabled UTF-8: names and strings travel so, in both directions."""
+        return self._talk.is_utf8
 
     @property
     def log(self) -> FilteringBoundLogger:

@@ -51,15 +51,19 @@ DEFAULT_LIMITS = ParseLimits()
 
 
 class Cursor:
-    """Reads `text` from the front; a `{n}` CRLF in it stands for the next of `literals`, as the framer leaves them."""
+    """Reads `text` from the front; a `{n}` CRLF in it stands for the next of `literals`, as the framer leaves them.
 
-    __slots__ = ("_literals", "_next_literal", "limits", "position", "tag", "text")
+    `utf8`: the client has enabled UTF8=ACCEPT or IMAP4rev2, so mailbox names are UTF-8.
+    """
 
-    def __init__(self, text: bytes, literals: tuple[bytes, ...], limits: ParseLimits) -> None:
+    __slots__ = ("_literals", "_next_literal", "limits", "position", "tag", "text", "utf8")
+
+    def __init__(self, text: bytes, literals: tuple[bytes, ...], limits: ParseLimits, *, utf8: bool = False) -> None:
         self.text = text
         self.position = 0
         self.tag: Tag | None = None
         self.limits = limits
+        self.utf8 = utf8
         self._literals = literals
         self._next_literal = 0
 

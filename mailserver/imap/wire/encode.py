@@ -35,11 +35,11 @@ from mailserver.imap.wire.responses import (
     Tagged,
     Untagged,
 )
-from mailserver.imap.wire.strings import astring, nstring, string
+from mailserver.imap.wire.strings import astring, nstring, string, utf8_string
 
 
-def encode(response: Response) -> bytes:
-    """The octets of a response, line end included."""
+def encode(response: Response, *, utf8: bool = False) -> bytes:
+    """The octets of a response, line end included. `utf8`: the client has enabled UTF-8 (RFC 6855, RFC 9051)."""
     match response:
         case Fetched(octets) | FetchStart(octets) | FetchChunk(octets):
             return octets
@@ -70,16 +70,20 @@ def encode(response: Response) -> bytes:
         case Enabled(names):
             return _words(b"* ENABLED", names)
         case Listed():
-            return _listed(b"LIST", response)
+            return _listed(b"LIST", response, utf8)
         case LsubListed():
-            return _listed(b"LSUB", response)
+            return _listed(b"LSUB", response, utf8)
         case Namespaces(personal, other_users, shared):
-            return b"* NAMESPACE %b %b %b\r\n" % (_namespace(personal), _namespace(other_users), _namespace(shared))
+            return b"* NAMESPACE %b %b %b\r\n" % (
+                _namespace(personal, utf8),
+                _namespace(other_users, utf8),
+                _namespace(shared, utf8),
+            )
         case ServerId(parameters):
             return b"* ID %b\r\n" % _id_parameters(parameters)
         case MailboxStatus(mailbox, values):
             items = b" ".join([b"%b %d" % (item.value, value) for item, value in values])
-            return b"* STATUS %b (%b)\r\n" % (_mailbox(mailbox), items)
+            return b"* STATUS %b (%b)\r\n" % (_mailbox(mailbox, utf8), items)
         case Found():
             return _found(response)
         case FlagsDefined(flags):
@@ -104,24 +108,26 @@ def _words(head: bytes, names: Iterable[str]) -> bytes:
     return b" ".join([head, *(name.encode("ascii") for name in names)]) + b"\r\n"
 
 
-def _mailbox(name: str) -> bytes:
-    return astring(encode_mailbox_name(name)) if name else b'""'
+def _mailbox(name: str, utf8: bool) -> bytes:
+    octets = encode_mailbox_name(name, utf8=utf8)
+    return astring(octets) if octets.isascii() else utf8_string(octets)
 
 
 def _delimiter(delimiter: str | None) -> bytes:
     return nstring(None if delimiter is None else delimiter.encode("ascii"))
 
 
-def _listed(word: bytes, response: Listed | LsubListed) -> bytes:
+def _listed(word: bytes, response: Listed | LsubListed, utf8: bool) -> bytes:
     attributes = " ".join([attribute.value for attribute in response.attributes]).encode("ascii")
-    return b"* %b (%b) %b %b\r\n" % (word, attributes, _delimiter(response.delimiter), _mailbox(response.mailbox))
+    return b"* %b (%b) %b %b\r\n" % (word, attributes, _delimiter(response.delimiter), _mailbox(response.mailbox, utf8))
 
 
-def _namespace(entries: tuple[NamespaceEntry, ...]) -> bytes:
+def _namespace(entries: tuple[NamespaceEntry, ...], utf8: bool) -> bytes:
     if not entries:
         return b"NIL"
     described = [
-        b"(%b %b)" % (string(encode_mailbox_name(entry.prefix)), _delimiter(entry.delimiter)) for entry in entries
+        b"(%b %b)" % (utf8_string(encode_mailbox_name(entry.prefix, utf8=utf8)), _delimiter(entry.delimiter))
+        for entry in entries
     ]
     return b"(%b)" % b"".join(described)
 

@@ -1,4 +1,5 @@
-"""Mailbox names on the wire: strict modified UTF-7 (RFC 3501 §5.1.3), INBOX in one spelling.
+"""Mailbox names on the wire: UTF-8 for clients that have enabled it (RFC 9051 §5.1, RFC 6855), else strict modified
+UTF-7 (RFC 3501 §5.1.3).
 
 Strict means that every name has exactly one encoding: printable ASCII stands for itself, base64 runs are minimal, end
 in zero bits and never follow one another. Anything else is refused, so that two octet strings never name one mailbox.
@@ -11,12 +12,18 @@ INBOX = "INBOX"
 
 
 class MailboxNameUndecodable(ValueError):
-    """The octets are no modified UTF-7; the text of the exception is fit for a client."""
+    """The octets name no mailbox that could be; the text of the exception is fit for a client."""
 
 
-def decode_mailbox_name(octets: bytes) -> str:
-    """Text of a name or a list pattern, not yet canonical; raises MailboxNameUndecodable."""
-    if b"&" not in octets and octets.isascii() and octets.decode("ascii").isprintable():
+def decode_mailbox_name(octets: bytes, *, utf8: bool = False) -> str:
+    """Text of a name or a list pattern, as the client spelt it; raises MailboxNameUndecodable.
+
+    `utf8`: the client has enabled UTF-8, and `&` is a character like others. One that has not may still send UTF-8
+    (RFC 6855 §3); only `&` it may not use then, for it would be anybody's guess what it stands for.
+    """
+    if utf8 or not octets.isascii():
+        return _decode_utf8(octets, may_have_ampersand=utf8)
+    if b"&" not in octets and octets.decode("ascii").isprintable():
         return octets.decode("ascii")
     pieces: list[str] = []
     position = 0
@@ -45,6 +52,16 @@ def decode_mailbox_name(octets: bytes) -> str:
     return "".join(pieces)
 
 
+def _decode_utf8(octets: bytes, *, may_have_ampersand: bool) -> str:
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        raise MailboxNameUndecodable("a mailbox name is not UTF-8") from None
+    if "&" in text and not may_have_ampersand:
+        raise MailboxNameUndecodable("a mailbox name is modified UTF-7 or UTF-8, not both")
+    return text
+
+
 def _decode_run(run: bytes) -> str:
     encoded = run.replace(b",", b"/")
     try:
@@ -59,8 +76,10 @@ def _decode_run(run: bytes) -> str:
     return text
 
 
-def encode_mailbox_name(name: str) -> bytes:
-    """The one modified UTF-7 form of a name; lone surrogates raise UnicodeEncodeError."""
+def encode_mailbox_name(name: str, *, utf8: bool = False) -> bytes:
+    """The one form of a name, in UTF-8 or modified UTF-7; lone surrogates raise UnicodeEncodeError."""
+    if utf8:
+        return name.encode()
     if name.isascii() and "&" not in name and name.isprintable():
         return name.encode("ascii")
     pieces: list[bytes] = []

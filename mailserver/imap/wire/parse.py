@@ -51,12 +51,14 @@ from mailserver.imap.wire.syntax_errors import UnknownCommand
 ParseArguments = Callable[[Cursor, Tag], Command]
 
 
-def parse_command(text: bytes, literals: tuple[bytes, ...] = (), limits: ParseLimits = DEFAULT_LIMITS) -> Command:
-    """The command that CommandReady or AppendReady holds.
+def parse_command(
+    text: bytes, literals: tuple[bytes, ...] = (), limits: ParseLimits = DEFAULT_LIMITS, *, utf8: bool = False
+) -> Command:
+    """The command that CommandReady or AppendReady holds. `utf8`: the client has enabled UTF-8 (RFC 6855, RFC 9051).
 
     Raises CommandSyntaxError, or its kinds UnknownCommand and UnsupportedCharset, and nothing else.
     """
-    cursor = Cursor(text, literals, limits)
+    cursor = Cursor(text, literals, limits, utf8=utf8)
     tag = cursor.read_tag()
     cursor.space("a command")
     name = cursor.word("a command")

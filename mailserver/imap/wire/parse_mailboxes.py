@@ -43,10 +43,7 @@ def _select_parameters(cursor: Cursor) -> bool:
 
 def parse_create(cursor: Cursor, tag: Tag) -> Create:
     """A delimiter at the end only says that there will be inferiors (RFC 3501 §6.3.3); every mailbox can have them."""
-    name = _spaced_mailbox(cursor).removesuffix(DELIMITER)
-    if not name:
-        raise cursor.error("a mailbox name is not empty")
-    return Create(tag, name)
+    return Create(tag, _spaced_mailbox(cursor).removesuffix(DELIMITER))
 
 
 def parse_delete(cursor: Cursor, tag: Tag) -> Delete:

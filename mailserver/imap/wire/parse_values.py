@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from mailserver.imap.wire.cursor import ATOM, LIST_CHARACTERS, Cursor
 from mailserver.imap.wire.list_pattern import ListPattern
 from mailserver.imap.wire.mailbox_name import MailboxNameUndecodable, canonical, decode_mailbox_name
+from mailserver.imap.wire.syntax_errors import MailboxNameImpossible
 from storage.types import NO_FLAGS, Flags, SystemFlag
 
 _SYSTEM_FLAGS = {
@@ -29,11 +30,8 @@ _DATE_TIME = re.compile(
 
 
 def mailbox(cursor: Cursor) -> str:
-    """A mailbox name, decoded and canonical, never empty."""
-    name = _decoded(cursor, cursor.astring("a mailbox name"))
-    if not name:
-        raise cursor.error("a mailbox name is not empty")
-    return canonical(name)
+    """A mailbox name, decoded, as the client spells it; services know how it is spelt. Raises MailboxNameImpossible."""
+    return _decoded(cursor, cursor.astring("a mailbox name"))
 
 
 def reference_and_pattern(cursor: Cursor) -> tuple[str, ListPattern | None]:
@@ -48,9 +46,9 @@ def reference_and_pattern(cursor: Cursor) -> tuple[str, ListPattern | None]:
 
 def _decoded(cursor: Cursor, octets: bytes) -> str:
     try:
-        return decode_mailbox_name(octets)
+        return decode_mailbox_name(octets, utf8=cursor.utf8)
     except MailboxNameUndecodable as reason:
-        raise cursor.error(str(reason)) from None
+        raise MailboxNameImpossible(cursor.tag, str(reason)) from None
 
 
 def flag_list(cursor: Cursor) -> Flags:

@@ -18,6 +18,10 @@ class UnknownCommand(CommandSyntaxError):
         self.name = name
 
 
+class MailboxNameImpossible(CommandSyntaxError):
+    """No mailbox can have this name: NO [CANNOT] (RFC 5530 §3), as the command itself is well formed."""
+
+
 class UnsupportedCharset(CommandSyntaxError):
     """SEARCH in a charset that is not ours: NO [BADCHARSET] with those that are (RFC 3501 §6.4.4)."""
 

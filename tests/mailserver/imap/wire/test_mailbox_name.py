@@ -31,7 +31,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 )
 def test_names_have_one_form_on_the_wire(octets: bytes, name: str) -> None:
     assert decode_mailbox_name(octets) == name
-    assert encode_mailbox_name(name) == octets
+    assert encode_mailbox_name(name, utf8=not octets.isascii()) == octets
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,8 @@ def test_names_have_one_form_on_the_wire(octets: bytes, name: str) -> None:
         b"&2D0-",  # half of a surrogate pair
         b"&3Iw-",
         b"&AAA-",  # NUL
-        "台北".encode(),
+        b"\xe5\x8f",  # half of a character in UTF-8
+        "R&D 台北".encode(),  # UTF-8 or modified UTF-7?
         b"tab\tin it",
         b"\x7f",
     ],
@@ -76,7 +77,7 @@ def test_what_can_be_read_is_written_the_same_way(octets: bytes) -> None:
         name = decode_mailbox_name(octets)
     except MailboxNameUndecodable:
         return
-    assert encode_mailbox_name(name) == octets
+    assert encode_mailbox_name(name, utf8=not octets.isascii()) == octets
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,18 @@ def test_what_can_be_read_is_written_the_same_way(octets: bytes) -> None:
 )
 def test_inbox_has_one_spelling(name: str, expected: str) -> None:
     assert canonical(name) == expected
+
+
+@pytest.mark.parametrize("name", ["台北", "R&D", "R&D 台北", "&ZeVnLIqe-", "💌", "INBOX"])
+def test_with_utf8_enabled_names_stand_for_themselves(name: str) -> None:
+    assert decode_mailbox_name(name.encode(), utf8=True) == name
+    assert encode_mailbox_name(name, utf8=True) == name.encode()
+
+
+def test_a_name_in_utf8_is_understood_before_it_is_enabled() -> None:
+    assert decode_mailbox_name("台北".encode()) == "台北"
+
+
+def test_octets_that_are_not_utf8_name_nothing() -> None:
+    with pytest.raises(MailboxNameUndecodable):
+        decode_mailbox_name(b"\xc0\xaf", utf8=True)

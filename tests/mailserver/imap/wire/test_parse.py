@@ -76,8 +76,8 @@ SEEN_DELETED = Flags(SystemFlag.SEEN | SystemFlag.DELETED)
         (b"a1 ID ()", Id(TAG, ())),
         (b'a1 ID ("name" "sodr" "os" nil)', Id(TAG, (("name", "sodr"), ("os", None)))),
         (b"a1 SELECT INBOX", Select(TAG, "INBOX")),
-        (b"a1 SELECT inBox", Select(TAG, "INBOX")),
-        (b'a1 SELECT "inbox/Work"', Select(TAG, "INBOX/Work")),
+        (b"a1 SELECT inBox", Select(TAG, "inBox")),
+        (b'a1 SELECT "inbox/Work"', Select(TAG, "inbox/Work")),
         (b"a1 SELECT INBOX (CONDSTORE)", Select(TAG, "INBOX", condstore=True)),
         (b"a1 EXAMINE blurdybloop (condstore)", Examine(TAG, "blurdybloop", condstore=True)),
         (b"a1 CREATE owatagusiam/", Create(TAG, "owatagusiam")),
@@ -218,7 +218,7 @@ def test_literals_stand_for_strings() -> None:
 
 def test_a_mailbox_may_be_a_literal_in_append() -> None:
     assert parse_command(b"a1 APPEND {5}\r\n (\\Seen) {9}", (b"inbox",)) == Append(
-        TAG, "INBOX", Flags(SystemFlag.SEEN), None, 9
+        TAG, "inbox", Flags(SystemFlag.SEEN), None, 9
     )
 
 
