@@ -12,7 +12,8 @@ from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import Hop, protocol, received_field, return_path_field
 from mailserver.smtp.transaction import Client, Transaction
-from tenants.types import Recipient
+from tenants.errors import DomainNotLocal
+from tenants.types import Principal, Resolution
 
 
 class Inbound:
@@ -27,8 +28,8 @@ class Inbound:
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         return None
 
-    async def resolve(self, forward_path: str) -> Recipient:
-        return await resolve(self._services, self._config, forward_path)
+    async def resolve(self, client: Client, forward_path: str) -> Resolution:
+        return await resolve(self._services, self._config, forward_path, sender=None)
 
     async def prepare(self, client: Client) -> None:
         pass
@@ -46,11 +47,14 @@ class Inbound:
         return (reply_for_all(outcomes, transaction.message_id),)
 
 
-async def resolve(services: Services, config: SmtpConfig, forward_path: str) -> Recipient:
+async def resolve(services: Services, config: SmtpConfig, forward_path: str, *, sender: Principal | None) -> Resolution:
     """`postmaster` without a domain is the postmaster of this host (RFC 5321 §4.5.1)."""
-    return await services.resolve(
-        forward_path if forward_path != "postmaster" else f"postmaster@{config.postmaster_domain or config.hostname}"
-    )
+    if forward_path == "postmaster":
+        forward_path = f"postmaster@{config.postmaster_domain or config.hostname}"
+    found = await services.resolve(forward_path, sender=sender)
+    if found.elsewhere:
+        raise DomainNotLocal(found.elsewhere[0].address.rpartition("@")[2])
+    return found
 
 
 def check_hops(header: bytes, limit: int) -> None:

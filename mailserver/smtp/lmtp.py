@@ -10,7 +10,7 @@ from mailserver.smtp.header_section import put_in_front
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.transaction import Client, Transaction
-from tenants.types import Recipient
+from tenants.types import Resolution
 
 
 class Lmtp:
@@ -25,8 +25,8 @@ class Lmtp:
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         return None
 
-    async def resolve(self, forward_path: str) -> Recipient:
-        return await inbound.resolve(self._services, self._config, forward_path)
+    async def resolve(self, client: Client, forward_path: str) -> Resolution:
+        return await inbound.resolve(self._services, self._config, forward_path, sender=None)
 
     async def prepare(self, client: Client) -> None:
         pass
@@ -47,9 +47,18 @@ class Lmtp:
             (each.tenant_id, each.account_id): outcome for each, outcome in zip(recipients, outcomes, strict=True)
         }
         return tuple(
-            _reply(by_account[each.recipient.tenant_id, each.recipient.account_id], each.forward_path, transaction)
+            _reply(
+                _worst([by_account[r.tenant_id, r.account_id] for r in each.resolution.recipients]),
+                each.forward_path,
+                transaction,
+            )
             for each in transaction.accepted
         )
+
+
+def _worst(outcomes: Sequence[object]) -> object:
+    """A group has one reply: refused if one of its members was, so that the sender tries again."""
+    return next((outcome for outcome in outcomes if isinstance(outcome, Exception)), outcomes[0])
 
 
 def _reply(outcome: object, forward_path: str, transaction: Transaction) -> Reply:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tenants.types import Principal, Recipient
+from tenants.types import Principal, Recipient, Resolution
 
 
 class Resolve(Protocol):
-    """Whom mail to the address reaches. Raises the refusals of `tenants.errors`, OverQuota, StoreUnavailable."""
+    """What mail to the address reaches; `sender` is who signed in. Raises the refusals of `tenants.errors`, OverQuota,
+    StoreUnavailable."""
 
-    async def __call__(self, address: str, /) -> Recipient: ...
+    async def __call__(self, address: str, /, *, sender: Principal | None) -> Resolution: ...
 
 
 class Deliver(Protocol):

@@ -207,6 +207,14 @@ _answer(
     tenants.DomainNotLocal,
     lambda error: reply(550, "5.7.1", f"Relaying denied: mail for {error.domain} is not taken here"),
 )
+_answer(
+    tenants.SenderNotWelcome,
+    lambda error: reply(550, "5.7.2", f"This group takes mail only of its {error.who}; sign in to send to it"),
+)
+_answer(
+    tenants.ExpansionTooLarge,
+    lambda error: reply(550, "5.2.4", f"This address stands for too many others: at most {error.limit}"),
+)
 _answer(tenants.AccountSuspended, _always(reply(450, "4.2.1", "This mailbox is suspended for now; try again later")))
 _answer(tenants.TenantSuspended, _always(reply(450, "4.2.1", "This mailbox is suspended for now; try again later")))
 

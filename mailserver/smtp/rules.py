@@ -8,7 +8,7 @@ from typing import Protocol
 from mailserver.smtp.config import Door
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.transaction import Client, Transaction
-from tenants.types import Recipient
+from tenants.types import Resolution
 
 
 class Rules(Protocol):
@@ -24,7 +24,7 @@ class Rules(Protocol):
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         """The refusal of MAIL, or None. Raises what the table of `replies` knows."""
 
-    async def resolve(self, forward_path: str) -> Recipient:
+    async def resolve(self, client: Client, forward_path: str) -> Resolution:
         """Raises what the table of `replies` knows."""
 
     async def prepare(self, client: Client) -> None:

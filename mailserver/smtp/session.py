@@ -298,7 +298,7 @@ class Session:
         if len(transaction.accepted) >= self._config.recipients_limit:
             return replies.too_many_recipients(self._config.recipients_limit)
         try:
-            recipient = await self._rules.resolve(command.forward_path)
+            resolution = await self._rules.resolve(self._client, command.forward_path)
         except Exception as error:
             transaction.has_refused_recipients = True
             self._log.info(
@@ -308,7 +308,7 @@ class Session:
                 reason=type(error).__name__,
             )
             raise
-        transaction.accepted.append(AcceptedRecipient(command.forward_path, recipient))
+        transaction.accepted.append(AcceptedRecipient(command.forward_path, resolution))
         return replies.RECIPIENT_OK
 
     async def _data(self, _: Command) -> Reply:
@@ -417,10 +417,11 @@ class Session:
 
 def _recipient_ids(transaction: Transaction) -> dict[str, Any]:
     """For the log. Each line costs what its fields cost, so the usual one recipient is two numbers."""
-    if len(transaction.accepted) == 1:
-        recipient = transaction.accepted[0].recipient
+    recipients = transaction.distinct_recipients()
+    if len(recipients) == 1:
+        recipient = recipients[0]
         return {"recipient_tenant": recipient.tenant_id, "recipient_account": recipient.account_id}
-    named = [each.recipient for each in transaction.accepted[:LOGGED_RECIPIENTS]]
+    named = recipients[:LOGGED_RECIPIENTS]
     return {
         "recipient_tenants": sorted({each.tenant_id for each in named}),
         "recipient_accounts": [each.account_id for each in named],

@@ -4,15 +4,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from mmap import mmap
 
+from mailserver.mime.dates import format_date
 from mailserver.smtp import inbound, replies
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.header_section import complete_for_submission
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.sender_checks import check_originators, check_reverse_path
-from mailserver.smtp.trace import format_date
 from mailserver.smtp.transaction import Client, Transaction
-from tenants.types import Principal, Recipient
+from tenants.types import Principal, Resolution
 
 
 class Submission:
@@ -35,8 +35,8 @@ class Submission:
         check_reverse_path(reverse_path, await self._services.sender_addresses(client.principal))
         return None
 
-    async def resolve(self, forward_path: str) -> Recipient:
-        return await inbound.resolve(self._services, self._config, forward_path)
+    async def resolve(self, client: Client, forward_path: str) -> Resolution:
+        return await inbound.resolve(self._services, self._config, forward_path, sender=client.principal)
 
     async def prepare(self, client: Client) -> None:
         self._addresses = await self._services.sender_addresses(_signed_in(client))

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+from mailserver.mime.dates import format_date
+
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -52,15 +52,6 @@ def received_field(hop: Hop, *, message_id: str, only_recipient: str | None, rec
 
 def return_path_field(reverse_path: str) -> bytes:
     return b"Return-Path: <%s>\r\n" % reverse_path.encode("ascii")
-
-
-def format_date(at: datetime) -> str:
-    """An aware time as RFC 5322 §3.3 writes it, with its own offset; no locale has a say."""
-    offset = at.strftime("%z")[:5]
-    return (
-        f"{_DAYS[at.weekday()]}, {at.day} {_MONTHS[at.month - 1]} {at.year:04d} "
-        f"{at.hour:02d}:{at.minute:02d}:{at.second:02d} {offset}"
-    )
 
 
 def address_literal(address: str) -> str:

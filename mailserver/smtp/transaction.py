@@ -9,7 +9,7 @@ from mailserver.smtp.errors import HeaderTooBig
 from mailserver.smtp.header_section import find_end
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import TlsFacts
-from tenants.types import AccountId, Principal, Recipient, TenantId
+from tenants.types import AccountId, Principal, Recipient, Resolution, TenantId
 
 
 @dataclass(slots=True)
@@ -30,10 +30,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRecipient:
-    """One RCPT that was answered 250: the path as the client wrote it, and whom it reaches."""
+    """One RCPT that was answered 250: the path as the client wrote it, and what it reaches."""
 
     forward_path: str
-    recipient: Recipient
+    resolution: Resolution
 
 
 @dataclass(slots=True)
@@ -48,10 +48,11 @@ class Transaction:
     def distinct_recipients(self) -> list[Recipient]:
         """Each account once, as its first RCPT named it: two addresses of one person are one delivery."""
         if len(self.accepted) == 1:
-            return [self.accepted[0].recipient]
+            return list(self.accepted[0].resolution.recipients)
         found: dict[tuple[TenantId, AccountId], Recipient] = {}
         for each in self.accepted:
-            found.setdefault((each.recipient.tenant_id, each.recipient.account_id), each.recipient)
+            for recipient in each.resolution.recipients:
+                found.setdefault((recipient.tenant_id, recipient.account_id), recipient)
         return list(found.values())
 
 

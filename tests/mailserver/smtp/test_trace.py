@@ -5,7 +5,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from mailserver.smtp.trace import Hop, TlsFacts, format_date, protocol, received_field, return_path_field
+from mailserver.mime.dates import format_date
+from mailserver.smtp.trace import Hop, TlsFacts, protocol, received_field, return_path_field
 
 AT = datetime(2026, 1, 4, 9, 5, 7, tzinfo=UTC)
 
