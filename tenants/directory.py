@@ -1,30 +1,24 @@
 """What RCPT and sign-in ask of the directory: plain SQL on a connection they are given.
 
 Neither knows a tenant yet, and the tables show nothing to a session without one, so these read through SECURITY DEFINER
-functions (tenants/migrations/0002, 0003), which give one address's answer and nothing else.
+functions (tenants/migrations/0002, 0005), which give one address's answer and nothing else.
 """
 
 from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import AsyncConnection
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import TupleRow, class_row, scalar_row
 
 from tenants.addresses import split_detail
-from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, TenantSuspended
-from tenants.types import AccountId, Address, LoginRecord, Recipient, Status, TenantId
+from tenants.errors import ExpansionTooLarge
+from tenants.resolution import Edge, judge
+from tenants.types import AccountId, Address, LoginRecord, Resolution, Status, TenantId
 
 Connection = AsyncConnection[TupleRow]
 
-
-@dataclass(frozen=True, slots=True)
-class RecipientRow:
-    tenant_id: int
-    account_id: int | None
-    tenant_status: str
-    domain_status: str
-    account_status: str | None
-    quota_octets: int | None
+EXPANSION_LIMIT = 10_000  # addresses behind one: members of groups and targets of forwardings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +39,10 @@ class LoginRow:
 
 
 RECIPIENT: LiteralString = """
-SELECT tenant_id, account_id, tenant_status, domain_status, account_status, quota_octets
-  FROM directory_recipient_v1(%(local_part)s, %(domain)s)
-"""
-POSTMASTER: LiteralString = """
-SELECT tenant_id, account_id, tenant_status, domain_status, account_status, quota_octets
-  FROM directory_postmaster_v1(%(domain)s)
+SELECT source_account_id, source_group_id, written, asked_local_part, asked_domain, local_part, domain, tenant_id,
+       tenant_status, domain_status, account_id, account_status, quota_octets, language, time_zone, keeps_copy,
+       is_forwarding, group_id, group_address, group_owner, who_may_send
+  FROM directory_recipient_v2(%(local_part)s, %(domain)s, %(limit)s)
 """
 LOGIN: LiteralString = """
 SELECT tenant_id, account_id, local_part, domain, display_name, password_hash, tenant_status, domain_status,
@@ -66,30 +58,24 @@ SELECT directory_upgrade_password_v1(%(account_id)s, %(old_hash)s, %(new_hash)s)
 """
 
 
-async def find_recipient(connection: Connection, address: Address) -> Recipient:
-    """Whom mail to this address reaches; a detail after `+` is set aside.
+async def resolve(connection: Connection, address: Address) -> Resolution:
+    """What mail to this address reaches, groups and forwardings followed to their ends (`resolution`).
 
-    The postmaster of a domain is an administrator unless somebody has that address (RFC 5321 §4.5.1).
+    A detail after `+` is set aside. Where nobody has an address, the postmaster of a domain is an administrator
+    (RFC 5321 §4.5.1), and then its catch-all has it.
 
     Raises DomainNotLocal (also for a deleted domain or tenant), TenantSuspended (also for a suspended domain),
-    RecipientUnknown (also for a deleted account), AccountSuspended.
+    RecipientUnknown (also for a deleted account, and a group in which nobody is reached), AccountSuspended,
+    ExpansionTooLarge.
     """
-    person, detail = split_detail(address)
-    async with connection.cursor(row_factory=class_row(RecipientRow)) as cursor:
-        await cursor.execute(RECIPIENT, {"local_part": person.local_part, "domain": person.domain}, prepare=True)
-        row = await cursor.fetchone()
-        if row is not None and row.account_id is None and person.local_part == "postmaster":
-            await cursor.execute(POSTMASTER, {"domain": person.domain})
-            row = await cursor.fetchone() or row
-    if row is None or Status.DELETED in (row.tenant_status, row.domain_status):
-        raise DomainNotLocal(address.domain)
-    if row.account_id is None or row.account_status == Status.DELETED:
-        raise RecipientUnknown(str(address))
-    if Status.SUSPENDED in (row.tenant_status, row.domain_status):
-        raise TenantSuspended(str(address))
-    if row.account_status == Status.SUSPENDED:
-        raise AccountSuspended(str(address))
-    return Recipient(TenantId(row.tenant_id), AccountId(row.account_id), person, detail, row.quota_octets)
+    plain, detail = split_detail(address)
+    parameters = {"local_part": plain.local_part, "domain": plain.domain, "limit": EXPANSION_LIMIT}
+    try:
+        cursor = await connection.execute(RECIPIENT, parameters, prepare=True)
+        edges = [Edge(*row) for row in await cursor.fetchall()]
+    except ProgramLimitExceeded:
+        raise ExpansionTooLarge(str(address), EXPANSION_LIMIT) from None
+    return judge(address, edges, detail=detail)
 
 
 async def find_login(connection: Connection, address: Address) -> LoginRecord | None:

@@ -42,6 +42,24 @@ class DomainNotLocal(TenantsError):
         self.domain = domain
 
 
+class SenderNotWelcome(TenantsError):
+    """The address is a group's, which takes mail of its own people only; `who` says of whom."""
+
+    def __init__(self, address: str, who: str) -> None:
+        super().__init__(f"{address} takes mail of its {who} only")
+        self.address = address
+        self.who = who
+
+
+class ExpansionTooLarge(TenantsError):
+    """The groups and forwardings behind an address reach too many others."""
+
+    def __init__(self, address: str, limit: int) -> None:
+        super().__init__(f"{address} reaches more than {limit} others")
+        self.address = address
+        self.limit = limit
+
+
 class AccountSuspended(TenantsError):
     """The account exists and is suspended for now."""
 

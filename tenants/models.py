@@ -1,15 +1,16 @@
-"""The control-plane tables: who exists. Declarations and constraints only; the rules live in `services`.
+"""The control-plane tables: who exists. Declarations and constraints only; the rules live in `services` and `routes`.
 
-A tenant or account is never removed: `deleted` is a status, so an id is never given out again. All four tables are
-under forced row-level security (migration 0002); what knows no tenant yet, RCPT and sign-in, reads through the
-`directory_*` functions.
+A tenant or account is never removed: `deleted` is a status, so an id is never given out again. All tables are under
+forced row-level security (migrations 0002, 0004); what knows no tenant yet, RCPT and sign-in, reads through the
+`directory_*` functions. Composite foreign keys there keep every row's tenant that of what it points at.
 """
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 STATUSES = [("active", "active"), ("suspended", "suspended"), ("deleted", "deleted")]
+SENDERS = [("anyone", "anyone"), ("tenant", "tenant"), ("members", "members")]
 
 STATUS_IS_KNOWN = Q(status__in=["active", "suspended", "deleted"])
 HASH_IS_ARGON2ID = Q(("password_hash__startswith", "$argon2id$"))
@@ -42,12 +43,25 @@ class Tenant(models.Model):
 
 
 class Domain(models.Model):
-    """A mail domain, as its lower-case A-label (RFC 5890 §2.3.2.1)."""
+    """A mail domain, as its lower-case A-label (RFC 5890 §2.3.2.1).
+
+    One that stands for another has no addresses of its own: all of the other's are good there too. What nobody has in a
+    domain with a catch-all goes to that account or group.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="domains")
     name = models.CharField(max_length=255, unique=True)
     status = models.CharField(max_length=16, choices=STATUSES, default="active")
     created_at = models.DateTimeField(db_default=Now())
+    stands_for = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="stood_for_by", db_constraint=False
+    )
+    catch_all_account = models.ForeignKey(
+        "Account", on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
+    catch_all_group = models.ForeignKey(
+        "Group", on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False
+    )
 
     class Meta:
         db_table = "domain"
@@ -58,6 +72,15 @@ class Domain(models.Model):
                 condition=Q(name__regex=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"),
                 name="domain_name_is_a_label",
             ),
+            models.CheckConstraint(
+                condition=Q(catch_all_account__isnull=True) | Q(catch_all_group__isnull=True),
+                name="domain_one_catch_all",
+            ),
+            models.CheckConstraint(
+                condition=Q(stands_for__isnull=True)
+                | (Q(catch_all_account__isnull=True) & Q(catch_all_group__isnull=True) & ~Q(stands_for=F("id"))),
+                name="domain_that_stands_for_another_is_nothing_itself",
+            ),
         )
 
     def __str__(self) -> str:
@@ -65,7 +88,10 @@ class Domain(models.Model):
 
 
 class Account(models.Model):
-    """A person, or a function, that has mail. `password_hash` is argon2id in PHC form; no quota means unlimited."""
+    """A person, or a function, that has mail. `password_hash` is argon2id in PHC form; no quota means unlimited.
+
+    `keeps_copy` says whether mail stays here too where rows of `Forwarding` pass it on.
+    """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
     display_name = models.CharField(max_length=200)
@@ -77,6 +103,7 @@ class Account(models.Model):
     status = models.CharField(max_length=16, choices=STATUSES, default="active")
     created_at = models.DateTimeField(db_default=Now())
     password_changed_at = models.DateTimeField(db_default=Now())
+    keeps_copy = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         db_table = "account"
@@ -94,17 +121,80 @@ class Account(models.Model):
         return f"account {self.pk}"
 
 
-class Address(models.Model):
-    """A canonical address of an account: its primary address, or an alias. Plus-addresses are a rule, not rows.
+class Group(models.Model):
+    """An address that stands for many. `who_may_send` is judged of whoever writes to it directly.
 
-    The tenant is repeated for row-level security; composite foreign keys (migration 0002) keep it equal to that of the
-    domain and of the account.
+    `owner_address` hears of what cannot be delivered to its outside members; empty: nobody does.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="groups")
+    name = models.CharField(max_length=200)
+    who_may_send = models.CharField(max_length=16, choices=SENDERS, default="anyone")
+    owner_address = models.CharField(max_length=320, default="", db_default="")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "mail_group"
+        constraints = (
+            models.UniqueConstraint(fields=["tenant", "id"], name="mail_group_tenant_id_unique"),
+            models.CheckConstraint(
+                condition=Q(who_may_send__in=["anyone", "tenant", "members"]), name="mail_group_senders_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupMember(models.Model):
+    """One address a group stands for, here or elsewhere: as it is written to, and its canonical form."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="members", db_constraint=False)
+    written = models.CharField(max_length=320)
+    local_part = models.CharField(max_length=64)
+    domain = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "group_member"
+        constraints = (models.UniqueConstraint(fields=["group", "domain", "local_part"], name="group_member_unique"),)
+
+    def __str__(self) -> str:
+        return self.written
+
+
+class Forwarding(models.Model):
+    """One address to which an account's mail is passed on, here or elsewhere; columns as in `GroupMember`."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="forwardings", db_constraint=False)
+    written = models.CharField(max_length=320)
+    local_part = models.CharField(max_length=64)
+    domain = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "forwarding"
+        constraints = (models.UniqueConstraint(fields=["account", "domain", "local_part"], name="forwarding_unique"),)
+
+    def __str__(self) -> str:
+        return self.written
+
+
+class Address(models.Model):
+    """A canonical address of an account or of a group: its primary address, or an alias.
+
+    Plus-addresses are a rule, not rows. The tenant is repeated for row-level security.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     domain = models.ForeignKey(Domain, on_delete=models.PROTECT, related_name="addresses", db_constraint=False)
     local_part = models.CharField(max_length=64)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="addresses", db_constraint=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, null=True, related_name="addresses", db_constraint=False
+    )
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, related_name="addresses", db_constraint=False)
     is_primary = models.BooleanField(default=False)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -113,6 +203,13 @@ class Address(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["domain", "local_part"], name="address_unique"),
             models.UniqueConstraint(fields=["account"], condition=Q(is_primary=True), name="address_one_primary"),
+            models.UniqueConstraint(
+                fields=["group"], condition=Q(is_primary=True), name="address_one_primary_of_group"
+            ),
+            models.CheckConstraint(
+                condition=Q(account__isnull=False, group__isnull=True) | Q(account__isnull=True, group__isnull=False),
+                name="address_of_one",
+            ),
             models.CheckConstraint(condition=~Q(local_part=""), name="address_local_part_given"),
             models.CheckConstraint(condition=~Q(local_part__contains="+"), name="address_has_no_detail"),
         )

@@ -40,7 +40,7 @@ def find_account(address: str) -> Account:
         .filter(domain__name=canonical.domain, local_part=canonical.local_part)
         .first()
     )
-    if found is None:
+    if found is None or found.account is None:
         raise AccountNotFound(address)
     return found.account
 

@@ -217,7 +217,7 @@ def release_address(address: str) -> None:
     row = _address_row(parse_address(address))
     if row is None:
         raise AccountNotFound(address)
-    if row.account.status != Status.DELETED:
+    if row.account is None or row.account.status != Status.DELETED:
         raise StillInUse(address)
     row.delete()
 
@@ -243,7 +243,7 @@ def remove_alias(address: str, alias: str) -> Account:
     """Raises AddressInvalid, AccountNotFound, AliasNotFound, PrimaryAddressProtected."""
     account = find_account(address)
     row = _address_row(parse_address(alias))
-    if row is None or row.account.pk != account.pk:
+    if row is None or row.account is None or row.account.pk != account.pk:
         raise AliasNotFound(address, alias)
     if row.is_primary:
         raise PrimaryAddressProtected(alias)
@@ -308,7 +308,11 @@ def _address_row(address: AddressValue) -> Address | None:
 def _demand_free(domain: Domain, address: AddressValue) -> None:
     taken = Address.objects.select_related("account").filter(domain=domain, local_part=address.local_part).first()
     if taken is not None:
-        raise AddressTaken(str(address), is_reserved=taken.account.status == Status.DELETED)
+        raise AddressTaken(str(address), is_reserved=_is_deleted(taken.account))
+
+
+def _is_deleted(account: Account | None) -> bool:
+    return account is not None and account.status == Status.DELETED
 
 
 def _insert_address(domain: Domain, address: AddressValue, account: Account, *, is_primary: bool) -> None:

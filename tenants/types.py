@@ -30,13 +30,63 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """What RCPT resolved to. `quota_octets` None means unlimited; `detail` is the part after `+`, or empty."""
+    """An account that mail reaches. `quota_octets` None means unlimited; `detail` is the part after `+`, or empty.
+
+    `group` is the address of the group through which it is reached, None if it is not; the rest as in `Principal`.
+    """
 
     tenant_id: TenantId
     account_id: AccountId
     address: Address
     detail: str
     quota_octets: int | None
+    language: str = "en"
+    time_zone: str = "UTC"
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """An address of another system that mail is passed on to, as it is to be written (A-label domain).
+
+    `through` is whose forwarding it is, `group` the address of the group it is a member of (either, or both: somebody
+    in a group who forwards), `group_owner` who hears of a group's failures, empty if nobody.
+    """
+
+    address: str
+    through: Recipient | None
+    group: str | None = None
+    group_owner: str = ""
+
+
+class WhoMaySend(StrEnum):
+    """Whose mail a group takes: of people who signed in where it is not ANYONE's, for an envelope can be forged."""
+
+    ANYONE = "anyone"
+    TENANT = "tenant"
+    MEMBERS = "members"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """The rule of a group that was written to. `members` are accounts, also those that pass everything on."""
+
+    who: WhoMaySend
+    tenant_id: TenantId
+    members: frozenset[AccountId]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What an address stands for, each account and outside address once. One of the two is never empty.
+
+    `tenant_id` is that of the address; accounts of others may be among the recipients, as members of a group.
+    """
+
+    tenant_id: TenantId
+    recipients: tuple[Recipient, ...]
+    elsewhere: tuple[Forward, ...] = ()
+    posting: Posting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,16 @@ from storage.errors import OverQuota
 from storage.store import MailStore
 from storage.usage import usage
 from tenants.addresses import parse_address
-from tenants.directory import find_recipient, sender_addresses
-from tenants.types import Principal, Recipient
+from tenants.directory import resolve, sender_addresses
+from tenants.errors import SenderNotWelcome
+from tenants.types import Posting, Principal, Recipient, Resolution, WhoMaySend
 
 LIFETIME_S = 5.0
 LARGEST = 50_000
 
 
 class Recipients:
-    """Resolves addresses, remembering answers for LIFETIME_S: so long may a suspension take to be felt at RCPT.
+    """Resolves addresses, remembering answers for LIFETIME_S: so long may a change take to be felt at RCPT.
 
     Refusals are not remembered: an address just made is good at once.
     """
@@ -24,29 +25,52 @@ class Recipients:
     def __init__(self, store: MailStore, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Recipient]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[float, Resolution]] = OrderedDict()
 
-    async def resolve(self, text: str) -> Recipient:
-        """Raises AddressInvalid, DomainNotLocal, RecipientUnknown, AccountSuspended, TenantSuspended, OverQuota
-        (what the account holds now; delivery decides), StoreUnavailable."""
+    async def resolve(self, text: str, *, sender: Principal | None = None) -> Resolution:
+        """What mail to this address reaches, if it is `sender`'s; None is anybody who did not sign in.
+
+        Raises AddressInvalid, DomainNotLocal, RecipientUnknown, AccountSuspended, TenantSuspended, SenderNotWelcome,
+        ExpansionTooLarge, StoreUnavailable, and OverQuota where one person is all there is (what the account holds now;
+        delivery decides).
+        """
         known = self._known.get(text)
         if known is not None and known[0] > self._clock():
-            return known[1]
+            found = known[1]
+        else:
+            found = await self._ask(text)
+            self._known[text] = (self._clock() + LIFETIME_S, found)
+            self._known.move_to_end(text)
+            if len(self._known) > LARGEST:
+                self._known.popitem(last=False)
+        if found.posting is not None and not _may_post(found.posting, sender):
+            raise SenderNotWelcome(text, found.posting.who)
+        return found
+
+    async def _ask(self, text: str) -> Resolution:
         address = parse_address(text)
         async with self._store.database.directory() as connection:
-            recipient = await find_recipient(connection, address)
-        if recipient.quota_octets is not None:
-            async with self._store.database.read(recipient.tenant_id) as connection:
-                used = await usage(connection, recipient.tenant_id, recipient.account_id)
-            if used.used_octets >= recipient.quota_octets:
-                raise OverQuota(used.used_octets, recipient.quota_octets)
-        self._known[text] = (self._clock() + LIFETIME_S, recipient)
-        self._known.move_to_end(text)
-        if len(self._known) > LARGEST:
-            self._known.popitem(last=False)
-        return recipient
+            found = await resolve(connection, address)
+        if len(found.recipients) == 1 and not found.elsewhere:
+            await self._demand_room(found.recipients[0])
+        return found
+
+    async def _demand_room(self, recipient: Recipient) -> None:
+        if recipient.quota_octets is None:
+            return
+        async with self._store.database.read(recipient.tenant_id) as connection:
+            used = await usage(connection, recipient.tenant_id, recipient.account_id)
+        if used.used_octets >= recipient.quota_octets:
+            raise OverQuota(used.used_octets, recipient.quota_octets)
 
     async def sender_addresses(self, who: Principal) -> frozenset[str]:
         """Every canonical address the person may write as."""
         async with self._store.database.directory() as connection:
             return await sender_addresses(connection, who.tenant_id, who.account_id)
+
+
+def _may_post(posting: Posting, sender: Principal | None) -> bool:
+    """Only a sign-in shows who somebody is. Outside members cannot show it, so they read and do not write."""
+    if sender is None or sender.tenant_id != posting.tenant_id:
+        return False
+    return posting.who is WhoMaySend.TENANT or sender.account_id in posting.members

@@ -19,13 +19,13 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
 async def test_mail_to_an_address_reaches_its_account(app: Connection, ann: Account, domain: str) -> None:
-    found = await directory.find_recipient(app, parse_address(f"ANN@{domain.upper()}"))
+    (found,) = (await directory.resolve(app, parse_address(f"ANN@{domain.upper()}"))).recipients
     assert (found.tenant_id, found.account_id) == (ann.tenant_id, ann.pk)
     assert (found.address, found.detail, found.quota_octets) == (Address("ann", domain), "", None)
 
 
 async def test_a_detail_reaches_the_person_and_is_told(app: Connection, ann: Account, domain: str) -> None:
-    found = await directory.find_recipient(app, parse_address(f"ann+bills@{domain}"))
+    (found,) = (await directory.resolve(app, parse_address(f"ann+bills@{domain}"))).recipients
     assert (found.account_id, found.address, found.detail) == (ann.pk, Address("ann", domain), "bills")
 
 
@@ -36,7 +36,7 @@ def office(ann: Account, domain: str) -> str:
 
 
 async def test_an_alias_reaches_its_account(app: Connection, ann: Account, office: str) -> None:
-    found = await directory.find_recipient(app, parse_address(office))
+    (found,) = (await directory.resolve(app, parse_address(office))).recipients
     assert (found.account_id, str(found.address)) == (ann.pk, office)
 
 
@@ -52,7 +52,7 @@ def postmaster(ann: Account, domain: str) -> str:
 
 
 async def test_the_postmaster_is_an_administrator(app: Connection, ann: Account, chief: Account, domain: str) -> None:
-    found = await directory.find_recipient(app, parse_address(f"Postmaster@{domain}"))
+    (found,) = (await directory.resolve(app, parse_address(f"Postmaster@{domain}"))).recipients
     assert (found.tenant_id, found.account_id, found.address) == (
         chief.tenant_id,
         chief.pk,
@@ -63,24 +63,26 @@ async def test_the_postmaster_is_an_administrator(app: Connection, ann: Account,
 async def test_the_postmaster_is_who_has_that_address(
     app: Connection, chief: Account, ann: Account, postmaster: str
 ) -> None:
-    assert (await directory.find_recipient(app, parse_address(postmaster))).account_id == ann.pk
+    assert [each.account_id for each in (await directory.resolve(app, parse_address(postmaster))).recipients] == [
+        ann.pk
+    ]
 
 
 async def test_without_an_administrator_there_is_no_postmaster(app: Connection, ann: Account, domain: str) -> None:
     with pytest.raises(RecipientUnknown):
-        await directory.find_recipient(app, parse_address(f"postmaster@{domain}"))
+        await directory.resolve(app, parse_address(f"postmaster@{domain}"))
 
 
 async def test_an_unknown_person_of_our_domain_is_unknown(app: Connection, domain: str) -> None:
     with pytest.raises(RecipientUnknown):
-        await directory.find_recipient(app, parse_address(f"nobody@{domain}"))
+        await directory.resolve(app, parse_address(f"nobody@{domain}"))
 
 
 async def test_a_domain_of_others_is_not_local(app: Connection, ann: Account) -> None:
     with pytest.raises(DomainNotLocal):
-        await directory.find_recipient(app, parse_address("ann@elsewhere.invalid"))
+        await directory.resolve(app, parse_address("ann@elsewhere.invalid"))
     with pytest.raises(DomainNotLocal):
-        await directory.find_recipient(app, parse_address("ann@[192.0.2.1]"))
+        await directory.resolve(app, parse_address("ann@[192.0.2.1]"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ async def test_rcpt_obeys_every_status(
         await owner.execute("UPDATE account SET status = %s WHERE id = %s", (of_account, ann.pk))
     async with await psycopg.AsyncConnection.connect(services.app_url, autocommit=True) as app:
         with pytest.raises(refusal):
-            await directory.find_recipient(app, parse_address(f"ann@{domain}"))
+            await directory.resolve(app, parse_address(f"ann@{domain}"))
 
 
 async def test_sign_in_by_any_address_finds_the_account_under_its_primary_one(

@@ -11,7 +11,7 @@ from mailserver.smtp.ports import Services
 from storage.errors import OverQuota, StoreUnavailable
 from tenants.addresses import parse_address, split_detail
 from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, TenantSuspended
-from tenants.types import AccountId, Principal, Recipient, TenantId
+from tenants.types import AccountId, Principal, Recipient, Resolution, TenantId
 
 PASSWORD = "correct horse"
 
@@ -50,7 +50,7 @@ class Town:
     def services(self) -> Services:
         return Services(self.resolve, self.deliver, self.submit, self.sign_in, self.sender_addresses)
 
-    async def resolve(self, address: str, /) -> Recipient:
+    async def resolve(self, address: str, /, *, sender: Principal | None) -> Resolution:
         parsed, detail = split_detail(parse_address(address))
         if parsed.domain not in ("demo.test", "mail.demo.test"):
             raise DomainNotLocal(parsed.domain)
@@ -70,7 +70,7 @@ class Town:
         account = ADDRESSES.get(str(parsed))
         if account is None:
             raise RecipientUnknown(address)
-        return Recipient(TenantId(1), AccountId(account), parsed, detail, None)
+        return Resolution(TenantId(1), (Recipient(TenantId(1), AccountId(account), parsed, detail, None),))
 
     async def deliver(
         self,

@@ -11,7 +11,14 @@ from tenants.management import reasons, wording
 from tenants.management.wording import language_of_terminal, refusal
 
 # Refusals of RCPT and sign-in: no command raises them.
-NOT_FOR_ADMINISTRATORS = {errors.RecipientUnknown, errors.AccountSuspended, errors.TenantSuspended, ImportRefused}
+NOT_FOR_ADMINISTRATORS = {
+    errors.RecipientUnknown,
+    errors.AccountSuspended,
+    errors.TenantSuspended,
+    errors.SenderNotWelcome,
+    errors.ExpansionTooLarge,
+    ImportRefused,
+}
 TRANSLATED = [*wording.REFUSALS.items(), *wording.RESERVED.items(), *wording.TAKEN.items()]
 
 
