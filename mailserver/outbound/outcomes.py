@@ -51,7 +51,6 @@ class Reason(StrEnum):
     SIGN_IN_FAILED = "sign-in failed"  # our credentials at a smarthost
     TOO_BIG = "too big"  # by the SIZE that the host announced
     NEEDS_UTF8 = "needs SMTPUTF8"
-    NEEDS_8BIT = "needs 8BITMIME"
     TOO_MANY_RECIPIENTS = "too many recipients"  # for one transaction; the rest goes in another
     CONTENT_UNAVAILABLE = "content unavailable"  # our own storage could not give the octets
     CONTENT_INVALID = "content invalid"  # octets that SMTP cannot carry
@@ -154,7 +153,6 @@ _FACTS: dict[Reason, tuple[str, str]] = {
     Reason.SIGN_IN_FAILED: ("4.7.8", "The host refused our credentials"),
     Reason.TOO_BIG: ("5.3.4", "The message is larger than the host takes"),
     Reason.NEEDS_UTF8: ("5.6.7", "The message needs SMTPUTF8, which the host does not offer"),
-    Reason.NEEDS_8BIT: ("5.6.3", "The message has 8-bit content, which the host does not take"),
     Reason.TOO_MANY_RECIPIENTS: ("4.5.3", "The host takes no more recipients at once"),
     Reason.CONTENT_UNAVAILABLE: ("4.3.0", "The message cannot be read now"),
     Reason.CONTENT_INVALID: ("5.6.0", "The message has octets that mail cannot carry"),
