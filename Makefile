@@ -9,6 +9,9 @@ QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mails
     tests/tenants/test_locality.py tests/deploy/test_certificates.py tests/deploy/test_demo.py \
     tests/deploy/test_installation.py tests/deploy/test_supervision.py)
 
+SPEAKS_SQL := tests/storage tests/tenants tests/mailserver/services
+OLDEST_POSTGRES := /usr/lib/postgresql/15/bin
+
 .DEFAULT_GOAL := help
 .PHONY: help up down reset check test tools bench soak
 
@@ -34,6 +37,8 @@ check: $(VENV)/installed-dev ## format, lint, types, imports, pure tests and the
 test: $(VENV)/installed-dev ## every test; a missing program names `make tools`
 	@deploy/tools.sh --check
 	@$(PYTHON) -m pytest -n 2 --dist loadfile
+	@echo "The same for what speaks SQL, on the oldest PostgreSQL that we support:"
+	@WAYPOST_POSTGRES_PROGRAMS=$(OLDEST_POSTGRES) $(PYTHON) -m pytest -n 2 --dist loadfile $(SPEAKS_SQL)
 
 tools: ## install the Debian packages that tests use; asks first unless CI=true
 	@deploy/tools.sh
