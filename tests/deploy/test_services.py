@@ -110,9 +110,7 @@ def test_data_of_another_major_version_are_left_alone_and_the_way_out_is_named(t
     server = start_postgres(tmp_path)
     server.stop()
     (tmp_path / "postgres" / "PG_VERSION").write_text("14\n")
-    with pytest.raises(
-        ServiceFailed, match=r"(?s)was made by PostgreSQL 14.*WAYPOST_POSTGRES_PROGRAMS.*operations\.md"
-    ):
+    with pytest.raises(ServiceFailed, match=r"(?s)was made by PostgreSQL 14.*POSTGRES_PROGRAMS.*operations\.md"):
         start_postgres(tmp_path)
     (tmp_path / "postgres" / "PG_VERSION").write_text(f"{server.major}\n")
     start_postgres(tmp_path).stop()
