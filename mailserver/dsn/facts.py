@@ -49,9 +49,9 @@ class DsnFacts:
     """One notification, about one message and one or several of its recipients.
 
     `to` is the message's reverse path, never null. `octets` is the message as it was accepted, or its header section
-    alone. `return_content` is RET. `is_utf8_welcome`: the way back takes UTF-8 in headers (the reverse path is local, or
-    needs it itself). `token` is unique and becomes
-    Message-ID and boundary; `queue_id` is what our logs call the message.
+    alone. `return_content` is RET. `is_utf8_welcome`: the way back takes UTF-8 in headers, for the reverse path is
+    local or needs it itself. `token` is unique and becomes Message-ID and boundary; `queue_id` is what our logs call
+    the message.
     """
 
     to: str
