@@ -11,6 +11,7 @@ from typing import NewType
 
 from mailserver.imap.wire.fetch_items import FetchItem
 from mailserver.imap.wire.list_pattern import ListPattern
+from mailserver.imap.wire.resync import Resync
 from mailserver.imap.wire.search_keys import SearchKey
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 from storage.types import FlagChange, Flags, Modseq
@@ -89,11 +90,12 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """SELECT; `condstore` is the parameter of RFC 7162 §3.1.8."""
+    """SELECT; `condstore` and `resync` are the parameters of RFC 7162 §3.1.8 and §3.2.5."""
 
     tag: Tag
     mailbox: str
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Examine:
     tag: Tag
     mailbox: str
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,13 +254,15 @@ class Search:
 class Fetch:
     """FETCH and UID FETCH. Each item once, at least one.
 
-    UID FETCH has UID among its items, CHANGEDSINCE has MODSEQ (RFC 3501 §6.4.8, RFC 7162 §3.1.4.1).
+    UID FETCH has UID among its items, CHANGEDSINCE has MODSEQ (RFC 3501 §6.4.8, RFC 7162 §3.1.4.1). `vanished`: also
+    tell what is gone since (§3.2.6); only UID FETCH has it.
     """
 
     tag: Tag
     messages: SequenceSet | UidSet
     items: tuple[FetchItem, ...]
     changed_since: Modseq | None = None
+    vanished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

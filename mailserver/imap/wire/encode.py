@@ -34,7 +34,9 @@ from mailserver.imap.wire.responses import (
     ServerId,
     Tagged,
     Untagged,
+    Vanished,
 )
+from mailserver.imap.wire.sequence import format_set
 from mailserver.imap.wire.strings import astring, nstring, string, utf8_string
 
 
@@ -53,6 +55,8 @@ def encode(response: Response, *, utf8: bool = False) -> bytes:
             return b"* %d RECENT\r\n" % count
         case Expunged(number):
             return b"* %d EXPUNGE\r\n" % number
+        case Vanished(uids, is_earlier):
+            return b"* VANISHED %b%b\r\n" % (b"(EARLIER) " if is_earlier else b"", format_set(uids))
         case Tagged(tag, condition, text, code):
             return b"%b %b %b\r\n" % (tag, condition.value, _resp_text(text, code))
         case Untagged(condition, text, code):

@@ -27,11 +27,9 @@ from mailserver.imap.wire.parse_mailboxes import (
     parse_append,
     parse_create,
     parse_delete,
-    parse_examine,
     parse_list,
     parse_lsub,
     parse_rename,
-    parse_select,
     parse_status,
     parse_subscribe,
     parse_unsubscribe,
@@ -46,6 +44,7 @@ from mailserver.imap.wire.parse_messages import (
     parse_uid_store,
 )
 from mailserver.imap.wire.parse_search import parse_search, parse_uid_search
+from mailserver.imap.wire.parse_select import parse_examine, parse_select
 from mailserver.imap.wire.syntax_errors import UnknownCommand
 
 ParseArguments = Callable[[Cursor, Tag], Command]

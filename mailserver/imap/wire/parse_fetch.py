@@ -44,20 +44,34 @@ def _fetch(cursor: Cursor, tag: Tag, messages: SequenceSet | UidSet, items: dict
             cursor.space("another item, or `)`")
     else:
         items.update(dict.fromkeys(_item_or_macro(cursor)))
-    changed_since = None
+    changed_since, vanished = None, False
     if cursor.accept(b" ("):
-        changed_since = _changed_since(cursor)
+        changed_since, vanished = _modifiers(cursor)
         items[FetchAttribute.MODSEQ] = None
-    return Fetch(tag, messages, tuple(items), changed_since)
+    if vanished and isinstance(messages, SequenceSet):
+        raise cursor.error("VANISHED is a modifier of UID FETCH alone")
+    return Fetch(tag, messages, tuple(items), changed_since, vanished)
 
 
-def _changed_since(cursor: Cursor) -> Modseq:
-    if cursor.word("a modifier") != b"CHANGEDSINCE":
-        raise cursor.error("CHANGEDSINCE is the only modifier known here")
-    cursor.space("a mod-sequence")
-    modseq = Modseq(cursor.number("a mod-sequence", largest=MAX_NUMBER64))
-    cursor.expect(b")", "after the modifier")
-    return modseq
+def _modifiers(cursor: Cursor) -> tuple[Modseq, bool]:
+    """CHANGEDSINCE, and with it VANISHED, in any order (RFC 7162 §3.1.4.1, §3.2.6)."""
+    changed_since: Modseq | None = None
+    vanished = False
+    while True:
+        name = cursor.word("a modifier")
+        if name == b"CHANGEDSINCE" and changed_since is None:
+            cursor.space("a mod-sequence")
+            changed_since = Modseq(cursor.number("a mod-sequence", largest=MAX_NUMBER64))
+        elif name == b"VANISHED":
+            vanished = True
+        else:
+            raise cursor.error("the modifiers are CHANGEDSINCE and VANISHED, each once")
+        if cursor.accept(b")"):
+            break
+        cursor.space("another modifier, or `)`")
+    if changed_since is None:
+        raise cursor.error("VANISHED comes with CHANGEDSINCE")
+    return changed_since, vanished
 
 
 def _item_or_macro(cursor: Cursor) -> tuple[FetchItem, ...]:

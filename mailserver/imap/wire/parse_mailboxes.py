@@ -1,14 +1,12 @@
-"""Commands on mailboxes as a whole (RFC 3501 §6.3, RFC 7162 §3.1.8)."""
+"""Commands on mailboxes as a whole but opening one (RFC 3501 §6.3)."""
 
 from mailserver.imap.wire.commands import (
     Append,
     Create,
     Delete,
-    Examine,
     List,
     Lsub,
     Rename,
-    Select,
     Status,
     StatusItem,
     Subscribe,
@@ -21,24 +19,6 @@ from mailserver.imap.wire.parse_values import date_time, flag_list, mailbox, ref
 from storage.types import Flags
 
 _STATUS_ITEMS: dict[bytes, StatusItem] = {item.value: item for item in StatusItem}
-
-
-def parse_select(cursor: Cursor, tag: Tag) -> Select:
-    return Select(tag, _spaced_mailbox(cursor), _select_parameters(cursor))
-
-
-def parse_examine(cursor: Cursor, tag: Tag) -> Examine:
-    return Examine(tag, _spaced_mailbox(cursor), _select_parameters(cursor))
-
-
-def _select_parameters(cursor: Cursor) -> bool:
-    """`select-params` (RFC 4466): CONDSTORE is the one there is."""
-    if not cursor.accept(b" ("):
-        return False
-    if cursor.word("a parameter") != b"CONDSTORE":
-        raise cursor.error("CONDSTORE is the only parameter known here")
-    cursor.expect(b")", "after the parameters")
-    return True
 
 
 def parse_create(cursor: Cursor, tag: Tag) -> Create:

@@ -10,6 +10,7 @@ from enum import Enum
 
 from mailserver.imap.wire.commands import StatusItem, Tag
 from mailserver.imap.wire.response_codes import ResponseCode
+from mailserver.imap.wire.sequence import UidSet
 from storage.types import Flags, Modseq, Uid
 
 
@@ -195,6 +196,17 @@ class Expunged:
 
 
 @dataclass(frozen=True, slots=True)
+class Vanished:
+    """`* VANISHED` (RFC 7162 §3.2.10): these uids are gone, in place of Expunged. Never empty.
+
+    `is_earlier`: the client did not count them; numbers stay as they are.
+    """
+
+    uids: UidSet
+    is_earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FlagsFetched:
     """`* n FETCH (…)` with flags alone, as STORE and changes from elsewhere send them.
 
@@ -256,6 +268,7 @@ Response = (
     | Exists
     | RecentCount
     | Expunged
+    | Vanished
     | FlagsFetched
     | Fetched
     | FetchStart
