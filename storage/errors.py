@@ -66,6 +66,17 @@ class TooManyKeywords(StorageError):
         self.limit = limit
 
 
+class SendingLimitReached(StorageError):
+    """A person (or the whole tenant) has sent to as many recipients elsewhere as they may in this time."""
+
+    def __init__(self, limit_recipients: int, hours: int, *, is_tenants: bool) -> None:
+        whose = "the tenant" if is_tenants else "one person"
+        super().__init__(f"{whose} may send to {limit_recipients} recipients elsewhere in {hours} hours")
+        self.limit_recipients = limit_recipients
+        self.hours = hours
+        self.is_tenants = is_tenants
+
+
 class StoreUnavailable(StorageError):
     """Postgres cannot be reached or gave up the work, and trying again later is right.
 

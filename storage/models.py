@@ -253,3 +253,177 @@ class InboundPlaced(models.Model):
 
     class Meta:
         db_table = "inbound_placed"
+
+
+class Outgoing(models.Model):
+    """A message on its way to other systems: what its recipients share. `content_name` is what its chunks are sealed
+    under; `account_id` NULL: the installation itself sends it."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField(null=True)
+    reverse_path = models.TextField()
+    envelope_id = models.TextField(null=True)
+    return_content = models.SmallIntegerField(null=True)
+    needs_utf8 = models.BooleanField()
+    body = models.SmallIntegerField()
+    octets = models.BigIntegerField()
+    queued_at = models.DateTimeField()
+    content_name = models.BinaryField()
+
+    class Meta:
+        db_table = "outgoing"
+
+
+class OutgoingContent(models.Model):
+    """The octets of a queued message in chunks, sealed under the tenant's data key."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "outgoing_id", "chunk")
+    tenant_id = models.BigIntegerField()
+    outgoing_id = models.BigIntegerField()
+    chunk = models.IntegerField()
+    key_id = models.IntegerField()
+    codec = models.SmallIntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        db_table = "outgoing_content"
+
+
+class OutgoingRecipient(models.Model):
+    """One address of another system that a message still has to reach, or of which its sender is still to be told.
+
+    A lease is `leased_until` with the `token` it raised: who settles with an older token settles nothing. Waiting
+    (for expiry and the notice of delay) counts from `waits_since`, which a release sets anew.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "outgoing_id", "ordinal")
+    tenant_id = models.BigIntegerField()
+    outgoing_id = models.BigIntegerField()
+    ordinal = models.IntegerField()
+    address = models.TextField()
+    domain = models.TextField()
+    original_recipient = models.TextField(null=True)
+    notify = models.SmallIntegerField(null=True)
+    state = models.SmallIntegerField()
+    held_reason = models.SmallIntegerField(null=True)
+    next_attempt_at = models.DateTimeField()
+    waits_since = models.DateTimeField()
+    attempts = models.IntegerField(db_default=0)
+    token = models.IntegerField(db_default=0)
+    leased_until = models.DateTimeField(null=True)
+    attempted_at = models.DateTimeField(null=True)
+    reply_code = models.SmallIntegerField(db_default=0)
+    reply_enhanced = models.TextField(db_default="")
+    reply_text = models.TextField(db_default="")
+    reply_host = models.TextField(db_default="")
+    report = models.SmallIntegerField(db_default=0)
+    report_id = models.BigIntegerField(null=True)
+    is_delay_told = models.BooleanField(db_default=False)
+
+    class Meta:
+        db_table = "outgoing_recipient"
+        indexes = [
+            models.Index(
+                fields=["tenant_id", "domain", "next_attempt_at"],
+                condition=models.Q(state=0),
+                name="outgoing_recipient_queued",
+            ),
+            models.Index(
+                fields=["tenant_id", "held_reason"], condition=models.Q(state=1), name="outgoing_recipient_held"
+            ),
+            models.Index(
+                fields=["tenant_id", "outgoing_id"], condition=~models.Q(report=0), name="outgoing_recipient_to_report"
+            ),
+        ]
+
+
+class OutgoingHold(models.Model):
+    """An administrator's word that mail of a tenant, of one of its accounts, or for a domain is held from now on."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField(null=True)
+    domain = models.TextField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "outgoing_hold"
+
+
+class SendingCount(models.Model):
+    """How many recipients elsewhere an account (0: the tenant) sent to in an hour; in shards, so that submissions of
+    one account do not wait for each other's commits."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "hour", "shard")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    hour = models.DateTimeField()
+    shard = models.SmallIntegerField()
+    recipients = models.IntegerField()
+
+    class Meta:
+        db_table = "sending_count"
+
+
+class Smarthost(models.Model):
+    """The host through which a tenant's mail leaves, if not straight to its recipients' hosts."""
+
+    tenant_id = models.BigIntegerField(primary_key=True)
+    host = models.TextField()
+    port = models.IntegerField()
+    security = models.TextField()
+    username = models.TextField(null=True)
+    key_id = models.IntegerField(null=True)
+    sealed_password = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "smarthost"
+
+
+class Event(models.Model):
+    """What happened to mail, one row for each act, in a partition a day."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id", "happened_on")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    happened_on = models.DateField()
+    happened_at = models.DateTimeField()
+    kind = models.SmallIntegerField()
+    account_id = models.BigIntegerField(null=True)
+    outgoing_id = models.BigIntegerField(null=True)
+    address = models.TextField(null=True)
+    recipients = models.IntegerField(null=True)
+    reply_code = models.SmallIntegerField(null=True)
+    reply_enhanced = models.TextField(null=True)
+    reply_text = models.TextField(null=True)
+    reply_host = models.TextField(null=True)
+
+    class Meta:
+        db_table = "event"
+        indexes = [models.Index(fields=["tenant_id", "outgoing_id"], name="event_of_outgoing")]
+
+
+class SearchPage(models.Model):
+    """Immutable facts of the messages of 1,024 consecutive uids, packed for search and SORT. It can be dropped.
+
+    `number` is uid >> 10; `stamp` tells this page from one made before; a column that is NULL was not needed yet.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "mailbox_id", "number")
+    tenant_id = models.BigIntegerField()
+    mailbox_id = models.BigIntegerField()
+    number = models.IntegerField()
+    account_id = models.BigIntegerField()
+    format = models.SmallIntegerField()
+    stamp = models.BigIntegerField()
+    facts = models.BinaryField()
+    subjects = models.BinaryField(null=True)
+    addresses = models.BinaryField(null=True)
+    sorting = models.BinaryField(null=True)
+    threading = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "search_page"

@@ -154,6 +154,7 @@ class LeasedRecipient:
     original_recipient: str | None
     notify: Notify | None
     attempts: int
+    waits_since: datetime
     is_delay_told: bool
 
 

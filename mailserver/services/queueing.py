@@ -40,5 +40,5 @@ class Queueing:
         held_until: datetime | None = None,
     ) -> OutgoingId:
         """Durable when it returns. A Return-Path field that stands first (a door's) is left out: only the last host
-        writes one. Raises SendingLimitReached, TooManyToSend, StoreUnavailable."""
+        writes one. Raises SendingLimitReached, StoreUnavailable."""
         raise NotImplementedError

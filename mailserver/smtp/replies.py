@@ -176,6 +176,14 @@ def _throttled(error: services.LoginThrottled) -> Reply:
     return reply(454, "4.7.0", f"Too many failed sign-ins; try again in {max(1, round(error.retry_after_s))} seconds")
 
 
+def _sending_limit(error: storage.SendingLimitReached) -> Reply:
+    whose = "Your company" if error.is_tenants else "You"
+    time = "an hour" if error.hours == 1 else f"{error.hours} hours"
+    return reply(
+        450, "4.7.1", f"{whose} may write to {error.limit_recipients} recipients elsewhere in {time}; try again later"
+    )
+
+
 _answer(smtp.CommandUnknown, _always(reply(500, "5.5.1", "No such command here")))
 _answer(smtp.CommandSyntaxError, lambda error: reply(501, "5.5.4", error.reason))
 _answer(smtp.PathInvalid, _path_invalid)
@@ -219,4 +227,5 @@ _answer(tenants.AccountSuspended, _always(reply(450, "4.2.1", "This mailbox is s
 _answer(tenants.TenantSuspended, _always(reply(450, "4.2.1", "This mailbox is suspended for now; try again later")))
 
 _answer(storage.OverQuota, _always(reply(452, "4.2.2", "This mailbox is full; try again later")))
+_answer(storage.SendingLimitReached, _sending_limit)
 _answer(storage.StoreUnavailable, _always(NOT_NOW))

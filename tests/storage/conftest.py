@@ -47,8 +47,30 @@ INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, s
     SELECT tenant_id, digest, 0, CURRENT_DATE - n %% 7, 2, 0, decode(repeat('00', 100), 'hex') FROM filled_message;
 INSERT INTO message_blob (tenant_id, message_id, ordinal, digest)
     SELECT tenant_id, message_id, 0, digest FROM filled_message;
+INSERT INTO search_page (tenant_id, mailbox_id, number, account_id, format, stamp, facts)
+    SELECT tenant_id, account_id * 10, n, account_id, 1, n, decode(repeat('00', 100), 'hex') FROM filled_message;
 INSERT INTO inbound_placed (tenant_id, account_id, inbound_id, placed_on)
     SELECT tenant_id, account_id, n, CURRENT_DATE FROM filled_message;
+INSERT INTO outgoing (
+        tenant_id, id, account_id, reverse_path, needs_utf8, body, octets, queued_at, content_name)
+    SELECT tenant_id, message_id, account_id, 'ann@example.com', false, 8, 4000, now(), digest
+      FROM filled_message WHERE n <= 5;
+INSERT INTO outgoing_content (tenant_id, outgoing_id, chunk, key_id, codec, sealed)
+    SELECT tenant_id, id, 0, 2, 0, decode(repeat('00', 100), 'hex') FROM outgoing;
+INSERT INTO outgoing_recipient (
+        tenant_id, outgoing_id, ordinal, address, domain, state, held_reason, next_attempt_at, waits_since, report)
+    SELECT tenant_id, id, k, 'bob@' || (id + k) %% 50 || '.example', (id + k) %% 50 || '.example',
+           CASE k WHEN 4 THEN 1 ELSE 0 END, CASE k WHEN 4 THEN 2 END, now() + interval '1 hour' * k, now(),
+           CASE WHEN (id + k) %% 500 = 0 THEN 1 ELSE 0 END
+      FROM outgoing, generate_series(1, 4) k;
+INSERT INTO outgoing_hold (tenant_id, id, created_at) SELECT t, t, now() FROM generate_series(1, %(tenants)s) t;
+INSERT INTO sending_count (tenant_id, account_id, hour, shard, recipients)
+    SELECT tenant_id, account_id, date_trunc('hour', now()) - interval '1 hour' * h, 0, 3
+      FROM filled_account, generate_series(0, 23) h;
+INSERT INTO smarthost (tenant_id, host, port, security)
+    SELECT t, 'relay.example', 587, 'required' FROM generate_series(1, %(tenants)s) t;
+INSERT INTO event (tenant_id, kind, account_id, outgoing_id, address)
+    SELECT tenant_id, 2, account_id, message_id, 'bob@example.com' FROM filled_message;
 INSERT INTO inbound (id, accepted_at, octets, tenant_ids, account_ids, leased_until)
     SELECT 1000000000 + n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;
 INSERT INTO inbound_content (inbound_id, chunk, codec, sealed)

@@ -77,6 +77,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
 NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
     {
         AlreadyPlaced,
+        storage.SendingLimitReached,
         tenants.AddressInvalid,
         tenants.RecipientUnknown,
         tenants.DomainNotLocal,

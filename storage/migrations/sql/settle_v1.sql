@@ -1,0 +1,108 @@
+-- How leases end: for many recipients at once, each only if nobody has leased it since (token).
+
+-- Element i of every array is one recipient. p_ending: 0 delivered, 1 deferred, 2 failed, 3 expired, 4 held,
+-- 5 given back. A recipient whose ending is final leaves the queue, unless p_report says that its sender is still to be
+-- told: then it stays as state 2 until end_report_v1. Reports wait p_report_wait_s, so that recipients of one message
+-- that fail together are told of together. Returns the places in the arrays of those that were settled.
+CREATE FUNCTION settle_v1(
+    p_tenants bigint[], p_outgoings bigint[], p_ordinals integer[], p_tokens integer[], p_endings smallint[],
+    p_next timestamptz[], p_held smallint[], p_reports smallint[], p_codes smallint[], p_enhanced text[],
+    p_texts text[], p_hosts text[], p_report_wait_s double precision
+) RETURNS SETOF integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_settled integer[];
+BEGIN
+    -- in the order of the key, so that two of these never wait for each other
+    PERFORM 1 FROM outgoing_recipient r
+      JOIN unnest(p_tenants, p_outgoings, p_ordinals) AS g (tenant_id, outgoing_id, ordinal)
+           USING (tenant_id, outgoing_id, ordinal)
+     ORDER BY r.tenant_id, r.outgoing_id, r.ordinal FOR UPDATE OF r;
+    WITH given AS MATERIALIZED (
+        SELECT g.*, g.ending IN (0, 2, 3) AS is_final, (g.ending IN (0, 2, 3) AND g.report = 0) AS goes
+          FROM unnest(p_tenants, p_outgoings, p_ordinals, p_tokens, p_endings, p_next, p_held, p_reports, p_codes,
+                      p_enhanced, p_texts, p_hosts) WITH ORDINALITY
+               AS g (tenant_id, outgoing_id, ordinal, token, ending, next_attempt_at, held, report, code, enhanced,
+                     text, host, n)
+    ), kept AS (
+        UPDATE outgoing_recipient r
+           SET state = CASE WHEN g.is_final THEN 2 WHEN g.ending = 4 THEN 1 ELSE r.state END,
+               held_reason = CASE WHEN g.ending = 4 THEN g.held WHEN r.state = 1 OR g.ending = 5 THEN r.held_reason END,
+               next_attempt_at = coalesce(g.next_attempt_at, r.next_attempt_at),
+               attempts = r.attempts + CASE WHEN g.ending IN (4, 5) THEN 0 ELSE 1 END,
+               attempted_at = CASE WHEN g.ending IN (4, 5) THEN r.attempted_at ELSE now() END,
+               leased_until = CASE WHEN g.report <> 0 THEN now() + make_interval(secs => p_report_wait_s) END,
+               reply_code = CASE WHEN g.ending IN (4, 5) THEN r.reply_code ELSE g.code END,
+               reply_enhanced = CASE WHEN g.ending IN (4, 5) THEN r.reply_enhanced ELSE g.enhanced END,
+               reply_text = CASE WHEN g.ending IN (4, 5) THEN r.reply_text ELSE g.text END,
+               reply_host = CASE WHEN g.ending IN (4, 5) THEN r.reply_host ELSE g.host END,
+               report = CASE WHEN g.report <> 0 THEN g.report ELSE r.report END,
+               report_id = CASE WHEN g.report <> 0 THEN NULL ELSE r.report_id END
+          FROM given g
+         WHERE NOT g.goes AND r.tenant_id = g.tenant_id AND r.outgoing_id = g.outgoing_id AND r.ordinal = g.ordinal
+           AND r.token = g.token AND r.state <> 2  -- held meanwhile: it stays so, unless this is its end
+        RETURNING g.n, r.address
+    ), gone AS (
+        DELETE FROM outgoing_recipient r USING given g
+         WHERE g.goes AND r.tenant_id = g.tenant_id AND r.outgoing_id = g.outgoing_id AND r.ordinal = g.ordinal
+           AND r.token = g.token AND r.state <> 2
+        RETURNING g.n, r.address
+    ), settled AS (
+        SELECT n, address FROM kept UNION ALL SELECT n, address FROM gone
+    ), told AS (
+        INSERT INTO event (tenant_id, kind, account_id, outgoing_id, address, reply_code, reply_enhanced, reply_text,
+                           reply_host)
+        SELECT g.tenant_id, (ARRAY[2, 3, 4, 5, 6])[g.ending + 1], o.account_id, g.outgoing_id, s.address, g.code,
+               g.enhanced, g.text, g.host
+          FROM settled s JOIN given g ON g.n = s.n
+          LEFT JOIN outgoing o ON o.tenant_id = g.tenant_id AND o.id = g.outgoing_id
+         WHERE g.ending < 5
+    )
+    SELECT array_agg(s.n::integer) INTO v_settled FROM settled s;
+    PERFORM forget_outgoing_v1(p_tenants, p_outgoings);
+    RETURN QUERY SELECT unnest(v_settled);
+END $$;
+
+-- Messages of which nobody waits any more go. Two that settle the last recipients at the same moment may both leave a
+-- message behind: upkeep finds it.
+CREATE FUNCTION forget_outgoing_v1(p_tenants bigint[], p_outgoings bigint[]) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_count integer;
+BEGIN
+    WITH gone AS (
+        DELETE FROM outgoing o
+         USING (SELECT DISTINCT tenant_id, id FROM unnest(p_tenants, p_outgoings) AS g (tenant_id, id)) g
+         WHERE o.tenant_id = g.tenant_id AND o.id = g.id
+           AND NOT EXISTS (SELECT FROM outgoing_recipient r WHERE r.tenant_id = o.tenant_id AND r.outgoing_id = o.id)
+        RETURNING o.tenant_id, o.id
+    ), emptied AS (
+        DELETE FROM outgoing_content c USING gone WHERE c.tenant_id = gone.tenant_id AND c.outgoing_id = gone.id
+    )
+    SELECT count(*) INTO v_count FROM gone;
+    RETURN v_count;
+END $$;
+
+-- A report is written: those it tells of leave the queue if they ended, and go on if they only wait. Returns how many
+-- recipients it was; none if another process has done it.
+CREATE FUNCTION end_report_v1(p_tenant bigint, p_outgoing bigint, p_report bigint) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_count integer;
+    v_gone integer;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    UPDATE outgoing_recipient
+       SET report = 0, report_id = NULL, is_delay_told = true, leased_until = NULL
+     WHERE tenant_id = p_tenant AND outgoing_id = p_outgoing AND report <> 0 AND report_id = p_report AND state <> 2;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    DELETE FROM outgoing_recipient
+     WHERE tenant_id = p_tenant AND outgoing_id = p_outgoing AND report <> 0 AND report_id = p_report AND state = 2;
+    GET DIAGNOSTICS v_gone = ROW_COUNT;
+    IF v_count + v_gone > 0 THEN
+        INSERT INTO event (tenant_id, kind, account_id, outgoing_id, recipients)
+        SELECT p_tenant, 9, o.account_id, o.id, v_count + v_gone
+          FROM outgoing o WHERE o.tenant_id = p_tenant AND o.id = p_outgoing;
+        PERFORM forget_outgoing_v1(ARRAY[p_tenant], ARRAY[p_outgoing]);
+    END IF;
+    RETURN v_count + v_gone;
+END $$;

@@ -1,0 +1,395 @@
+"""The queue of mail for other systems: putting in, leasing, settling.
+
+A lease is committed before anybody connects, and raises the row's token: whoever settles with an older one (its lease
+ran out and another process has the row) settles nothing. So a recipient is sent to twice only if its process ended, or
+was kept from Postgres for longer than the lease, between the other host's 250 and the commit of `settle`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage import outgoing_content
+from storage.database import Database
+from storage.errors import SendingLimitReached
+from storage.keys import TenantKeys
+from storage.outgoing_types import (
+    BodyKind,
+    Envelope,
+    HeldReason,
+    Lane,
+    LeasedRecipient,
+    Notify,
+    OutgoingId,
+    QueuedMessage,
+    ReturnContent,
+    Settlement,
+    Submitter,
+)
+from storage.query import Connection, Query
+from tenants.types import AccountId, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class SendingLimits:
+    """How many recipients of other systems, in an hour and in a day."""
+
+    person_hour: int
+    person_day: int
+    tenant_hour: int
+    tenant_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueLane:
+    """A lane with mail in it. `due_at` is when its next recipient may be tried; None: all are leased."""
+
+    tenant_id: int
+    domain: str
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Id:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Enqueued:
+    outcome: str
+    id: int | None
+    limit_recipients: int | None
+    limit_hours: int | None
+    is_tenants: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _LeasedRow:
+    tenant_id: int
+    outgoing_id: int
+    ordinal: int
+    token: int
+    address: str
+    domain: str
+    original_recipient: str | None
+    notify: int | None
+    attempts: int
+    waits_since: datetime
+    is_delay_told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    tenant_id: int
+    id: int
+    account_id: int | None
+    reverse_path: str
+    envelope_id: str | None
+    return_content: int | None
+    needs_utf8: bool
+    body: int
+    octets: int
+    queued_at: datetime
+    content_name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    n: int
+
+
+_NEXT_ID = Query("SELECT nextval('mail_id') AS id", row=_Id)
+_ENQUEUE = Query(
+    """
+    SELECT outcome, id, limit_recipients, limit_hours, is_tenants FROM enqueue_v1(
+        %(tenant_id)s, %(account_id)s, %(id)s, %(reverse_path)s, %(envelope_id)s, %(return_content)s::smallint,
+        %(needs_utf8)s, %(body)s::smallint, %(octets)s, %(queued_at)s, %(content_name)s, %(key_id)s,
+        %(codec)s::smallint, %(sealed)s, %(addresses)s::text[], %(domains)s::text[], %(originals)s::text[], %(notifies)s::smallint[],
+        %(held)s::smallint, %(first_attempt_at)s, %(lease_s)s, %(person_hour)s, %(person_day)s, %(tenant_hour)s,
+        %(tenant_day)s)
+    """,
+    row=_Enqueued,
+)
+_LET_GO = Query[None](
+    """
+    UPDATE outgoing_recipient SET leased_until = NULL
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND outgoing_id = %(id)s AND token = 0
+    """
+)
+_WITHDRAW = Query[None]("SELECT withdraw_v1(%(tenant_id)s, %(id)s)")
+_DUE_LANES = Query(
+    """
+    WITH RECURSIVE lane AS (
+        (SELECT r.tenant_id, r.domain FROM outgoing_recipient r
+          WHERE r.state = 0 AND (r.tenant_id, r.domain) > (%(tenant_id)s, %(domain)s)
+          ORDER BY r.tenant_id, r.domain LIMIT 1)
+        UNION ALL
+        SELECT n.tenant_id, n.domain FROM lane l CROSS JOIN LATERAL (
+            SELECT r.tenant_id, r.domain FROM outgoing_recipient r
+             WHERE r.state = 0 AND (r.tenant_id, r.domain) > (l.tenant_id, l.domain)
+             ORDER BY r.tenant_id, r.domain LIMIT 1) n
+    )
+    SELECT l.tenant_id, l.domain, (
+               SELECT r.next_attempt_at FROM outgoing_recipient r
+                WHERE r.tenant_id = l.tenant_id AND r.domain = l.domain AND r.state = 0
+                  AND (r.leased_until IS NULL OR r.leased_until < now())
+                ORDER BY r.next_attempt_at LIMIT 1) AS due_at
+      FROM (SELECT tenant_id, domain FROM lane LIMIT %(limit)s) l
+    """,
+    row=DueLane,
+    role="waypost_system",
+)
+_LEASE = Query(
+    """
+    WITH chosen AS MATERIALIZED (
+        SELECT c.tenant_id, c.outgoing_id, c.ordinal
+          FROM unnest(%(tenant_ids)s::bigint[], %(domains)s::text[], %(rooms)s::integer[])
+               AS w (tenant_id, domain, room)
+         CROSS JOIN LATERAL (
+               SELECT r.tenant_id, r.outgoing_id, r.ordinal FROM outgoing_recipient r
+                WHERE r.tenant_id = w.tenant_id AND r.domain = w.domain AND r.state = 0
+                  AND r.next_attempt_at <= now() AND (r.leased_until IS NULL OR r.leased_until < now())
+                ORDER BY r.next_attempt_at LIMIT w.room FOR UPDATE SKIP LOCKED) c
+    )
+    UPDATE outgoing_recipient r
+       SET token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s)
+      FROM chosen c
+     WHERE r.tenant_id = c.tenant_id AND r.outgoing_id = c.outgoing_id AND r.ordinal = c.ordinal
+    RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.token, r.address, r.domain, r.original_recipient, r.notify,
+              r.attempts, r.waits_since, r.is_delay_told
+    """,
+    row=_LeasedRow,
+    role="waypost_system",
+)
+_MESSAGES = Query(
+    """
+    SELECT o.tenant_id, o.id, o.account_id, o.reverse_path, o.envelope_id, o.return_content, o.needs_utf8, o.body,
+           o.octets, o.queued_at, o.content_name
+      FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
+      JOIN outgoing o ON o.tenant_id = w.tenant_id AND o.id = w.id
+    """,
+    row=MessageRow,
+    role="waypost_system",
+)
+_RENEW = Query[None](
+    """
+    UPDATE outgoing_recipient r SET leased_until = now() + make_interval(secs => %(lease_s)s)
+      FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[], %(ordinals)s::integer[], %(tokens)s::integer[])
+           AS w (tenant_id, id, ordinal, token)
+     WHERE r.tenant_id = w.tenant_id AND r.outgoing_id = w.id AND r.ordinal = w.ordinal AND r.token = w.token
+       AND r.leased_until IS NOT NULL
+    """,
+    role="waypost_system",
+)
+_SETTLE = Query(
+    """
+    SELECT n FROM settle_v1(
+        %(tenant_ids)s::bigint[], %(ids)s::bigint[], %(ordinals)s::integer[], %(tokens)s::integer[],
+        %(endings)s::smallint[], %(next)s::timestamptz[], %(held)s::smallint[], %(reports)s::smallint[],
+        %(codes)s::smallint[], %(enhanced)s::text[], %(texts)s::text[], %(hosts)s::text[], %(report_wait_s)s) AS s (n)
+    """,
+    row=_Place,
+    role="waypost_system",
+)
+
+
+async def enqueue(
+    database: Database,
+    keys: TenantKeys,
+    who: Submitter,
+    envelope: Envelope,
+    octets: memoryview,
+    *,
+    queued_at: datetime,
+    limits: SendingLimits,
+    held: HeldReason | None = None,
+    first_attempt_at: datetime | None = None,
+    lease_s: float = 0.0,
+) -> OutgoingId:
+    """Put a message into the queue; durable when it returns. One round trip, unless it has several chunks.
+
+    With `lease_s` it is not sent before `let_go` (or before so long). Raises SendingLimitReached, StoreUnavailable.
+    """
+    name = outgoing_content.new_content_name()
+    values = _values(keys, who, envelope, octets, name, queued_at, limits, held, first_attempt_at, lease_s)
+    last = outgoing_content.last_chunk(len(octets))
+    if last == 0:
+        only = await outgoing_content.seal(keys, name, octets, 0)
+        values |= {"id": None, "key_id": only.key_id, "codec": only.codec, "sealed": only.sealed}
+        async with database.read(who.tenant_id) as connection:
+            return _id_of(await _ENQUEUE.one(connection, **values))
+    async with database.transaction(who.tenant_id) as connection:
+        return await enqueue_long(connection, keys, octets, name, values)
+
+
+async def enqueue_long(
+    connection: Connection, keys: TenantKeys, octets: memoryview, name: bytes, values: Mapping[str, object]
+) -> OutgoingId:
+    """Chunk after chunk, then the rest."""
+    outgoing_id = OutgoingId((await _NEXT_ID.one(connection)).id)
+    for chunk in range(outgoing_content.last_chunk(len(octets)) + 1):
+        sealed = await outgoing_content.seal(keys, name, octets, chunk)
+        await outgoing_content.put(connection, keys, outgoing_id, sealed)
+    row = await _ENQUEUE.one(connection, **{**values, "id": outgoing_id, "key_id": None, "codec": None, "sealed": None})
+    return _id_of(row)
+
+
+async def enqueue_within(
+    connection: Connection, keys: TenantKeys, who: Submitter, envelope: Envelope, octets: bytes, *, queued_at: datetime
+) -> OutgoingId:
+    """The same in a transaction that does more: mail of the installation itself, which no limit counts."""
+    name = outgoing_content.new_content_name()
+    limits = SendingLimits(0, 0, 0, 0)
+    values = _values(keys, who, envelope, memoryview(octets), name, queued_at, limits, None, None, 0.0)
+    return await enqueue_long(connection, keys, memoryview(octets), name, values)
+
+
+def _values(
+    keys: TenantKeys,
+    who: Submitter,
+    envelope: Envelope,
+    octets: memoryview,
+    name: bytes,
+    queued_at: datetime,
+    limits: SendingLimits,
+    held: HeldReason | None,
+    first_attempt_at: datetime | None,
+    lease_s: float,
+) -> dict[str, object]:
+    recipients = envelope.recipients
+    return {
+        "tenant_id": keys.tenant_id,
+        "account_id": who.account_id,
+        "reverse_path": envelope.reverse_path,
+        "envelope_id": envelope.envelope_id,
+        "return_content": None if envelope.return_content is None else int(envelope.return_content),
+        "needs_utf8": envelope.needs_utf8,
+        "body": int(envelope.body),
+        "octets": len(octets),
+        "queued_at": queued_at,
+        "content_name": name,
+        "addresses": [each.address for each in recipients],
+        "domains": [each.domain for each in recipients],
+        "originals": [each.original_recipient for each in recipients],
+        "notifies": [None if each.notify is None else int(each.notify) for each in recipients],
+        "held": None if held is None else int(held),
+        "first_attempt_at": first_attempt_at,
+        "lease_s": lease_s,
+        "person_hour": limits.person_hour,
+        "person_day": limits.person_day,
+        "tenant_hour": limits.tenant_hour,
+        "tenant_day": limits.tenant_day,
+    }
+
+
+def _id_of(row: _Enqueued) -> OutgoingId:
+    if row.outcome == "limit":
+        assert row.limit_recipients is not None
+        assert row.limit_hours is not None
+        raise SendingLimitReached(row.limit_recipients, row.limit_hours, is_tenants=bool(row.is_tenants))
+    assert row.id is not None
+    return OutgoingId(row.id)
+
+
+async def let_go(database: Database, tenant_id: TenantId, outgoing_id: OutgoingId) -> None:
+    """What was queued with a lease may be sent from now on."""
+    async with database.read(tenant_id) as connection:
+        await _LET_GO.execute(connection, tenant_id=tenant_id, id=outgoing_id)
+
+
+async def withdraw(database: Database, tenant_id: TenantId, outgoing_id: OutgoingId) -> None:
+    """What was queued with a lease is taken back."""
+    async with database.transaction(tenant_id) as connection:
+        await _WITHDRAW.execute(connection, tenant_id=tenant_id, id=outgoing_id)
+
+
+async def find_lanes(database: Database, after: Lane, limit: int) -> list[DueLane]:
+    """The lanes that hold queued mail, in the order of tenant and domain, from behind `after`."""
+    async with database.system() as connection:
+        return await _DUE_LANES.all(connection, tenant_id=after.tenant_id, domain=after.domain, limit=limit)
+
+
+async def lease(database: Database, rooms: Mapping[Lane, int], *, lease_s: float) -> list[LeasedRecipient]:
+    """Lease what is due, at most so many recipients of each lane; committed when it returns."""
+    async with database.system() as connection:
+        rows = await _LEASE.all(
+            connection,
+            tenant_ids=[lane.tenant_id for lane in rooms],
+            domains=[lane.domain for lane in rooms],
+            rooms=list(rooms.values()),
+            lease_s=lease_s,
+        )
+        ids = list(dict.fromkeys((row.tenant_id, row.outgoing_id) for row in rows))
+        found = (
+            await _MESSAGES.all(connection, tenant_ids=[tenant for tenant, _ in ids], ids=[each for _, each in ids])
+            if ids
+            else []
+        )
+    messages = {(row.tenant_id, row.id): message_of(row) for row in found}
+    return [_leased(row, messages[row.tenant_id, row.outgoing_id]) for row in rows]
+
+
+async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, lease_s: float) -> None:
+    """Keep leases of what takes long."""
+    async with database.system() as connection:
+        await _RENEW.execute(
+            connection,
+            tenant_ids=[each.message.tenant_id for each in recipients],
+            ids=[each.message.id for each in recipients],
+            ordinals=[each.ordinal for each in recipients],
+            tokens=[each.token for each in recipients],
+            lease_s=lease_s,
+        )
+
+
+async def settle(database: Database, settlements: Sequence[Settlement], *, report_wait_s: float) -> list[Settlement]:
+    """End leases, all in one statement; returns those that were still ours. Raises StoreUnavailable."""
+    async with database.system() as connection:
+        places = await _SETTLE.all(
+            connection,
+            tenant_ids=[each.recipient.message.tenant_id for each in settlements],
+            ids=[each.recipient.message.id for each in settlements],
+            ordinals=[each.recipient.ordinal for each in settlements],
+            tokens=[each.recipient.token for each in settlements],
+            endings=[int(each.ending) for each in settlements],
+            next=[each.next_attempt_at for each in settlements],
+            held=[None if each.held_reason is None else int(each.held_reason) for each in settlements],
+            reports=[int(each.report) for each in settlements],
+            codes=[each.reply.code for each in settlements],
+            enhanced=[each.reply.enhanced for each in settlements],
+            texts=[each.reply.text for each in settlements],
+            hosts=[each.reply.host for each in settlements],
+            report_wait_s=report_wait_s,
+        )
+    return [settlements[place.n - 1] for place in places]
+
+
+def message_of(row: MessageRow) -> QueuedMessage:
+    return QueuedMessage(
+        TenantId(row.tenant_id),
+        OutgoingId(row.id),
+        None if row.account_id is None else AccountId(row.account_id),
+        row.reverse_path,
+        row.envelope_id,
+        None if row.return_content is None else ReturnContent(row.return_content),
+        row.needs_utf8,
+        BodyKind(row.body),
+        row.octets,
+        row.queued_at,
+        row.content_name,
+    )
+
+
+def _leased(row: _LeasedRow, message: QueuedMessage) -> LeasedRecipient:
+    return LeasedRecipient(
+        message,
+        row.ordinal,
+        row.token,
+        row.address,
+        row.domain,
+        row.original_recipient,
+        None if row.notify is None else Notify(row.notify),
+        row.attempts,
+        row.waits_since,
+        row.is_delay_told,
+    )

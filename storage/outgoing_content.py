@@ -1,0 +1,109 @@
+"""The octets of queued mail: sealed chunks under the tenant's data key, read one by one as they are sent."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from storage.blobs.codec import CHUNK_OCTETS, compress, decompress
+from storage.database import Database
+from storage.errors import ContentDamaged, MessageGone
+from storage.keys import DIGEST_OCTETS, KeyRing, TenantKeys
+from storage.outgoing_types import OutgoingId, QueuedMessage
+from storage.query import Connection, Query
+from storage.types import BlobDigest
+
+_IN_A_THREAD_OCTETS = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SealedChunk:
+    chunk: int
+    key_id: int
+    codec: int
+    sealed: bytes
+
+
+_PUT = Query[None](
+    """
+    INSERT INTO outgoing_content (tenant_id, outgoing_id, chunk, key_id, codec, sealed)
+    VALUES (waypost_tenant(%(tenant_id)s), %(outgoing_id)s, %(chunk)s, %(key_id)s, %(codec)s::smallint, %(sealed)s)
+    """
+)
+_READ = Query(
+    """
+    SELECT chunk, key_id, codec, sealed FROM outgoing_content
+     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND outgoing_id = %(outgoing_id)s AND chunk = %(chunk)s
+    """,
+    row=SealedChunk,
+)
+
+
+def new_content_name() -> bytes:
+    """What the chunks of one message are sealed under: as long as a blob's digest, and drawn by lot."""
+    return os.urandom(DIGEST_OCTETS)
+
+
+def last_chunk(octets: int) -> int:
+    return max(0, (octets - 1) // CHUNK_OCTETS)
+
+
+async def seal(keys: TenantKeys, name: bytes, octets: memoryview, chunk: int) -> SealedChunk:
+    """Chunk `chunk` of the whole message in `octets`; long packing goes to a thread."""
+    piece = bytes(octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS])
+    is_last = chunk == last_chunk(len(octets))
+    if len(piece) > _IN_A_THREAD_OCTETS:
+        return await asyncio.to_thread(_seal, keys, name, chunk, is_last, piece)
+    return _seal(keys, name, chunk, is_last, piece)
+
+
+async def put(connection: Connection, keys: TenantKeys, outgoing_id: OutgoingId, chunk: SealedChunk) -> None:
+    await _PUT.execute(
+        connection,
+        tenant_id=keys.tenant_id,
+        outgoing_id=outgoing_id,
+        chunk=chunk.chunk,
+        key_id=chunk.key_id,
+        codec=chunk.codec,
+        sealed=chunk.sealed,
+    )
+
+
+async def read(database: Database, keys: KeyRing, message: QueuedMessage) -> AsyncIterator[bytes]:
+    """The message in pieces of at most CHUNK_OCTETS, each read when it is asked for.
+
+    Raises MessageGone (it left the queue meanwhile), ContentDamaged, StoreUnavailable.
+    """
+    tenant_keys = await keys.of(message.tenant_id)
+    for chunk in range(last_chunk(message.octets) + 1):
+        yield await _read_chunk(database, tenant_keys, message, chunk)
+
+
+async def read_beginning(database: Database, keys: KeyRing, message: QueuedMessage) -> bytes:
+    """The first chunk: the header, and the body of most mail. Raises as `read`."""
+    return await _read_chunk(database, await keys.of(message.tenant_id), message, 0)
+
+
+async def _read_chunk(database: Database, keys: TenantKeys, message: QueuedMessage, chunk: int) -> bytes:
+    async with database.read(message.tenant_id) as connection:
+        row = await _READ.first(connection, tenant_id=message.tenant_id, outgoing_id=message.id, chunk=chunk)
+    if row is None:
+        raise MessageGone(message.id)
+    is_last = chunk == last_chunk(message.octets)
+    if len(row.sealed) > _IN_A_THREAD_OCTETS:
+        return await asyncio.to_thread(_open, keys, message, row, is_last)
+    return _open(keys, message, row, is_last)
+
+
+def _seal(keys: TenantKeys, name: bytes, chunk: int, is_last: bool, octets: bytes) -> SealedChunk:
+    codec, packed = compress(octets)
+    return SealedChunk(chunk, keys.current, codec, keys.seal(BlobDigest(name), chunk, is_last, codec, packed))
+
+
+def _open(keys: TenantKeys, message: QueuedMessage, row: SealedChunk, is_last: bool) -> bytes:
+    packed = keys.open(row.key_id, BlobDigest(message.content_name), row.chunk, is_last, row.codec, row.sealed)
+    octets = decompress(row.codec, packed)
+    expected = message.octets - row.chunk * CHUNK_OCTETS if is_last else CHUNK_OCTETS
+    if len(octets) != expected:
+        raise ContentDamaged(f"chunk {row.chunk} of queued message {message.id} is cut")
+    return octets
