@@ -13,7 +13,7 @@ from collections.abc import Collection
 import idna
 
 from tenants.errors import AddressInvalid, DomainInvalid
-from tenants.types import Address
+from tenants.types import Address, Target
 
 LOCAL_PART_LIMIT_OCTETS = 64  # RFC 5321 §4.5.3.1.1
 DOMAIN_LIMIT_OCTETS = 255  # RFC 5321 §4.5.3.1.2
@@ -50,6 +50,17 @@ def display_domain(name: str) -> str:
         return shown if _a_label(shown) == name else name
     except (idna.IDNAError, DomainInvalid, UnicodeError):
         return name
+
+
+def parse_target(text: str) -> Target:
+    """An address that mail is passed on to, anywhere. Raises AddressInvalid, also for an IP address as domain."""
+    address = parse_address(text.strip())
+    try:
+        parse_domain(address.domain)
+    except DomainInvalid as error:
+        raise AddressInvalid(text, error.reason) from None
+    local_part, _ = _cut(text.strip())
+    return Target(address, format_address(Address(unicodedata.normalize("NFC", local_part), address.domain)))
 
 
 def split_detail(address: Address) -> tuple[Address, str]:

@@ -160,6 +160,61 @@ class PrimaryAddressProtected(TenantsError):
         self.address = address
 
 
+class GroupNotFound(TenantsError):
+    def __init__(self, address: str) -> None:
+        super().__init__(f"no group has the address {address}")
+        self.address = address
+
+
+class MemberNotFound(TenantsError):
+    def __init__(self, address: str, member: str) -> None:
+        super().__init__(f"{member} is not a member of {address}")
+        self.address = address
+        self.member = member
+
+
+class ForwardingNotFound(TenantsError):
+    def __init__(self, address: str, target: str) -> None:
+        super().__init__(f"mail for {address} is not passed on to {target}")
+        self.address = address
+        self.target = target
+
+
+class TooManyTargets(TenantsError):
+    """A group has too many members, or an account is passed on to too many addresses."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(f"{name} would have more than {limit}")
+        self.name = name
+        self.limit = limit
+
+
+class GroupIsCatchAll(TenantsError):
+    """A group that catches what nobody has in a domain is not deleted under it."""
+
+    def __init__(self, address: str, domain: str) -> None:
+        super().__init__(f"{address} is the catch-all of {domain}")
+        self.address = address
+        self.domain = domain
+
+
+class DomainStandsForAnother(TenantsError):
+    """The domain has no addresses of its own."""
+
+    def __init__(self, domain: str, other: str) -> None:
+        super().__init__(f"{domain} stands for {other}")
+        self.domain = domain
+        self.other = other
+
+
+class DomainHasAddresses(TenantsError):
+    """A domain can stand for another only while it is nothing itself."""
+
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"{domain} has addresses, a catch-all or domains that stand for it")
+        self.domain = domain
+
+
 class PasswordUnacceptable(TenantsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the password cannot be used: {reason}")

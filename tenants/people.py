@@ -109,8 +109,12 @@ def _checked(row: PersonRow, problems: list[RowProblem]) -> _Person | None:
 
 def _demand_own_domains(people: Sequence[_Person], domains: dict[str, Domain], problems: list[RowProblem]) -> None:
     for person in people:
-        if person.address.domain not in domains:
+        domain = domains.get(person.address.domain)
+        if domain is None:
             reason = f"{person.address.domain} is not served here, or belongs to another tenant"
+            problems.append(RowProblem(person.line, "address", reason))
+        elif domain.stands_for_id is not None:
+            reason = f"{domain.name} stands for another domain and has no addresses of its own"
             problems.append(RowProblem(person.line, "address", reason))
 
 

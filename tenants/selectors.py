@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q
 
+from tenants.address_rows import address_row
 from tenants.addresses import parse_address, parse_domain
-from tenants.errors import AccountNotFound, DomainInvalid, TenantNotFound
-from tenants.models import Account, Address, Tenant
+from tenants.errors import AccountNotFound, DomainInvalid, GroupNotFound, TenantNotFound
+from tenants.models import Account, Domain, Group, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,46 @@ def find_tenant(name: str) -> Tenant:
 
 def find_account(address: str) -> Account:
     """By its primary address or an alias. Raises AddressInvalid, AccountNotFound."""
-    canonical = parse_address(address.strip())
-    found = (
-        Address.objects.select_related("account", "account__tenant")
-        .filter(domain__name=canonical.domain, local_part=canonical.local_part)
-        .first()
-    )
+    found = address_row(parse_address(address.strip()))
     if found is None or found.account is None:
         raise AccountNotFound(address)
     return found.account
+
+
+def find_group(address: str) -> Group:
+    """By any of its addresses. Raises AddressInvalid, GroupNotFound."""
+    found = address_row(parse_address(address.strip()))
+    if found is None or found.group is None:
+        raise GroupNotFound(address)
+    return found.group
+
+
+def list_groups(tenant: Tenant | None) -> Sequence[Group]:
+    """Groups with their addresses and members, by tenant and id."""
+    groups = Group.objects.select_related("tenant").prefetch_related("addresses__domain", "members")
+    if tenant is not None:
+        groups = groups.filter(tenant=tenant)
+    return list(groups.exclude(tenant__status="deleted").order_by("tenant__slug", "id"))
+
+
+def member_texts(group: Group) -> list[str]:
+    """As they are written to, in the order they were added."""
+    return [member.written for member in sorted(group.members.all(), key=lambda member: member.pk)]
+
+
+def forwarding_texts(account: Account) -> list[str]:
+    """Where mail is passed on to, as it is written, in the order it was said."""
+    return [each.written for each in sorted(account.forwardings.all(), key=lambda each: each.pk)]
+
+
+def list_domains(tenant: Tenant | None) -> Sequence[Domain]:
+    """Domains with what they stand for and their catch-all, by tenant and id; not those of deleted tenants."""
+    domains = Domain.objects.select_related("tenant", "stands_for").prefetch_related(
+        "catch_all_account__addresses__domain", "catch_all_group__addresses__domain"
+    )
+    if tenant is not None:
+        domains = domains.filter(tenant=tenant)
+    return list(domains.exclude(tenant__status="deleted").exclude(status="deleted").order_by("tenant__slug", "id"))
 
 
 def list_tenants(*, with_deleted: bool = False) -> Sequence[TenantSummary]:
@@ -56,14 +88,14 @@ def list_tenants(*, with_deleted: bool = False) -> Sequence[TenantSummary]:
 
 def list_accounts(tenant: Tenant | None, *, with_deleted: bool = False) -> Sequence[Account]:
     """Accounts with their addresses, by tenant and id."""
-    accounts = Account.objects.select_related("tenant").prefetch_related("addresses__domain")
+    accounts = Account.objects.select_related("tenant").prefetch_related("addresses__domain", "forwardings")
     if tenant is not None:
         accounts = accounts.filter(tenant=tenant)
     return list((accounts if with_deleted else accounts.exclude(status="deleted")).order_by("tenant__slug", "id"))
 
 
-def address_texts(account: Account) -> list[str]:
-    """The account's canonical addresses, the primary one first; none if they were all released."""
+def address_texts(account: Account | Group) -> list[str]:
+    """The canonical addresses, the primary one first; none if they were all released."""
     rows = sorted(account.addresses.all(), key=lambda row: (not row.is_primary, row.pk))
     return [f"{row.local_part}@{row.domain.name}" for row in rows]
 

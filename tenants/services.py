@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from tenants.address_rows import address_row, demand_free, insert_address, own_domain
 from tenants.addresses import parse_address, parse_domain
 from tenants.checks import check_password, clean_name, new_address
 from tenants.errors import (
     AccountDeleted,
     AccountNotFound,
-    AddressTaken,
     AliasNotFound,
     DomainNotLocal,
     DomainTaken,
@@ -28,7 +28,6 @@ from tenants.locality import known_language, known_time_zone
 from tenants.models import Account, Address, Domain, Tenant
 from tenants.passwords import hash_password
 from tenants.selectors import find_account, find_tenant
-from tenants.types import Address as AddressValue
 from tenants.types import Status
 
 
@@ -159,9 +158,9 @@ def add_account(
     LanguageUnknown, TimeZoneUnknown.
     """
     canonical = new_address(address)
-    domain = _own_domain(canonical)
+    domain = own_domain(canonical)
     check_password(password)
-    _demand_free(domain, canonical)
+    demand_free(domain, canonical)
     account = Account.objects.create(
         tenant=domain.tenant,
         display_name=clean_name(name or canonical.local_part),
@@ -171,7 +170,7 @@ def add_account(
         time_zone=known_time_zone(time_zone or domain.tenant.time_zone),
         quota_octets=quota_octets,
     )
-    _insert_address(domain, canonical, account, is_primary=True)
+    insert_address(domain, canonical, account, is_primary=True)
     return account
 
 
@@ -214,7 +213,7 @@ def delete_account(address: str) -> Account:
 @transaction.atomic
 def release_address(address: str) -> None:
     """Free an address of a deleted account for someone else. Raises AddressInvalid, AccountNotFound, StillInUse."""
-    row = _address_row(parse_address(address))
+    row = address_row(parse_address(address))
     if row is None:
         raise AccountNotFound(address)
     if row.account is None or row.account.status != Status.DELETED:
@@ -230,11 +229,11 @@ def add_alias(address: str, alias: str) -> Account:
     """
     account = _living_account(address)
     canonical = new_address(alias)
-    domain = _own_domain(canonical)
+    domain = own_domain(canonical)
     if domain.tenant.pk != account.tenant.pk:
         raise DomainNotLocal(canonical.domain)
-    _demand_free(domain, canonical)
-    _insert_address(domain, canonical, account, is_primary=False)
+    demand_free(domain, canonical)
+    insert_address(domain, canonical, account, is_primary=False)
     return account
 
 
@@ -242,7 +241,7 @@ def add_alias(address: str, alias: str) -> Account:
 def remove_alias(address: str, alias: str) -> Account:
     """Raises AddressInvalid, AccountNotFound, AliasNotFound, PrimaryAddressProtected."""
     account = find_account(address)
-    row = _address_row(parse_address(alias))
+    row = address_row(parse_address(alias))
     if row is None or row.account is None or row.account.pk != account.pk:
         raise AliasNotFound(address, alias)
     if row.is_primary:
@@ -286,44 +285,3 @@ def _insert_domain(tenant: Tenant, name: str) -> Domain:
             return Domain.objects.create(tenant=tenant, name=name)
     except IntegrityError:
         raise DomainTaken(name, is_reserved=False) from None
-
-
-def _own_domain(address: AddressValue) -> Domain:
-    domain = Domain.objects.select_related("tenant").filter(name=address.domain).first()
-    if domain is None or domain.status == Status.DELETED:
-        raise DomainNotLocal(address.domain)
-    if domain.tenant.status == Status.DELETED:
-        raise TenantDeleted(domain.tenant.slug)
-    return domain
-
-
-def _address_row(address: AddressValue) -> Address | None:
-    return (
-        Address.objects.select_related("account", "domain")
-        .filter(domain__name=address.domain, local_part=address.local_part)
-        .first()
-    )
-
-
-def _demand_free(domain: Domain, address: AddressValue) -> None:
-    taken = Address.objects.select_related("account").filter(domain=domain, local_part=address.local_part).first()
-    if taken is not None:
-        raise AddressTaken(str(address), is_reserved=_is_deleted(taken.account))
-
-
-def _is_deleted(account: Account | None) -> bool:
-    return account is not None and account.status == Status.DELETED
-
-
-def _insert_address(domain: Domain, address: AddressValue, account: Account, *, is_primary: bool) -> None:
-    try:
-        with transaction.atomic():
-            Address.objects.create(
-                tenant=domain.tenant,
-                domain=domain,
-                local_part=address.local_part,
-                account=account,
-                is_primary=is_primary,
-            )
-    except IntegrityError:
-        raise AddressTaken(str(address), is_reserved=False) from None

@@ -29,6 +29,15 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An address mail is passed on to. `written` keeps the case of the local part, which may mean something elsewhere
+    (RFC 5321 §2.4)."""
+
+    address: Address
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """An account that mail reaches. `quota_octets` None means unlimited; `detail` is the part after `+`, or empty.
 

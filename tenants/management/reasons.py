@@ -31,6 +31,7 @@ CHINESE: dict[str, str] = {
     "a slug has only letters a-z, digits, dots and hyphens": "只能使用字母 a-z、数字、点和连字符",
     "the hash is not argon2id in PHC form, or costs too much": "不是 PHC 格式的 argon2id 哈希，或其开销过大",
     "{} is not served here, or belongs to another tenant": "本系统不处理 {}，或它属于另一租户",
+    "{} stands for another domain and has no addresses of its own": "{} 是另一域名的别名域，没有自己的地址",
     "{} is taken": "{} 已被占用",
     "{} is in line {} already": "{} 在第 {} 行已经出现",
     "an address was taken while the file was imported": "导入期间有地址被占用",

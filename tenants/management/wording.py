@@ -21,6 +21,16 @@ CHINESE: dict[str, str] = {
     "Aliases": "别名",
     "Quota": "配额",
     "Administrator": "管理员",
+    "Who may send": "允许发信",
+    "Members": "成员",
+    "Owner": "负责人",
+    "anyone": "任何人",
+    "tenant": "本租户",
+    "members": "成员",
+    "Domain": "域名",
+    "On the wire": "实际名称",
+    "Stands for": "等同于",
+    "Catch-all": "兜底地址",
     "active": "正常",
     "suspended": "已停用",
     "deleted": "已删除",
@@ -34,7 +44,27 @@ CHINESE: dict[str, str] = {
     "No accounts yet. Add one: manage.py account add ann@example.com": (
         "还没有帐号。添加一个：manage.py account add ann@example.com"
     ),
+    "No groups yet. Add one: manage.py group add team@example.com ann@example.com": (
+        "还没有群组。添加一个：manage.py group add team@example.com ann@example.com"
+    ),
     # done
+    "Added group {address} with {count} members.": "已添加群组 {address}，成员 {count} 个。",
+    "Changed group {address}.": "已修改群组 {address}。",
+    "Deleted group {address}.": "已删除群组 {address}。",
+    "Group {address} has {count} members now.": "群组 {address} 现有成员 {count} 个。",
+    "Mail for what nobody has in {domain} is refused.": "发往 {domain} 中不存在的地址的邮件将被拒收。",
+    "Mail for what nobody has in {domain} goes to {address}.": "发往 {domain} 中不存在的地址的邮件将送达 {address}。",
+    "{domain} stands for itself.": "{domain} 不再是其他域名的别名域。",
+    "{domain} stands for {other}: every address there is good here too.": (
+        "{domain} 已等同于 {other}：其全部地址在此同样有效。"
+    ),
+    "Mail for {address} is not passed on.": "{address} 的邮件不转发。",
+    "Mail for {address} is passed on to {targets}; a copy stays here.": (
+        "{address} 的邮件转发到 {targets}，并保留副本。"
+    ),
+    "Mail for {address} is passed on to {targets}; nothing stays here.": (
+        "{address} 的邮件转发到 {targets}，不保留副本。"
+    ),
     "Added tenant {slug} (id {id}) with the domain {domain}.": "已添加租户 {slug}（编号 {id}），域名 {domain}。",
     "Changed tenant {slug}.": "已修改租户 {slug}。",
     "Suspended tenant {slug}. Nobody signs in, mail for it waits at its senders.": (
@@ -132,6 +162,37 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
     errors.PrimaryAddressProtected: (
         "{address} is a primary address, not an alias.",
         "{address} 是主地址，不是别名。",
+    ),
+    errors.GroupNotFound: (
+        "No group has the address {address}. See: manage.py group list",
+        "没有群组使用地址 {address}。查看：manage.py group list",
+    ),
+    errors.MemberNotFound: (
+        "{member} is not a member of {address}. See: manage.py group show {address}",
+        "{member} 不是 {address} 的成员。查看：manage.py group show {address}",
+    ),
+    errors.ForwardingNotFound: (
+        "Mail for {address} is not passed on to {target}. See: manage.py account forward list {address}",
+        "{address} 的邮件没有转发到 {target}。查看：manage.py account forward list {address}",
+    ),
+    errors.TooManyTargets: (
+        "{name} would have more than {limit} addresses behind it, which is the most.",
+        "{name} 最多可有 {limit} 个地址。",
+    ),
+    errors.GroupIsCatchAll: (
+        "{address} is the catch-all of {domain}. Change that first: manage.py domain catch-all {domain} none",
+        "{address} 是 {domain} 的兜底地址。请先修改：manage.py domain catch-all {domain} none",
+    ),
+    errors.DomainStandsForAnother: (
+        "{domain} stands for {other} and has no addresses of its own. Use {other}, or end it first:"
+        " manage.py domain stand-for {domain} none",
+        "{domain} 是 {other} 的别名域，没有自己的地址。请使用 {other}，或先解除："
+        "manage.py domain stand-for {domain} none",
+    ),
+    errors.DomainHasAddresses: (
+        "{domain} has addresses, a catch-all or domains that stand for it, so it cannot stand for another."
+        " See: manage.py domain list",
+        "{domain} 已有地址、兜底地址或别名域，不能成为别名域。查看：manage.py domain list",
     ),
     errors.PasswordUnacceptable: ("The password cannot be used: {reason}.", "密码不可用：{reason}。"),
     errors.LanguageUnknown: (

@@ -10,9 +10,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from tenants import selectors, services
-from tenants.addresses import display_domain
 from tenants.errors import ImportRefused
 from tenants.management.command import ActionCommand, Options
+from tenants.management.display import shown_address
+from tenants.management.forwarding_actions import add_forwarding_actions
 from tenants.management.people_file import ColumnsWrong, NotText, read_people, write_passwords
 from tenants.management.reasons import reason
 from tenants.management.table import aligned
@@ -32,13 +33,7 @@ def _add_person_options(parser: CommandParser) -> None:
 
 
 def _name_of(account: Account) -> str:
-    return next((_shown(address) for address in selectors.address_texts(account)), f"#{account.pk}")
-
-
-def _shown(address: str) -> str:
-    """As people read it: the domain in its own script."""
-    local_part, _, domain = address.rpartition("@")
-    return f"{local_part}@{display_domain(domain)}"
+    return next((shown_address(address) for address in selectors.address_texts(account)), f"#{account.pk}")
 
 
 class Command(ActionCommand):
@@ -94,6 +89,8 @@ class Command(ActionCommand):
             parser.add_argument("alias", metavar="ALIAS")
             parser.set_defaults(run=run)
 
+        add_forwarding_actions(self, actions)
+
     def add(self, options: Options) -> None:
         password = self.password_from_stdin() if options["password_stdin"] else generate_password()
         account = services.add_account(
@@ -122,7 +119,7 @@ class Command(ActionCommand):
             self.stdout.write(aligned([self.word(title) for title in heading], rows, right=frozenset({3})))
 
     def _row(self, account: Account) -> Sequence[str]:
-        addresses = [_shown(text) for text in selectors.address_texts(account)] or [self.word("(released)")]
+        addresses = [shown_address(text) for text in selectors.address_texts(account)] or [self.word("(released)")]
         octets = account.quota_octets
         quota = self.word("unlimited") if octets is None else format_octets(octets)
         administrator = self.word("yes" if account.is_administrator else "no")
@@ -247,6 +244,8 @@ def _as_json(account: Account) -> dict[str, object]:
         "language": account.language,
         "time_zone": account.time_zone,
         "quota_octets": account.quota_octets,
+        "forwarded_to": selectors.forwarding_texts(account),
+        "keeps_copy": account.keeps_copy,
         "created_at": account.created_at.isoformat(),
         "password_changed_at": account.password_changed_at.isoformat(),
     }
