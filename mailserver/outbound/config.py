@@ -36,7 +36,8 @@ class RoutingConfig:
     """Which hosts of a domain are used."""
 
     port: int = field(default=25, metadata={"least": 1, "most": 65_535})  # where hosts named by MX listen
-    family: AddressFamily = AddressFamily.IPV6_FIRST  # which addresses of a host are tried, and which first
+    family: AddressFamily = AddressFamily.IPV4_FIRST
+    """which addresses of a host are tried, and which first; receivers tend to doubt mail from IPv6 more"""
     hosts_limit: int = field(default=10, metadata={"least": 1})  # hosts of a domain that are looked at, the best
     addresses_limit: int = field(default=6, metadata={"least": 1})  # addresses of a host that are tried
     own_names: tuple[str, ...] = field(default=(), metadata={"example": "mx1.example.com,mx2.example.com"})

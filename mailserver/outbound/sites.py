@@ -49,9 +49,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Smarthost:
-    """A host that takes all mail of a tenant or of the installation."""
+    """A host that takes all mail of a tenant or of the installation.
+
+    `may_be_private`: whoever runs the installation named it, so it may stand in a private network; a tenant must not
+    aim us at our neighbours.
+    """
 
     host: str  # a name, or an IP address
     port: int = 587
     security: Security = Security.REQUIRED
     credentials: Credentials | None = None
+    may_be_private: bool = False
