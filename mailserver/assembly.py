@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from mailserver.config import Config
+from mailserver.queue_hints import QueueHintSender
 from mailserver.redis_client import connect_redis
 from mailserver.services.addresses import Recipients
 from mailserver.services.delivery import Deliveries
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
+from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.submission import Submissions
 from mailserver.services.watching import Watchers
 from mailserver.tls import ServerCertificate
@@ -34,7 +36,9 @@ class Parts:
     logins: Logins
     recipients: Recipients
     deliveries: Deliveries
+    queueing: Queueing
     submissions: Submissions
+    redis: Redis | None
     certificate: ServerCertificate | None
 
 
@@ -52,6 +56,7 @@ async def assemble(
         ending.callback(logins.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
+        queueing = Queueing(store, config.queue, is_outbound_on=config.is_outbound_on, wake=_queue_wake(redis, ending))
         yield Parts(
             config=config,
             store=store,
@@ -59,9 +64,21 @@ async def assemble(
             logins=logins,
             recipients=Recipients(store),
             deliveries=deliveries,
-            submissions=Submissions(deliveries),
+            queueing=queueing,
+            submissions=Submissions(deliveries, queueing),
+            redis=redis,
             certificate=certificate,
         )
+
+
+def _queue_wake(redis: Redis | None, ending: AsyncExitStack) -> Wake:
+    """How the role outbound hears of new mail; without Redis it looks once a second."""
+    if redis is None:
+        return lambda _lanes: None
+    hints = QueueHintSender(redis)
+    hints.start()
+    ending.push_async_callback(hints.close)
+    return hints.publish
 
 
 def redis_of(config: Config) -> Redis | None:

@@ -13,8 +13,12 @@ from mailserver.imap.config import ImapConfig
 from mailserver.listeners import Endpoint
 from mailserver.observability.logs import LogFormat, LogLevel
 from mailserver.observability.responder import ResponderConfig
+from mailserver.outbound.config import ExchangeConfig, ResolverConfig, RoutingConfig
+from mailserver.outbound.queue_config import WorkerConfig
+from mailserver.outbound.sites import Security
 from mailserver.services.delivery import DeliveryConfig
 from mailserver.services.login import LoginConfig
+from mailserver.services.queueing import QueueConfig
 from mailserver.services.throttle import ThrottleConfig
 from mailserver.services.watching import WatchingConfig
 from mailserver.settings import (
@@ -31,8 +35,8 @@ from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
 from mailserver.web import WebConfig
 from storage.database import DatabaseConfig
 
-Role = Literal["imap", "smtp", "web", "upkeep"]
-ROLES: tuple[Role, ...] = ("imap", "smtp", "web", "upkeep")
+Role = Literal["imap", "smtp", "web", "outbound", "upkeep"]
+ROLES: tuple[Role, ...] = ("imap", "smtp", "web", "outbound", "upkeep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,20 @@ class TlsConfig:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key are set together or not at all")
+
+
+@dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """The host through which all mail for other systems leaves, but for tenants that have one of their own."""
+
+    host: Endpoint | None = field(
+        default=None, metadata={"variable": "WAYPOST_SMARTHOST", "example": "relay.example.com:587"}
+    )
+    """empty: mail goes straight to its recipients' hosts"""
+    security: Security = Security.REQUIRED
+    """required: STARTTLS with its certificate; implicit: TLS at once; opportunistic: TLS if offered; none"""
+    user: str = ""  # empty: we do not sign in
+    password: str = ""  # of that user
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,12 @@ class Config:
     )
     imap: ImapConfig
     delivery: DeliveryConfig
+    queue: QueueConfig
+    dns: ResolverConfig
+    routing: RoutingConfig
+    exchange: ExchangeConfig
+    worker: WorkerConfig = field(metadata={"prefix": "WAYPOST_OUTBOUND_"})
+    smarthost: RelayConfig
     login: LoginConfig
     throttle: ThrottleConfig
     watching: WatchingConfig
@@ -117,6 +141,8 @@ class Config:
     tls: TlsConfig
     listeners: ListenerConfig = field(metadata={"prefix": PREFIX})
     elsewhere: ElsewhereConfig = field(metadata={"prefix": PREFIX})
+    is_outbound_on: bool = field(default=False, metadata={"variable": "WAYPOST_OUTBOUND", "example": "on"})
+    """on: mail for other systems leaves; off: it is held until somebody releases it"""
     redis_url: str = field(default="", metadata={"example": "unix:///run/waypost/redis.sock"})
     """where Redis is; empty: none, then push polls and each process counts login failures alone"""
     message_limit_octets: int = 52_428_800  # the largest message that is taken in

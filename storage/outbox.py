@@ -104,7 +104,8 @@ _ENQUEUE = Query(
     SELECT outcome, id, limit_recipients, limit_hours, is_tenants FROM enqueue_v1(
         %(tenant_id)s, %(account_id)s, %(id)s, %(reverse_path)s, %(envelope_id)s, %(return_content)s::smallint,
         %(needs_utf8)s, %(body)s::smallint, %(octets)s, %(queued_at)s, %(content_name)s, %(key_id)s,
-        %(codec)s::smallint, %(sealed)s, %(addresses)s::text[], %(domains)s::text[], %(originals)s::text[], %(notifies)s::smallint[],
+        %(codec)s::smallint, %(sealed)s, %(addresses)s::text[], %(domains)s::text[], %(originals)s::text[],
+        %(notifies)s::smallint[],
         %(held)s::smallint, %(first_attempt_at)s, %(lease_s)s, %(person_hour)s, %(person_day)s, %(tenant_hour)s,
         %(tenant_day)s)
     """,

@@ -1,16 +1,16 @@
 """Where mail for a domain is brought: hosts with their addresses, in the order to try them. Plain values."""
 
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 
 
-class Security(Enum):
+class Security(StrEnum):
     """What is asked of the connection to a host."""
 
-    OPPORTUNISTIC = auto()  # TLS where it is offered, whatever the certificate; else in clear (RFC 7435)
-    REQUIRED = auto()  # STARTTLS and a certificate for the host's name
-    IMPLICIT = auto()  # the same from the first octet (RFC 8314 §3.3)
-    NONE = auto()  # in clear
+    OPPORTUNISTIC = "opportunistic"  # TLS where it is offered, whatever the certificate; else in clear (RFC 7435)
+    REQUIRED = "required"  # STARTTLS and a certificate for the host's name
+    IMPLICIT = "implicit"  # the same from the first octet (RFC 8314 §3.3)
+    NONE = "none"  # in clear
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,25 @@
-"""Queueing: mail for other systems is made durable, for the role outbound to bring there (DESIGN §4.5)."""
+"""Queueing: mail for other systems is made durable, for the role outbound to bring there (DESIGN §4.5).
 
-from collections.abc import Callable
+Outbound is off unless WAYPOST_OUTBOUND is on: what is queued meanwhile is held, and stays so until somebody releases
+it, for mail that leaves weeks later without a word surprises its sender.
+"""
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from mmap import mmap
 
-from storage.outgoing_types import Envelope, OutgoingId, Submitter
+from mailserver.observability.metrics import counter
+from storage import outbox
+from storage.outbox import SendingLimits
+from storage.outgoing_types import Envelope, HeldReason, Lane, OutgoingId, Submitter
 from storage.store import MailStore
+
+QUEUED = counter("queued_recipients", "Recipients of other systems that were queued, held ones among them.")
+
+_RETURN_PATH = b"Return-Path:"
+
+Wake = Callable[[Iterable[Lane]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +28,25 @@ class QueueConfig:
 
     person_recipients_an_hour: int = 1_000  # one person, in any 60 minutes
     person_recipients_a_day: int = 5_000  # one person, in any 24 hours
-    tenant_recipients_an_hour: int = 50_000  # a company
-    tenant_recipients_a_day: int = 250_000  # a company
+    tenant_recipients_an_hour: int = 50_000  # all people of a tenant, in any 60 minutes
+    tenant_recipients_a_day: int = 250_000  # all people of a tenant, in any 24 hours
+
+    def limits(self) -> SendingLimits:
+        return SendingLimits(
+            self.person_recipients_an_hour,
+            self.person_recipients_a_day,
+            self.tenant_recipients_an_hour,
+            self.tenant_recipients_a_day,
+        )
 
 
 class Queueing:
-    """One per process."""
+    """One per process. `wake` tells the role outbound, after the commit; it never blocks or raises."""
 
-    def __init__(
-        self, store: MailStore, config: QueueConfig, *, is_outbound_on: bool, wake: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, store: MailStore, config: QueueConfig, *, is_outbound_on: bool, wake: Wake) -> None:
         self._store = store
-        self._config = config
-        self._is_outbound_on = is_outbound_on
+        self._limits = config.limits()
+        self._held = None if is_outbound_on else HeldReason.OUTBOUND_OFF
         self._wake = wake
 
     async def enqueue(
@@ -41,4 +60,56 @@ class Queueing:
     ) -> OutgoingId:
         """Durable when it returns. A Return-Path field that stands first (a door's) is left out: only the last host
         writes one. Raises SendingLimitReached, StoreUnavailable."""
-        raise NotImplementedError
+        outgoing_id = await self._enqueue(who, envelope, octets, received_at, held_until, lease_s=0.0)
+        self._tell(who, envelope)
+        return outgoing_id
+
+    async def enqueue_leased(
+        self, who: Submitter, envelope: Envelope, octets: bytes | mmap, *, received_at: datetime, lease_s: float
+    ) -> OutgoingId:
+        """Durable, and not sent before `let_go`, or before `lease_s` has passed. Raises as `enqueue`."""
+        return await self._enqueue(who, envelope, octets, received_at, None, lease_s=lease_s)
+
+    async def let_go(self, who: Submitter, envelope: Envelope, outgoing_id: OutgoingId) -> None:
+        await outbox.let_go(self._store.database, who.tenant_id, outgoing_id)
+        self._tell(who, envelope)
+
+    async def withdraw(self, who: Submitter, outgoing_id: OutgoingId) -> None:
+        await outbox.withdraw(self._store.database, who.tenant_id, outgoing_id)
+
+    async def _enqueue(
+        self,
+        who: Submitter,
+        envelope: Envelope,
+        octets: bytes | mmap,
+        received_at: datetime,
+        held_until: datetime | None,
+        *,
+        lease_s: float,
+    ) -> OutgoingId:
+        with memoryview(octets) as whole, without_return_path(whole) as sent:
+            return await outbox.enqueue(
+                self._store.database,
+                await self._store.keys.of(who.tenant_id),
+                who,
+                envelope,
+                sent,
+                queued_at=received_at,
+                limits=self._limits,
+                held=self._held,
+                first_attempt_at=held_until,
+                lease_s=lease_s,
+            )
+
+    def _tell(self, who: Submitter, envelope: Envelope) -> None:
+        QUEUED.labels().inc(len(envelope.recipients))
+        self._wake({Lane(who.tenant_id, recipient.domain) for recipient in envelope.recipients})
+
+
+def without_return_path(octets: memoryview) -> memoryview:
+    """The message without a Return-Path in its first line; one with folded lines is none of ours and stays."""
+    beginning = bytes(octets[:1_000])
+    if not beginning.startswith(_RETURN_PATH):
+        return octets[:]
+    end = beginning.find(b"\r\n")
+    return octets[end + 2 :] if end >= 0 else octets[:]
