@@ -343,7 +343,7 @@ def _server_programs() -> Path:
 
 
 def _major_version(programs: Path) -> int:
-    command = [programs / "postgres", "--version"]
+    command = [str(programs / "postgres"), "--version"]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     major = int(text.split()[2].split(".")[0])
     if major < OLDEST_MAJOR:

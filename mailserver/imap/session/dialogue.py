@@ -10,6 +10,8 @@ client has read: that is all the back-pressure there is, and all that is needed.
 
 from collections.abc import AsyncIterator, Iterable
 
+from structlog.typing import FilteringBoundLogger
+
 from mailserver.imap.session.session import Session
 from mailserver.imap.wire.commands import Append, Tag
 from mailserver.imap.wire.encode import encode
@@ -65,6 +67,26 @@ class Dialogue:
         return self.session.wants_tls
 
     @property
+    def is_signed_in(self) -> bool:
+        return self.session.is_signed_in
+
+    @property
+    def is_only_reading(self) -> bool:
+        return self.session.is_only_reading
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self.session.is_interrupted
+
+    @property
+    def has_to_push(self) -> bool:
+        return self.session.has_to_push
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        return self.session.log
+
+    @property
     def buffered_octets(self) -> int:
         """What was received and not yet taken up: the connection is not to be read while this is much."""
         return self._framer.buffered_octets
@@ -79,6 +101,9 @@ class Dialogue:
         """TLS stands. Returns how many octets were sent ahead in clear, and are dropped (RFC 3501 §6.2.1)."""
         self.session.begin_tls()
         return self._framer.discard_buffered()
+
+    def close(self) -> None:
+        self.session.close()
 
     def end(self, reason: str) -> None:
         """Say BYE at the next turn: at once, or after the message of an APPEND that is on its way."""

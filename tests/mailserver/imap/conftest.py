@@ -15,8 +15,9 @@ from twisted.internet import asyncioreactor
 from deploy.local.certificates import Certificates, make_certificates
 from mailserver.imap.config import ImapConfig
 from mailserver.imap.session.conversation import Services
-from mailserver.imap.transport import Door, Listeners, start
+from mailserver.imap.transport import Listeners, start
 from mailserver.tls import ServerCertificate
+from mailserver.twisted_door import Door
 from storage.database import Database
 from storage.store import MailStore
 from tests.conftest import RunningServices

@@ -4,8 +4,6 @@ import ipaddress
 from collections import Counter
 from enum import StrEnum
 
-from mailserver.imap.config import ImapConfig
-
 
 class Limit(StrEnum):
     """Which limit a connection met."""
@@ -15,9 +13,9 @@ class Limit(StrEnum):
 
 
 class Admission:
-    def __init__(self, config: ImapConfig) -> None:
-        self._limit = config.connections
-        self._network_limit = config.connections_per_network
+    def __init__(self, *, connections: int, per_network: int) -> None:
+        self._limit = connections
+        self._network_limit = per_network
         self._open = 0
         self._by_network: Counter[str] = Counter()
 

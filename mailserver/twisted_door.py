@@ -1,0 +1,453 @@
+"""A door on Twisted: sockets, TLS, waiting for slow clients, time limits, draining. What is said there is a Talk's.
+
+A connection has no task while its client is silent: what arrives, and what a watcher finds, begins a task that works
+until nothing is left to do. So an idle connection is its protocol object and its talk, and nothing else.
+
+    octets come ──┐                       ┌── the client reads too slowly: `_send` waits,
+    a change came ┼──▶ _serve ──▶ talk ──▶ _send    and what it sends is not read either
+    the end is due┘
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol, cast
+
+from OpenSSL import SSL
+from structlog.typing import FilteringBoundLogger
+from twisted.internet import main, tcp
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IOpenSSLServerConnectionCreator,
+    IPushProducer,
+)
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+from zope.interface import implementer  # type: ignore[attr-defined]
+
+from mailserver.admission import Admission
+from mailserver.observability.door_metrics import DoorMetrics
+from mailserver.observability.logs import get_logger
+from mailserver.tls import ServerCertificate
+
+SWEEP_S = 1.0
+"""How often all connections are looked at for those that are over their time."""
+LINGER_S = 10.0
+LINGER_DRAINING_S = 2.0
+"""How long a client may take to read the last words."""
+GOING_DOWN = "The server is going down, come back in a moment"
+
+_implements = cast(Callable[..., Callable[[type], Any]], implementer)  # zope has no types
+
+log = get_logger()
+
+
+class Talk(Protocol):
+    """What is said over one connection: octets in, octets out, and what the connection must do beside that."""
+
+    @property
+    def over(self) -> bool: ...
+    @property
+    def wants_tls(self) -> bool: ...
+    @property
+    def is_signed_in(self) -> bool: ...
+    @property
+    def is_only_reading(self) -> bool:
+        """May what it is doing be given up when the client is gone?"""
+        ...
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Did an answer break off in the middle? Then nothing that follows could be understood."""
+        ...
+
+    @property
+    def has_to_push(self) -> bool:
+        """Is there something new for a client that waits?"""
+        ...
+
+    @property
+    def buffered_octets(self) -> int:
+        """What was received and not yet taken up: the connection is not read while this is much."""
+        ...
+
+    @property
+    def log(self) -> FilteringBoundLogger: ...
+    def greeting(self) -> bytes: ...
+    def receive(self, data: bytes) -> None: ...
+    def turn(self) -> AsyncIterator[bytes]:
+        """Everything that can be answered now, and what is to be pushed."""
+        ...
+
+    def begin_tls(self) -> int:
+        """TLS stands. Returns how many octets were sent ahead in clear, and are dropped."""
+        ...
+
+    def end(self, reason: str) -> None:
+        """Say goodbye at the next turn."""
+        ...
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A connection as its talk sees it. `wake` has `turn` called."""
+
+    peer: str
+    is_encrypted: bool
+    can_encrypt: bool
+    wake: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, counts and octets; the configurations of the doors say what they mean."""
+
+    autologout_s: float
+    sign_in_within_s: float
+    write_timeout_s: float
+    connections: int
+    connections_per_network: int
+    buffered_octets: int
+
+
+class ClientGone(Exception):
+    """The connection was lost while something was to be sent."""
+
+
+@_implements(IOpenSSLServerConnectionCreator)
+class _Handshakes:
+    """Gives each handshake the certificate of the moment."""
+
+    def __init__(self, certificate: ServerCertificate) -> None:
+        self._certificate = certificate
+
+    def serverConnectionForTLS(self, tlsProtocol: object) -> SSL.Connection:  # noqa: N802, N803 (Twisted's names)
+        return SSL.Connection(self._certificate.twisted_context(), None)
+
+
+@_implements(IHalfCloseableProtocol, IPushProducer)
+class Connection(TwistedProtocol):
+    """One client. Twisted's names are camelCase; of them, pause- and resumeProducing say whether it reads."""
+
+    def __init__(self, door: "Door", *, is_tls: bool) -> None:
+        self._door = door
+        self._is_tls = is_tls
+        self._talk: Talk | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._has_news = False
+        self._is_full = False
+        self._is_lost = False
+        self._is_reading = True
+        self._has_ended = False
+        self._closing_since: float | None = None
+        self._opened_at = self._active_at = monotonic()
+        self._wire: Any = None  # the transport, whose interfaces have no types
+        self.peer = ""
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:  # noqa: N802
+        self._wire = cast(Any, self.transport)
+        self.peer = getattr(self._wire.getPeer(), "host", "")
+        with contextlib.suppress(OSError):  # the client may be gone already
+            self._wire.setTcpNoDelay(True)
+            self._wire.setTcpKeepAlive(True)  # whoever idles for hours may have vanished
+        self._wire.registerProducer(self, True)
+        self._talk = self._door.opened(self, is_encrypted=self._is_tls)
+        if self._talk is not None:
+            self._wire.write(self._talk.greeting())
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+        if self._talk is None or self._closing_since is not None:
+            return
+        self._active_at = monotonic()
+        self._talk.receive(data)
+        if self._is_reading and self._talk.buffered_octets > self._door.limits.buffered_octets:
+            self._is_reading = False
+            self._wire.pauseProducing()
+        self.wake()
+
+    def readConnectionLost(self) -> None:  # noqa: N802
+        """The client will send no more, and may still want its answers."""
+        self._has_ended = True
+        self.wake()
+
+    def writeConnectionLost(self) -> None:  # noqa: N802
+        self.abort()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802
+        self._is_lost = True
+        if self._room is not None and not self._room.done():
+            self._room.set_exception(ClientGone())
+        if self._task is None:
+            self._closed()
+        elif self._talk is not None and self._talk.is_only_reading:
+            self._task.cancel()  # a SEARCH through all bodies would go on for nobody
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        self._is_full = True
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        self._is_full = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def stopProducing(self) -> None:  # noqa: N802
+        """Nothing: connectionLost comes too."""
+
+    # What the door calls
+
+    def end(self, reason: str) -> None:
+        """Say goodbye as soon as may be, and close."""
+        if self._talk is not None:
+            self._talk.end(reason)
+            self.wake()
+
+    def abort(self) -> None:
+        self._wire.abortConnection()
+
+    def turn_away(self, octets: bytes) -> None:
+        """Say no to a connection that was never served."""
+        self._wire.write(octets)
+        self._lose()
+
+    def look_at_clock(self, now: float) -> None:
+        """End what is over its time."""
+        limits = self._door.limits
+        if self._closing_since is not None:
+            if now - self._closing_since > self._door.linger_s:
+                self.abort()
+        elif self._talk is None or self._task is not None:
+            return
+        elif not self._talk.is_signed_in:
+            if now - self._opened_at > limits.sign_in_within_s:
+                self._expire("sign-in", "Nobody has signed in")
+        elif now - self._active_at > limits.autologout_s:
+            self._expire("silence", "You were silent for too long")
+        elif self._talk.has_to_push:
+            self.wake()
+
+    def wake(self) -> None:
+        """There is something to do: octets came, or a change, or the end."""
+        self._has_news = True
+        if self._task is None and not self._is_lost and self._talk is not None and self._closing_since is None:
+            self._task = asyncio.get_running_loop().create_task(self._serve(self._talk))
+
+    # The loop
+
+    async def _serve(self, talk: Talk) -> None:
+        try:
+            while self._has_news and not talk.over:
+                self._has_news = False  # before looking, so that no change slips between
+                await self._turn(talk)
+            if talk.is_interrupted:
+                self.abort()
+            elif talk.over or self._has_ended:
+                self._lose()
+        except ClientGone:
+            pass
+        except TimeoutError:
+            self._door.metrics.expired.labels("not reading").inc()
+            self.abort()
+        except Exception:
+            talk.log.exception("a connection failed")
+            self.abort()
+        finally:
+            self._task = None
+            self._active_at = monotonic()
+            if self._is_lost:
+                self._closed()
+
+    async def _turn(self, talk: Talk) -> None:
+        async for octets in talk.turn():
+            await self._send(octets)
+        if talk.wants_tls:
+            self._begin_tls(talk)
+        if not self._is_reading and not talk.over:
+            self._is_reading = True
+            self._wire.resumeProducing()
+
+    async def _send(self, octets: bytes) -> None:
+        """Write, and wait until the client has read most of it. Raises ClientGone, TimeoutError."""
+        if self._is_lost:
+            raise ClientGone
+        self._wire.write(octets)
+        if not self._is_full:
+            return
+        self._room = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._door.limits.write_timeout_s):
+                await self._room
+        finally:
+            self._room = None
+
+    def _begin_tls(self, talk: Talk) -> None:
+        """No octet that came in clear is taken for one that came encrypted (RFC 3501 §6.2.1, RFC 2595 §4)."""
+        assert self._door.handshakes is not None
+        self._wire.startTLS(self._door.handshakes)
+        dropped = talk.begin_tls()
+        if dropped:
+            talk.log.warning("octets before TLS were dropped", octets=dropped)
+
+    def _expire(self, reason: str, text: str) -> None:
+        self._door.metrics.expired.labels(reason).inc()
+        self.end(text)
+
+    def _lose(self) -> None:
+        """Close when all that was written is read; whoever does not read is cut off by `look_at_clock`."""
+        if self._closing_since is None:
+            self._closing_since = monotonic()
+            self._wire.unregisterProducer()  # else Twisted waits for it to write more
+            self._wire.loseConnection()
+
+    def _closed(self) -> None:
+        if self._talk is not None:
+            self._talk.close()
+            self._talk = None
+        self._door.closed(self)
+
+
+class _Socket(tcp.Server):
+    """A connection whose reset is noticed.
+
+    When octets and a reset come together, libuv tells of both at once and forgets the socket; Twisted reads the octets
+    and would wait for ever for news of the reset.
+    """
+
+    def doRead(self) -> Any:  # noqa: N802
+        why = super().doRead()
+        if why is None and self.connected and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return main.CONNECTION_LOST
+        return why
+
+
+class _Connections(Factory):
+    noisy = False
+
+    def __init__(self, door: "Door", *, is_tls: bool) -> None:
+        self._door = door
+        self._is_tls = is_tls
+
+    def buildProtocol(self, addr: object) -> Connection:  # noqa: N802
+        return Connection(self._door, is_tls=self._is_tls)
+
+
+class Door:
+    """All connections of one protocol in a process."""
+
+    def __init__(
+        self,
+        protocol: str,
+        limits: Limits,
+        metrics: DoorMetrics,
+        *,
+        begin: Callable[[Client], Talk],
+        turned_away: Callable[[str], bytes],
+        certificate: ServerCertificate | None,
+    ) -> None:
+        """`begin` makes the talk of a new connection, `turned_away` the octets that refuse one, with the reason."""
+        self.limits = limits
+        self.metrics = metrics
+        self.handshakes = _Handshakes(certificate) if certificate is not None else None
+        self._protocol = protocol
+        self._begin = begin
+        self._turned_away = turned_away
+        self._admission = Admission(connections=limits.connections, per_network=limits.connections_per_network)
+        self._connections: set[Connection] = set()
+        self._ports: list[Any] = []
+        self._sweeping: asyncio.Task[None] | None = None
+        self._emptied = asyncio.Event()
+        self._is_draining = False
+        self.linger_s = LINGER_S
+
+    def listen(self, sockets: Iterable[socket.socket], *, is_tls: bool) -> None:
+        """Serve listening sockets. They are duplicated, and those given are closed."""
+        from twisted.internet import reactor  # it is there only once the process has installed it
+
+        factory: Any = _Connections(self, is_tls=is_tls)
+        if is_tls:
+            if self.handshakes is None:
+                raise ValueError(f"{self._protocol} over TLS needs a certificate")
+            factory = TLSMemoryBIOFactory(cast(Any, self.handshakes), False, factory)
+            factory.noisy = False
+        for each in sockets:
+            port = reactor.adoptStreamPort(each.fileno(), each.family, factory)
+            port.transport = _Socket
+            self._ports.append(port)
+            each.close()
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().create_task(self._sweep(), name=f"{self._protocol}: clock")
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no more connections, let commands finish, say goodbye to everybody; cut off who is left at the deadline.
+
+        A client that sleeps does not answer the end of TLS: two seconds after its goodbye it is cut off.
+        """
+        self._is_draining = True
+        self.linger_s = LINGER_DRAINING_S
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # whoever waits in a backlog is accepted, and told
+        for port in self._ports:
+            await maybeDeferred(port.stopListening).asFuture(loop)
+        for connection in tuple(self._connections):
+            connection.end(GOING_DOWN)
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self._connections:
+                    self._emptied.clear()
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._emptied.wait(), LINGER_DRAINING_S / 4)
+                    for connection in tuple(self._connections):
+                        connection.look_at_clock(monotonic())
+        except TimeoutError:
+            log.warning("connections cut off", connections=len(self._connections))
+            for connection in tuple(self._connections):
+                connection.abort()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+    async def emptied(self) -> None:
+        """Returns when no connection is left."""
+        while self._connections:
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def opened(self, connection: Connection, *, is_encrypted: bool) -> Talk | None:
+        """The talk to have with a new connection, unless it is turned away."""
+        self._connections.add(connection)
+        self.metrics.connections.labels().inc()
+        limit = self._admission.enter(connection.peer)
+        if limit is not None:
+            self.metrics.turned_away.labels(limit.value).inc()
+            log.warning("connection turned away", peer=connection.peer, limit=limit.value)
+            connection.turn_away(self._turned_away("Too many connections"))
+            return None
+        if self._is_draining:
+            connection.turn_away(self._turned_away(GOING_DOWN))
+            return None
+        can_encrypt = self.handshakes is not None
+        return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake))
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._admission.leave(connection.peer)
+        self.metrics.connections.labels().dec()
+        self._emptied.set()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = monotonic()
+            for connection in tuple(self._connections):
+                connection.look_at_clock(now)
