@@ -26,7 +26,7 @@ from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
 from storage.errors import StorageError, StoreUnavailable
-from storage.query import Connection
+from storage.query import Connection, run
 from tenants.types import TenantId
 
 Result = TypeVar("Result")
@@ -107,13 +107,13 @@ class Database:
 
 @contextlib.asynccontextmanager
 async def _committing(connection: Connection) -> AsyncIterator[None]:
-    await connection.execute("BEGIN", prepare=False)
+    await run(connection, b"BEGIN")
     try:
         yield
     except StorageError:
-        await connection.execute("ROLLBACK", prepare=False)
+        await run(connection, b"ROLLBACK")
         raise
-    await connection.execute("COMMIT", prepare=False)
+    await run(connection, b"COMMIT")
 
 
 @dataclass(slots=True, eq=False)
