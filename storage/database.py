@@ -17,8 +17,9 @@ import asyncio
 import contextlib
 import select
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TypeVar
 
 import psycopg
@@ -136,43 +137,13 @@ class _Pool:
         self._waiting: deque[asyncio.Future[_Member | None]] = deque()
         self._closed = False
 
-    @contextlib.asynccontextmanager
-    async def connection(self, tenant_id: TenantId) -> AsyncIterator[Connection]:
-        with _as_unavailable():
-            member = await self._check_out(tenant_id)
-            async with self._lent(member) as connection:
-                if member.tenant_id != tenant_id:
-                    await connection.execute(
-                        "SELECT set_config('waypost.tenant', %s, false)",
-                        (str(tenant_id) if tenant_id else "",),
-                        prepare=True,
-                    )
-                    member.tenant_id = tenant_id
-                yield connection
+    def connection(self, tenant_id: TenantId) -> "_Loan":
+        return _Loan(self, tenant_id)
 
-    @contextlib.asynccontextmanager
-    async def any_connection(self) -> AsyncIterator[Connection]:
-        with _as_unavailable():
-            member = await self._check_out(None)
-            async with self._lent(member) as connection:
-                yield connection
+    def any_connection(self) -> "_Loan":
+        return _Loan(self, None)
 
-    @contextlib.asynccontextmanager
-    async def _lent(self, member: _Member) -> AsyncIterator[Connection]:
-        is_clean = False
-        try:
-            yield member.connection
-            is_clean = True
-        except StorageError:
-            is_clean = True
-            raise
-        finally:
-            if is_clean and member.connection.info.transaction_status == TransactionStatus.IDLE:
-                self._give_back(member)
-            else:
-                self._discard(member)
-
-    async def _check_out(self, tenant_id: TenantId | None) -> _Member:
+    async def check_out(self, tenant_id: TenantId | None) -> _Member:
         if self._closed:
             raise StoreUnavailable("the process is stopping")
         while self._idle:
@@ -200,7 +171,7 @@ class _Pool:
     def _decline(self, given: _Member | None) -> None:
         """Pass on what was given to somebody who no longer waits: a connection, or room for one."""
         if given is not None:
-            self._give_back(given)
+            self.give_back(given)
         else:
             self._leave_room()
 
@@ -240,9 +211,9 @@ class _Pool:
             raise
         return _Member(connection, _NOBODY)
 
-    def _give_back(self, member: _Member) -> None:
+    def give_back(self, member: _Member) -> None:
         if self._closed or member.connection.closed:
-            self._discard(member)
+            self.discard(member)
             return
         while self._waiting:
             waiter = self._waiting.popleft()
@@ -252,7 +223,7 @@ class _Pool:
         self._idle[member] = None
         self._by_tenant.setdefault(member.tenant_id, []).append(member)
 
-    def _discard(self, member: _Member) -> None:
+    def discard(self, member: _Member) -> None:
         member.connection.pgconn.finish()  # at once: a close that waits could wait for a server that is gone
         self._leave_room()
 
@@ -277,6 +248,54 @@ class _Pool:
         self._by_tenant.clear()
 
 
+class _Loan:
+    """A connection out of the pool, for the time of an `async with`. Every statement pays for this, so it is no
+    generator."""
+
+    __slots__ = ("_member", "_pool", "_tenant_id")
+
+    def __init__(self, pool: _Pool, tenant_id: TenantId | None) -> None:
+        self._pool = pool
+        self._tenant_id = tenant_id
+        self._member: _Member | None = None
+
+    async def __aenter__(self) -> Connection:
+        tenant_id = self._tenant_id
+        try:
+            member = await self._pool.check_out(tenant_id)
+            if tenant_id is not None and member.tenant_id != tenant_id:
+                await self._carry(member, tenant_id)
+        except _UNAVAILABLE as reason:
+            raise StoreUnavailable(type(reason).__name__) from reason
+        self._member = member
+        return member.connection
+
+    async def _carry(self, member: _Member, tenant_id: TenantId) -> None:
+        try:
+            await member.connection.execute(
+                "SELECT set_config('waypost.tenant', %s, false)",
+                (str(tenant_id) if tenant_id else "",),
+                prepare=True,
+            )
+        except BaseException:
+            self._pool.discard(member)
+            raise
+        member.tenant_id = tenant_id
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        member = self._member
+        assert member is not None
+        is_clean = error is None or isinstance(error, StorageError)
+        if is_clean and member.connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._pool.give_back(member)
+        else:
+            self._pool.discard(member)
+        if isinstance(error, _UNAVAILABLE):
+            raise StoreUnavailable(type(error).__name__) from error
+
+
 def _has_hung_up(connection: Connection) -> bool:
     """Whether an idle connection is dead: what can be read there is the server's farewell.
 
@@ -287,11 +306,3 @@ def _has_hung_up(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def _as_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except _UNAVAILABLE as reason:
-        raise StoreUnavailable(type(reason).__name__) from reason
