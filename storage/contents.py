@@ -5,7 +5,9 @@ Postgres packs the columns, so that 100,000 messages cost Python two copies of b
 
 import sys
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from storage.errors import MailboxNotFound
 from storage.mailboxes import MAILBOX_COLUMNS, MailboxRow
@@ -18,12 +20,13 @@ from tenants.types import AccountId, TenantId
 class Contents:
     """A consistent picture of one mailbox at `account_modseq`.
 
-    `uids` ascend (array of 32-bit "I"), `flags` holds SystemFlag bits beside them ("H"), `keywords` only the uids that
-    have any.
+    `uids` ascend (array of 32-bit "I"), `flags` holds SystemFlag bits beside them ("B"), `keywords` only the uids that
+    have any. `day` is the server's, when it was read.
     """
 
     mailbox: Mailbox
     account_modseq: Modseq
+    day: date
     uids: "array[int]"
     flags: "array[int]"
     keywords: dict[int, frozenset[str]]
@@ -32,6 +35,7 @@ class Contents:
 @dataclass(frozen=True, slots=True)
 class _Packed(MailboxRow):
     account_modseq: int
+    today: date
     uids: bytes | None
     flags: bytes | None
     keyword_uids: list[int] | None
@@ -40,7 +44,8 @@ class _Packed(MailboxRow):
 
 _LOAD = Query(
     f"""
-    SELECT {MAILBOX_COLUMNS}, a.modseq AS account_modseq, p.uids, p.flags, p.keyword_uids, p.keywords
+    SELECT {MAILBOX_COLUMNS}, a.modseq AS account_modseq, CURRENT_DATE AS today, p.uids, p.flags, p.keyword_uids,
+           p.keywords
       FROM mailbox m
       JOIN account_state a ON a.tenant_id = m.tenant_id AND a.account_id = m.account_id
      CROSS JOIN (
@@ -67,17 +72,21 @@ async def load(connection: Connection, tenant_id: TenantId, account_id: AccountI
     return Contents(
         mailbox=row.mailbox(),
         account_modseq=Modseq(row.account_modseq),
-        uids=_unpacked("I", row.uids),
-        flags=_unpacked("H", row.flags),
-        keywords={
-            uid: frozenset(words.split(" "))
-            for uid, words in zip(row.keyword_uids or (), row.keywords or (), strict=True)
-        },
+        day=row.today,
+        uids=_uids(row.uids or b""),
+        flags=array("B", (row.flags or b"")[1::2]),
+        keywords=_keywords(row.keyword_uids or (), row.keywords or ()),
     )
 
 
-def _unpacked(typecode: str, octets: bytes | None) -> "array[int]":
-    values = array(typecode, octets or b"")
+def _uids(octets: bytes) -> "array[int]":
+    values = array("I", octets)
     if sys.byteorder == "little":
         values.byteswap()
     return values
+
+
+def _keywords(uids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:
+    """Equal sets are one object: many messages bear the same keywords, and all of them may bear some."""
+    distinct = {each: frozenset(each.split(" ")) for each in set(words)}
+    return dict(zip(uids, map(distinct.__getitem__, words), strict=True))

@@ -5,7 +5,7 @@ import contextlib
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from mmap import mmap
 
 from mailserver.services.ingest import ingest
@@ -42,9 +42,9 @@ HEADER_CHUNK_MESSAGES = 100  # a header may be as long as its column: 256 KiB
 class Contents:
     r"""A mailbox as a session opens it, all at one moment.
 
-    `uids` ascend ("I"), `flags` holds SystemFlag bits beside them ("H"), `keywords` only the uids that have any.
-    `modseq` is the mailbox's highest, `account_modseq` the cursor for `changes_since`. Messages from `recent_from`
-    on are \\Recent to this session.
+    `uids` ascend ("I"), `flags` holds SystemFlag bits beside them ("B"), `keywords` only the uids that have any; others
+    may hold them too. `modseq` is the mailbox's highest, `account_modseq` the cursor for `changes_since`, read on
+    `day`. Messages from `recent_from` on are \\Recent to this session.
     """
 
     mailbox: Mailbox
@@ -54,6 +54,7 @@ class Contents:
     modseq: Modseq
     account_modseq: Modseq
     recent_from: Uid
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,14 @@ async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId,
             claimed = await stored_mailboxes.claim_recent(connection, who.tenant_id, mailbox_id)
             recent_from = claimed if claimed is not None else mailbox.uidnext
     return Contents(
-        mailbox, loaded.uids, loaded.flags, loaded.keywords, mailbox.modseq, loaded.account_modseq, recent_from
+        mailbox,
+        loaded.uids,
+        loaded.flags,
+        loaded.keywords,
+        mailbox.modseq,
+        loaded.account_modseq,
+        recent_from,
+        loaded.day,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap.session.state import State
-from mailserver.imap.session.view import MailboxView
+from mailserver.imap.session.view import MailboxView, Manner
 from mailserver.imap.wire.commands import Append, Command
 from mailserver.imap.wire.response_codes import HighestModseq
 from mailserver.imap.wire.responses import Condition, Response, Untagged
@@ -50,6 +50,7 @@ class Conversation:
     `must_look`: the selected mailbox is to be asked for changes. `is_interrupted`: a literal was promised and not
     delivered, so nothing that follows could be understood.
 
+    `append_limit_octets`: the largest message that APPEND takes, None: not known here.
     `is_rev2`: the client has enabled IMAP4rev2. `is_utf8`: it has enabled UTF8=ACCEPT or IMAP4rev2, so mailbox names
     travel as UTF-8, and strings may be quoted with UTF-8 in them; `is_utf8_accept`: the former by its own name.
     """
@@ -66,7 +67,9 @@ class Conversation:
     who: Principal | None = None
     view: MailboxView | None = None
     watch: Watch | None = None
+    append_limit_octets: int | None = None
     is_condstore: bool = False
+    is_qresync: bool = False
     is_rev2: bool = False
     is_utf8: bool = False
     is_utf8_accept: bool = False
@@ -76,6 +79,7 @@ class Conversation:
     awaited: AwaitedLine | None = None
     is_idling: bool = False
     wants_tls: bool = False
+    is_compressed: bool = False
     is_interrupted: bool = False
 
     @property
@@ -96,6 +100,11 @@ class Conversation:
         if self.view is None or self.watch is None:
             return False
         return self.must_look or self.watch.modseq > self.view.cursor
+
+    @property
+    def manner(self) -> Manner:
+        """How this client is told of changes."""
+        return Manner(with_modseq=self.is_condstore, by_uid=self.is_qresync, with_recent=not self.is_rev2)
 
     def begin_watching(self) -> None:
         """Before a mailbox is read, so that no change slips between reading and watching."""
@@ -121,6 +130,11 @@ class Conversation:
         self.is_condstore = True
         return [] if self.view is None else [highest_modseq(self.view)]
 
+    def enable_qresync(self) -> list[Response]:
+        """From now on the client hears of VANISHED where EXPUNGE was; CONDSTORE is part of it (RFC 7162 §3.2.3)."""
+        self.is_qresync = True
+        return self.enable_condstore()
+
     def close(self) -> None:
         """The connection is gone: let go of everything."""
         self.deselect()
@@ -137,4 +151,4 @@ class Conversation:
 
 
 def highest_modseq(view: MailboxView) -> Untagged:
-    return Untagged(Condition.OK, "Highest mod-sequence", HighestModseq(view.highest_modseq))
+    return Untagged(Condition.OK, "Highest mod-sequence", HighestModseq(view.sync.tell()))

@@ -6,6 +6,7 @@ Each switch says whether it was off until now, and what the client is to be told
 from collections.abc import AsyncIterator, Callable
 
 from mailserver.imap.session.conversation import Conversation
+from mailserver.imap.session.view import NEVER_RECENT
 from mailserver.imap.wire.commands import Enable
 from mailserver.imap.wire.responses import Condition, Enabled, Response, Tagged
 
@@ -30,10 +31,16 @@ def _condstore(talk: Conversation) -> list[Response] | None:
     return None if talk.is_condstore else talk.enable_condstore()
 
 
+def _qresync(talk: Conversation) -> list[Response] | None:
+    return None if talk.is_qresync else talk.enable_qresync()
+
+
 def _imap4rev2(talk: Conversation) -> list[Response] | None:
     if talk.is_rev2:
         return None
     talk.is_rev2 = talk.is_utf8 = True
+    if talk.view is not None:
+        talk.view.recent_from = NEVER_RECENT
     return []
 
 
@@ -48,6 +55,7 @@ def _utf8_accept(talk: Conversation) -> list[Response] | None:
 SWITCHES: dict[str, tuple[str, Callable[[Conversation], list[Response] | None]]] = {
     "CONDSTORE": ("CONDSTORE", _condstore),
     "IMAP4REV2": ("IMAP4rev2", _imap4rev2),
+    "QRESYNC": ("QRESYNC", _qresync),
     "UTF8=ACCEPT": ("UTF8=ACCEPT", _utf8_accept),
 }
 """By the name in capitals: as it is told, and how it is switched on. None: it was on already."""

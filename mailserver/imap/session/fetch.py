@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.fetch_plan import Extent, FetchPlan, FieldsOf, Wanted, plan_fetch
+from mailserver.imap.session.resync import not_enabled, vanished
 from mailserver.imap.session.view import NO_KEYWORDS, MailboxView
 from mailserver.imap.wire.commands import Fetch
 from mailserver.imap.wire.fetch_data import CLOSE, absent_section, flag_names, section, section_head
@@ -33,6 +34,7 @@ from mailserver.imap.wire.responses import (
 from mailserver.imap.wire.sequence import UidSet
 from mailserver.mime.structure import unpack
 from mailserver.services import changes, messages
+from storage.changes import MailboxChanges
 from storage.content import Content
 from storage.errors import ContentDamaged, MessageGone
 from storage.rows import FetchRow
@@ -55,6 +57,9 @@ SEEN = FlagChange(FlagOperation.ADD, Flags(SystemFlag.SEEN))
 
 async def fetch(talk: Conversation, command: Fetch) -> AsyncIterator[Response]:
     view = talk.selected
+    if command.vanished and not talk.is_qresync:
+        yield not_enabled(command.tag)
+        return
     if FetchAttribute.MODSEQ in command.items or command.changed_since is not None:
         for response in talk.enable_condstore():
             yield response
@@ -66,8 +71,16 @@ async def fetch(talk: Conversation, command: Fetch) -> AsyncIterator[Response]:
         yield Tagged(command.tag, Condition.OK, "Done")
         return
     uids: Sequence[Uid] = view.uids_of(command.messages)
-    if command.changed_since is not None:
-        uids = await _changed_among(talk, uids, command.changed_since)
+    if command.changed_since is not None and command.changed_since >= view.highest_modseq:
+        uids = []  # what came since is told before the end
+    elif command.changed_since is not None:
+        found = await _changed_since(talk, command.changed_since)
+        if command.vanished:
+            for gone in vanished(view, found, command.messages.ranges):
+                yield gone
+        if found.is_complete:
+            touched = {uid for uid, _, _ in (*found.arrived, *found.changed)}
+            uids = [uid for uid in uids if uid in touched]
     fetching = _Fetching(talk, plan, command.changed_since or Modseq(0))
     async for response in fetching.responses(uids):
         yield response
@@ -115,16 +128,10 @@ def _flag_names(view: MailboxView, positions: range) -> Iterator[bytes]:
     )
 
 
-async def _changed_among(talk: Conversation, uids: Sequence[Uid], modseq: Modseq) -> Sequence[Uid]:
+async def _changed_since(talk: Conversation, modseq: Modseq) -> MailboxChanges:
     """CHANGEDSINCE: the log names the messages that changed. Where it no longer reaches back, all are looked at."""
     view = talk.selected
-    if view.highest_modseq <= modseq:
-        return []
-    found = await changes.changes_since(talk.services.store, talk.person, view.mailbox_id, modseq)
-    if not found.is_complete:
-        return uids
-    touched = {uid for uid, _, _ in (*found.arrived, *found.changed)}
-    return [uid for uid in uids if uid in touched]
+    return await changes.changes_since(talk.services.store, talk.person, view.mailbox_id, modseq)
 
 
 class _Fetching:
@@ -135,6 +142,7 @@ class _Fetching:
         self._plan = plan
         self._changed_since = changed_since
         self._tells_flags = FetchAttribute.FLAGS in plan.items
+        self._tells_modseq = FetchAttribute.MODSEQ in plan.items or (plan.sets_seen and talk.is_condstore)
         self.answered = 0
         self.damage: ContentDamaged | None = None
 
@@ -161,6 +169,8 @@ class _Fetching:
                 number = view.number_of(row.uid)
                 if number is None or row.modseq <= self._changed_since:
                     continue
+                if self._tells_modseq:
+                    self._note_modseq(row)
                 for defined in self._take_in_flags(number, row):
                     yield defined
                 line = copied(number, row, is_recent=view.is_recent(row.uid))
@@ -191,12 +201,20 @@ class _Fetching:
                 number = view.number_of(row.uid)
                 if number is None or row.modseq <= self._changed_since:
                     continue
+                if self._tells_modseq:
+                    self._note_modseq(row)
                 for defined in self._take_in_flags(number, row):
                     yield defined
                 line = self._plan.line_with_flags if row.uid in changed else self._plan.line
                 beginning = line.begin(number, row, is_recent=view.is_recent(row.uid))
                 async for response in self._one_message(row, beginning):
                     yield response
+
+    def _note_modseq(self, row: FetchRow) -> None:
+        view = self._talk.selected
+        view.sync.hear(row.modseq)
+        if self._tells_flags and row.modseq > view.cursor:
+            view.note_told(row.uid, row.modseq)
 
     def _take_in_flags(self, number: int, row: FetchRow) -> Sequence[Response]:
         """What the client is told is what the view holds.

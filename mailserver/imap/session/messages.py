@@ -1,6 +1,7 @@
 """Messages of the selected mailbox change or go: STORE, COPY, MOVE, EXPUNGE (RFC 3501 §6.4, RFC 4315, 6851, 7162).
 
-None of the handlers tells of messages that go: the updates before the tagged response do, for every cause alike.
+None of the handlers tells of messages that go: the updates before the tagged response do, for every cause alike, and
+so is HIGHESTMODSEQ told there.
 A message that another session has expunged is left alone; the rest of the set is worked on (RFC 2180 §4.2), and
 EXPUNGEISSUED in the tagged response says so.
 """
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.view import MailboxView, applied, same_flags
 from mailserver.imap.wire.commands import Copy, Expunge, Move, Store, UidExpunge
-from mailserver.imap.wire.response_codes import Code, CopyUid, HighestModseq, Modified
+from mailserver.imap.wire.response_codes import Code, CopyUid, Modified
 from mailserver.imap.wire.responses import Condition, Fetched, Response, Tagged, Untagged
 from mailserver.imap.wire.sequence import UidSet
 from mailserver.services import messages
@@ -73,6 +74,7 @@ def _stored(talk: Conversation, command: Store, stored: Iterable[StoredFlags]) -
             modseq = each.modseq if talk.is_condstore else None
             yield view.flags_response(number, each.flags, with_uid=with_uid, modseq=modseq)
         elif talk.is_condstore:
+            view.sync.hear(each.modseq)
             yield Fetched(b"* %d FETCH (UID %d MODSEQ (%d))\r\n" % (number, each.uid, each.modseq))
 
 
@@ -134,7 +136,7 @@ async def expunge(talk: Conversation, command: Expunge) -> AsyncIterator[Respons
         yield _read_only(command)
         return
     expunged = await messages.expunge(talk.services.store, talk.person, view.mailbox_id, None)
-    yield _expunge_end(talk, command, expunged)
+    yield _expunge_end(command, expunged)
 
 
 async def uid_expunge(talk: Conversation, command: UidExpunge) -> AsyncIterator[Response]:
@@ -145,11 +147,10 @@ async def uid_expunge(talk: Conversation, command: UidExpunge) -> AsyncIterator[
         return
     uids = view.uids_of(command.messages)
     expunged = await messages.expunge(talk.services.store, talk.person, view.mailbox_id, uids) if uids else None
-    yield _expunge_end(talk, command, expunged)
+    yield _expunge_end(command, expunged)
 
 
-def _expunge_end(talk: Conversation, command: Expunge | UidExpunge, expunged: messages.Expunged | None) -> Tagged:
-    """HIGHESTMODSEQ spares a CONDSTORE-aware client asking for it (RFC 7162 §3.2.7)."""
+def _expunge_end(command: Expunge | UidExpunge, expunged: messages.Expunged | None) -> Tagged:
     if expunged is None or expunged.modseq is None:
         return Tagged(command.tag, Condition.OK, "There was nothing to expunge")
-    return Tagged(command.tag, Condition.OK, "Expunged", HighestModseq(expunged.modseq) if talk.is_condstore else None)
+    return Tagged(command.tag, Condition.OK, "Expunged")

@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import Conversation, highest_modseq
-from mailserver.imap.session.view import MailboxView
+from mailserver.imap.session.resync import missed, not_enabled
+from mailserver.imap.session.view import NEVER_RECENT, MailboxView
 from mailserver.imap.wire.commands import Check, Close, Examine, Noop, Select, Unselect
 from mailserver.imap.wire.response_codes import Code, UidNext, UidValidityCode, Unseen
 from mailserver.imap.wire.responses import (
@@ -24,17 +25,18 @@ from storage.errors import StorageError
 async def select(talk: Conversation, command: Select) -> AsyncIterator[Response]:
     async for response in _open(talk, command, is_read_only=False):
         yield response
-    yield Tagged(command.tag, Condition.OK, "Selected", Code.READ_WRITE)
 
 
 async def examine(talk: Conversation, command: Examine) -> AsyncIterator[Response]:
     async for response in _open(talk, command, is_read_only=True):
         yield response
-    yield Tagged(command.tag, Condition.OK, "Selected for reading", Code.READ_ONLY)
 
 
 async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: bool) -> AsyncIterator[Response]:
     """What SELECT and EXAMINE tell (RFC 3501 §6.3.1). The mailbox selected before is left even if this one fails."""
+    if command.resync is not None and not talk.is_qresync:
+        yield not_enabled(command.tag)
+        return
     is_another_left = talk.view is not None
     await leave(talk)
     if is_another_left:
@@ -42,24 +44,33 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     store, who = talk.services.store, talk.person
     mailbox = await mailboxes.find_selectable(store, who, command.mailbox)
     talk.begin_watching()
-    contents = await messages.load_contents(store, who, mailbox.id, claim_recent=not is_read_only)
-    view = view_of(contents, is_read_only=is_read_only)
+    claim_recent = not is_read_only and not talk.is_rev2
+    contents = await messages.load_contents(store, who, mailbox.id, claim_recent=claim_recent)
+    view = view_of(contents, is_read_only=is_read_only, with_recent=not talk.is_rev2)
     if command.condstore:
         talk.enable_condstore()
     talk.select(view)
     yield FlagsDefined(view.defined_flags())
     yield Exists(view.count)
-    yield RecentCount(view.recent_count)
-    unseen = view.number_of_first_unseen()
-    if unseen is not None:
-        yield Untagged(Condition.OK, "The first unseen message", Unseen(unseen))
+    if not talk.is_rev2:
+        yield RecentCount(view.recent_count)
+        unseen = view.number_of_first_unseen()
+        if unseen is not None:
+            yield Untagged(Condition.OK, "The first unseen message", Unseen(unseen))
     yield view.permanent_flags()
     yield Untagged(Condition.OK, "UIDs are valid", UidValidityCode(view.uidvalidity))
     yield Untagged(Condition.OK, "The next UID", UidNext(contents.mailbox.uidnext))
     yield highest_modseq(view)
+    if command.resync is not None:
+        async for response in missed(talk, command.resync):
+            yield response
+    if is_read_only:
+        yield Tagged(command.tag, Condition.OK, "Selected for reading", Code.READ_ONLY)
+    else:
+        yield Tagged(command.tag, Condition.OK, "Selected", Code.READ_WRITE)
 
 
-def view_of(contents: Contents, *, is_read_only: bool) -> MailboxView:
+def view_of(contents: Contents, *, is_read_only: bool, with_recent: bool) -> MailboxView:
     return MailboxView(
         mailbox_id=contents.mailbox.id,
         name=contents.mailbox.name,
@@ -68,9 +79,11 @@ def view_of(contents: Contents, *, is_read_only: bool) -> MailboxView:
         uids=contents.uids,
         flags=contents.flags,
         keywords=contents.keywords,
-        recent_from=contents.recent_from,
+        recent_from=contents.recent_from if with_recent else NEVER_RECENT,
+        uidnext=contents.mailbox.uidnext,
         highest_modseq=contents.modseq,
         cursor=contents.account_modseq,
+        cursor_day=contents.day,
     )
 
 
@@ -78,7 +91,7 @@ async def leave(talk: Conversation) -> None:
     """What this session was told of is not \\Recent in the next one; a client that just vanishes leaves it so."""
     view = talk.view
     talk.deselect()
-    if view is not None and view.has_arrivals and not view.is_read_only:
+    if view is not None and view.has_arrivals and not view.is_read_only and not talk.is_rev2:
         with contextlib.suppress(StorageError):
             await messages.claim_recent(talk.services.store, talk.person, view.mailbox_id)
 

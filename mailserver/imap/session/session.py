@@ -7,19 +7,34 @@ not in the table is a bug, and the connection lives on.
 """
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap import metrics
-from mailserver.imap.session import append, auth, enabling, fetch, idle, mailboxes, messages, search, selection
+from mailserver.imap.session import (
+    append,
+    auth,
+    compressing,
+    enabling,
+    fetch,
+    idle,
+    listing,
+    mailboxes,
+    messages,
+    quota,
+    search,
+    selection,
+    status,
+)
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
 from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges, names_uids
 from mailserver.imap.session.updates import look
 from mailserver.imap.wire import commands
 from mailserver.imap.wire.commands import Append, Command
-from mailserver.imap.wire.response_codes import CapabilityCode
+from mailserver.imap.wire.response_codes import CapabilityCode, HighestModseq
 from mailserver.imap.wire.responses import (
     Bye,
     Condition,
@@ -42,7 +57,8 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Authenticate: auth.authenticate,
     commands.Login: auth.login,
     commands.Enable: enabling.enable,
-    commands.Namespace: mailboxes.namespace,
+    commands.Compress: compressing.compress,
+    commands.Namespace: listing.namespace,
     commands.Select: selection.select,
     commands.Examine: selection.examine,
     commands.Create: mailboxes.create,
@@ -50,9 +66,12 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Rename: mailboxes.rename,
     commands.Subscribe: mailboxes.subscribe,
     commands.Unsubscribe: mailboxes.unsubscribe,
-    commands.List: mailboxes.list_mailboxes,
-    commands.Lsub: mailboxes.lsub,
-    commands.Status: mailboxes.status,
+    commands.List: listing.list_mailboxes,
+    commands.Lsub: listing.lsub,
+    commands.Status: status.status,
+    commands.GetQuota: quota.get_quota,
+    commands.GetQuotaRoot: quota.get_quota_root,
+    commands.SetQuota: quota.set_quota,
     commands.Append: append.finish_append,
     commands.Idle: idle.idle,
     commands.Check: selection.check,
@@ -69,6 +88,8 @@ HANDLERS: dict[type[Command], Handler] = {
 
 ONLY_READ = (commands.Search, commands.List, commands.Lsub, commands.Status)
 """Commands that may take long and leave nothing behind. FETCH, which may set \\Seen, ends when it next sends."""
+
+TELLS_HIGHEST_MODSEQ = (commands.Expunge, commands.UidExpunge, commands.Move)
 
 LOOK_EVERY_S = 1.0
 """How old the view may be when a command is answered that does not ask for changes itself. Hints come sooner."""
@@ -252,6 +273,9 @@ class Session:
                         outcome = condition.value.decode("ascii").lower()
                         for update in await self._before_end(command):
                             yield update
+                        for each in self._synchronised(command, response):
+                            yield each
+                        continue
                     case FetchStart():
                         in_response = True
                     case FetchEnd():
@@ -274,7 +298,8 @@ class Session:
         """The end of a command that raised."""
         refusal = self._refusal(error, command)
         updates = await self._before_end(command)
-        return [*updates, Tagged(command.tag, refusal.condition, refusal.text, refusal.code)]
+        end = Tagged(command.tag, refusal.condition, refusal.text, refusal.code)
+        return [*updates, *self._synchronised(command, end)]
 
     def _refusal(self, error: Exception, command: Command) -> Refusal:
         name = type(error).__name__
@@ -292,10 +317,27 @@ class Session:
         if talk.view is None or talk.is_idling:
             return []
         is_due = talk.has_news or self._clock() - talk.looked_at >= LOOK_EVERY_S
+        is_ahead = talk.view.sync.heard > talk.view.highest_modseq  # the client: it must learn what comes before
         may_expunge = not holds_back_expunges(command)
-        if type(command) in LOOKS_FOR_CHANGES or is_due:
+        if type(command) in LOOKS_FOR_CHANGES or is_due or is_ahead:
             return await self._looked(may_expunge=may_expunge)
-        return talk.view.expunge_ghosts() if may_expunge else []
+        return talk.view.expunge_ghosts(by_uid=talk.is_qresync) if may_expunge else []
+
+    def _synchronised(self, command: Command, end: Tagged) -> list[Response]:
+        """The end of a command, with the HIGHESTMODSEQ that keeps the client from missing anything (RFC 7162 §3.2, §6).
+
+        After an expunge it is asked for (§3.2.7, RFC 6851 §4.4); else one that only knows CONDSTORE is spared it.
+        """
+        talk = self._talk
+        if talk.view is None or not talk.is_condstore:
+            return [end]
+        only_down = not talk.is_qresync and type(command) not in TELLS_HIGHEST_MODSEQ
+        modseq = talk.view.sync.correction(only_down=only_down)
+        if modseq is None:
+            return [end]
+        if end.code is None and end.condition is Condition.OK:
+            return [replace(end, code=HighestModseq(modseq))]
+        return [Untagged(Condition.OK, "Told so far", HighestModseq(modseq)), end]
 
     async def _looked(self, *, may_expunge: bool) -> list[Response]:
         talk = self._talk

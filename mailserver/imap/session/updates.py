@@ -17,13 +17,15 @@ MAILBOX_GONE = Bye("The selected mailbox was deleted")
 async def look(talk: Conversation, *, may_expunge: bool) -> list[Response]:
     """Ask what changed and take it into the view. If the mailbox is gone, the session ends (RFC 2180 §3.3)."""
     view = talk.selected
-    found = await changes.changes_since(talk.services.store, talk.person, view.mailbox_id, view.cursor)
+    found = await changes.changes_since(
+        talk.services.store, talk.person, view.mailbox_id, view.cursor, since_day=view.cursor_day
+    )
     if not found.is_deleted and not found.is_complete:
         found = await _compared_afresh(talk, view)
     if found.is_deleted:
         talk.close()
         return [MAILBOX_GONE]
-    return view.take_in(found, may_expunge=may_expunge, with_modseq=talk.is_condstore)
+    return view.take_in(found, may_expunge=may_expunge, manner=talk.manner)
 
 
 async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChanges:
@@ -51,5 +53,12 @@ def difference(view: MailboxView, contents: Contents) -> MailboxChanges:
     present: array[int] = contents.uids
     expunged = [Uid(uid) for uid in known.keys() - set(present)]
     return MailboxChanges(
-        contents.account_modseq, modseq, arrived, changed, sorted(expunged), is_deleted=False, is_complete=True
+        contents.account_modseq,
+        modseq,
+        arrived,
+        changed,
+        sorted(expunged),
+        is_deleted=False,
+        is_complete=True,
+        day=contents.day,
     )

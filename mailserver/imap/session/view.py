@@ -5,13 +5,19 @@ The view changes only together with what is told to the client, so both agree on
 * arrivals and changed flags may be told at any time, so they are taken in as they are told;
 * an expunge may not be told while FETCH, STORE or SEARCH is answered (§7.4.1). Until it may be, the message keeps its
   number as a *ghost*: it is in the view, and nothing is told of it any more.
+
+The arrays may be shared with other sessions of the process, so each is copied before this one writes to it.
 """
 
+import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Protocol
 
+from mailserver.imap.session.sync_point import SyncPoint
 from mailserver.imap.wire.response_codes import PermanentFlags
 from mailserver.imap.wire.responses import (
     Condition,
@@ -22,6 +28,7 @@ from mailserver.imap.wire.responses import (
     RecentCount,
     Response,
     Untagged,
+    Vanished,
 )
 from mailserver.imap.wire.sequence import (
     SequenceSet,
@@ -29,6 +36,7 @@ from mailserver.imap.wire.sequence import (
     positions_of_numbers,
     positions_of_uids,
     require_within,
+    uid_set,
 )
 from storage.types import (
     FlagChange,
@@ -43,16 +51,21 @@ from storage.types import (
 
 NO_KEYWORDS: frozenset[str] = frozenset()
 SYSTEM_FLAGS = SystemFlag.SEEN | SystemFlag.ANSWERED | SystemFlag.FLAGGED | SystemFlag.DELETED | SystemFlag.DRAFT
+NEVER_RECENT = Uid(2**32)
+"""`recent_from` in a session without \\Recent: IMAP4rev2 has none (RFC 9051 appendix E)."""
+_UNSEEN = re.compile(b"[%b]" % bytes(range(0, 32, 2)))
 
 FlagsAt = tuple[Uid, Flags, Modseq]
 """A message, its flags, and the modseq at which it got them."""
 
 
 class Changes(Protocol):
-    """What happened in a mailbox since a view's cursor; `mailserver.services.changes.MailboxChanges` is one."""
+    """What happened in a mailbox since a view's cursor; `storage.changes.MailboxChanges` is one."""
 
     @property
     def modseq(self) -> Modseq: ...
+    @property
+    def day(self) -> date: ...
     @property
     def highest_modseq(self) -> Modseq | None: ...
     @property
@@ -63,8 +76,26 @@ class Changes(Protocol):
     def expunged(self) -> Sequence[Uid]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a client is told of changes.
+
+    `with_modseq`: it is CONDSTORE-aware, so FETCH responses carry UID and MODSEQ (RFC 7162 §3.1, §3.2.4), and a new
+    modseq is told even where the flags are again what they were. `by_uid`: QRESYNC is enabled, so VANISHED stands for
+    EXPUNGE (§3.2.10). `with_recent`: not in IMAP4rev2.
+    """
+
+    with_modseq: bool = False
+    by_uid: bool = False
+    with_recent: bool = True
+
+
+PLAINLY = Manner()
+
+
 class MailboxView:
-    """`cursor` is the account's modseq up to which changes are in the view, `highest_modseq` that of the mailbox.
+    """`cursor` is the account's modseq up to which changes are in the view, read on `cursor_day`; `highest_modseq` is
+    the mailbox's. Uids from `uidnext` on were not heard of yet.
 
     `recent_from`: uids from it on are \\Recent in this session. What arrives while the mailbox is selected is too, in
     every session that has it open: to find out who was told first would cost a write for each push. Once one of them
@@ -73,9 +104,14 @@ class MailboxView:
 
     __slots__ = (
         "_ghosts",
+        "_has_own_flags",
+        "_has_own_keywords",
+        "_has_own_uids",
+        "_is_ahead",
         "_keyword_names",
         "_told",
         "cursor",
+        "cursor_day",
         "flags",
         "has_arrivals",
         "highest_modseq",
@@ -84,6 +120,8 @@ class MailboxView:
         "mailbox_id",
         "name",
         "recent_from",
+        "sync",
+        "uidnext",
         "uids",
         "uidvalidity",
     )
@@ -97,26 +135,34 @@ class MailboxView:
         is_read_only: bool,
         uids: "array[int]",
         flags: "array[int]",
-        keywords: Mapping[int, frozenset[str]],
+        keywords: dict[int, frozenset[str]],
         recent_from: Uid,
+        uidnext: Uid,
         highest_modseq: Modseq,
         cursor: Modseq,
+        cursor_day: date,
     ) -> None:
+        """The arrays are not written to: `flags` holds SystemFlag bits ("B") beside ascending `uids` ("I")."""
         self.mailbox_id = mailbox_id
         self.name = name
         self.uidvalidity = uidvalidity
         self.is_read_only = is_read_only
         self.uids = uids
         self.flags = flags
-        self.keywords = dict(keywords)
+        self.keywords = keywords
+        self._has_own_uids = self._has_own_flags = self._has_own_keywords = False
         self.recent_from = recent_from
+        self.uidnext = uidnext
         self.highest_modseq = highest_modseq
+        self.sync = SyncPoint(highest_modseq)
         self.cursor = cursor
+        self.cursor_day = cursor_day
         self.has_arrivals = False  # since it was opened
         self._ghosts: set[int] = set()
+        self._is_ahead = False  # flags beyond the cursor were taken in
         self._told: dict[int, Modseq] = {}  # modseqs beyond the cursor that answers have told
         self._keyword_names: dict[str, str] = {}  # casefolded to as first seen
-        for names in self.keywords.values():
+        for names in set(self.keywords.values()):
             self._learn_keywords(names)
 
     # What is there
@@ -136,8 +182,14 @@ class MailboxView:
     def is_ghost(self, uid: int) -> bool:
         return uid in self._ghosts
 
+    @property
+    def is_exact(self) -> bool:
+        """Do the arrays hold just what the mailbox held at `highest_modseq`?"""
+        return not (self._ghosts or self._is_ahead)
+
     def number_of_first_unseen(self) -> int | None:
-        return next((position + 1 for position, bits in enumerate(self.flags) if not bits & SystemFlag.SEEN), None)
+        found = _UNSEEN.search(self.flags)
+        return found.start() + 1 if found else None
 
     def defined_flags(self) -> Flags:
         """All system flags, and the keywords that messages of this mailbox bear or bore."""
@@ -177,44 +229,52 @@ class MailboxView:
 
     # What changes
 
-    def take_in(self, changes: Changes, *, may_expunge: bool, with_modseq: bool) -> list[Response]:
-        """Advance to the changes' modseq; the responses tell the client, in an order that keeps its numbers right.
-
-        `with_modseq`: the client is CONDSTORE-aware, so FETCH responses carry UID and MODSEQ (RFC 7162 §3.1, §3.2.4),
-        and a new modseq is told even where the flags are again what they were.
-        """
+    def take_in(self, changes: Changes, *, may_expunge: bool, manner: Manner = PLAINLY) -> list[Response]:
+        """Advance to the changes' modseq; the responses tell the client, in an order that keeps its numbers right."""
         expunged = set(changes.expunged)
         self._ghosts.update(uid for uid in expunged if self.number_of(uid) is not None)
-        responses = self.expunge_ghosts() if may_expunge else []
-        responses += self._add_arrivals([each for each in changes.arrived if each[0] not in expunged])
+        if expunged:
+            self.uidnext = max(self.uidnext, Uid(max(expunged) + 1))
+        responses = self.expunge_ghosts(by_uid=manner.by_uid) if may_expunge else []
+        responses += self._add_arrivals(changes.arrived, with_recent=manner.with_recent)
         for uid, flags, modseq in changes.changed:
             number = self.number_of(uid)
             if number is None or uid in self._ghosts:
                 continue
             was_same = self.flags_of(number) == flags
             responses += self.set_flags(number, flags)
-            is_known = modseq <= self._told.get(uid, 0) if with_modseq else was_same
+            is_known = modseq <= self._told.get(uid, 0) if manner.with_modseq else was_same
             if not is_known:
-                responses.append(
-                    self.flags_response(number, flags, with_uid=with_modseq, modseq=modseq if with_modseq else None)
-                )
+                told_modseq = modseq if manner.with_modseq else None
+                responses.append(self.flags_response(number, flags, with_uid=manner.with_modseq, modseq=told_modseq))
         self._told.clear()
+        self._is_ahead = False
         self.cursor = changes.modseq
+        self.cursor_day = changes.day
         if changes.highest_modseq is not None:
             self.highest_modseq = changes.highest_modseq
+        self._note_safe()
         return responses
 
-    def expunge_ghosts(self) -> list[Response]:
-        """Remove the ghosts and tell of them, highest number first, so that no number moves before it is told."""
+    def expunge_ghosts(self, *, by_uid: bool = False) -> list[Response]:
+        """Remove the ghosts and tell of them: by number, highest first, so that no number moves before it is told."""
         if not self._ghosts:
             return []
-        positions = sorted(number - 1 for uid in self._ghosts if (number := self.number_of(uid)) is not None)
-        for uid in self._ghosts:
-            self.keywords.pop(uid, None)
+        gone = sorted(self._ghosts)
+        positions = [number - 1 for uid in gone if (number := self.number_of(uid)) is not None]
+        for uid in gone:
             self._told.pop(uid, None)
+        if not self.keywords.keys().isdisjoint(gone):
+            keywords = self._own_keywords()
+            for uid in gone:
+                keywords.pop(uid, None)
         self._ghosts.clear()
         self.uids = _without(self.uids, positions)
         self.flags = _without(self.flags, positions)
+        self._has_own_uids = self._has_own_flags = True
+        self._note_safe()
+        if by_uid:
+            return [Vanished(uid_set(gone))]
         return [Expunged(position + 1) for position in reversed(positions)]
 
     def set_flags(self, number: int, flags: Flags) -> list[Response]:
@@ -222,11 +282,20 @@ class MailboxView:
 
         A flag in FLAGS that is not in PERMANENTFLAGS would be one that does not last (RFC 3501 §7.1), so both are told.
         """
-        self.flags[number - 1] = flags.system
+        self._is_ahead = True
+        uid = self.uids[number - 1]
+        if self.flags[number - 1] != flags.system:
+            if not self._has_own_flags:
+                self.flags = self.flags[:]
+                self._has_own_flags = True
+            self.flags[number - 1] = flags.system
+        if self.keywords.get(uid, NO_KEYWORDS) == flags.keywords:
+            return []
+        keywords = self._own_keywords()
         if flags.keywords:
-            self.keywords[self.uids[number - 1]] = flags.keywords
+            keywords[uid] = flags.keywords
         else:
-            self.keywords.pop(self.uids[number - 1], None)
+            del keywords[uid]
         if not self._learn_keywords(flags.keywords):
             return []
         defined = FlagsDefined(self.defined_flags())
@@ -234,6 +303,8 @@ class MailboxView:
 
     def flags_response(self, number: int, flags: Flags, *, with_uid: bool, modseq: Modseq | None) -> FlagsFetched:
         uid = Uid(self.uids[number - 1])
+        if modseq is not None:
+            self.sync.hear(modseq)
         return FlagsFetched(number, flags, self.is_recent(uid), uid if with_uid else None, modseq)
 
     def note_told(self, uid: Uid, modseq: Modseq) -> None:
@@ -252,22 +323,50 @@ class MailboxView:
         if own:
             self.cursor = self.highest_modseq = own[-1]
             self._told.clear()
+            self._is_ahead = False
+            self._note_safe()
         return True
 
-    def _add_arrivals(self, arrived: Sequence[FlagsAt]) -> list[Response]:
+    def adopt(self, uids: "array[int]", flags: "array[int]", keywords: dict[int, frozenset[str]]) -> None:
+        """Let go of arrays of one's own for equal ones that other sessions have too."""
+        self.uids, self.flags, self.keywords = uids, flags, keywords
+        self.share()
+
+    def share(self) -> None:
+        """Others may hold the arrays from now on."""
+        self._has_own_uids = self._has_own_flags = self._has_own_keywords = False
+
+    def _add_arrivals(self, arrived: Sequence[FlagsAt], *, with_recent: bool) -> list[Response]:
         before = len(self.uids)
         responses: list[Response] = []
         for uid, flags, _ in arrived:
             if self.uids and uid <= self.uids[-1]:
                 continue  # told already; uids ascend, so nothing new can come below
+            if not (self._has_own_uids and self._has_own_flags):
+                self.uids, self.flags = self.uids[:], self.flags[:]
+                self._has_own_uids = self._has_own_flags = True
             self.uids.append(uid)
             self.flags.append(flags.system)
             if flags.keywords:
                 responses += self.set_flags(len(self.uids), flags)
         if len(self.uids) > before:
             self.has_arrivals = True
-            responses += [Exists(len(self.uids)), RecentCount(self.recent_count)]
+            self.uidnext = max(self.uidnext, Uid(self.uids[-1] + 1))
+            responses.append(Exists(len(self.uids)))
+            if with_recent:
+                responses.append(RecentCount(self.recent_count))
         return responses
+
+    def _own_keywords(self) -> dict[int, frozenset[str]]:
+        if not self._has_own_keywords:
+            self.keywords = dict(self.keywords)
+            self._has_own_keywords = True
+        return self.keywords
+
+    def _note_safe(self) -> None:
+        """While an expunge is held back, the client is safe only up to what it was told before."""
+        if not self._ghosts:
+            self.sync.safe = self.highest_modseq
 
     def _learn_keywords(self, names: frozenset[str]) -> bool:
         before = len(self._keyword_names)

@@ -3,12 +3,13 @@
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailserver.imap.session.view import MailboxView, applied, same_flags
+from mailserver.imap.session.view import MailboxView, Manner, applied, same_flags
 from mailserver.imap.wire.responses import (
     Exists,
     Expunged,
@@ -23,6 +24,7 @@ from storage.types import FlagChange, FlagOperation, Flags, MailboxId, Modseq, S
 
 SEEN, FLAGGED, DELETED = Flags(SystemFlag.SEEN), Flags(SystemFlag.FLAGGED), Flags(SystemFlag.DELETED)
 PLAIN = Flags()
+MODSEQS = Manner(with_modseq=True)
 
 
 def view_of(uids: Sequence[int], *, recent_from: int = 1_000_000, cursor: int = 10) -> MailboxView:
@@ -32,11 +34,13 @@ def view_of(uids: Sequence[int], *, recent_from: int = 1_000_000, cursor: int = 
         uidvalidity=UidValidity(1),
         is_read_only=False,
         uids=array("I", uids),
-        flags=array("H", [0] * len(uids)),
+        flags=array("B", [0] * len(uids)),
         keywords={},
         recent_from=Uid(recent_from),
+        uidnext=Uid(uids[-1] + 1 if uids else 1),
         highest_modseq=Modseq(cursor),
         cursor=Modseq(cursor),
+        cursor_day=date(2026, 11, 2),
     )
 
 
@@ -59,7 +63,7 @@ def happened(
 
 
 def told(view: MailboxView, changes: MailboxChanges, *, may_expunge: bool = True) -> list[Response]:
-    return view.take_in(changes, may_expunge=may_expunge, with_modseq=False)
+    return view.take_in(changes, may_expunge=may_expunge)
 
 
 def test_expunges_come_first_and_highest_first_then_arrivals_then_flags() -> None:
@@ -87,7 +91,7 @@ def test_nothing_is_told_of_a_ghost() -> None:
 
 def test_what_came_and_went_unseen_is_not_told() -> None:
     view = view_of([1])
-    assert told(view, happened(11, arrived=[(2, PLAIN)], expunged=[2])) == []
+    assert told(view, happened(11, expunged=[2])) == []
 
 
 def test_flags_that_are_what_they_were_are_not_told() -> None:
@@ -97,7 +101,7 @@ def test_flags_that_are_what_they_were_are_not_told() -> None:
 
 def test_a_condstore_client_learns_a_new_modseq_of_the_same_flags() -> None:
     view = view_of([7])
-    responses = view.take_in(happened(11, changed=[(7, PLAIN)]), may_expunge=True, with_modseq=True)
+    responses = view.take_in(happened(11, changed=[(7, PLAIN)]), may_expunge=True, manner=MODSEQS)
     assert responses == [FlagsFetched(1, PLAIN, uid=Uid(7), modseq=Modseq(11))]
 
 
@@ -105,14 +109,14 @@ def test_an_own_change_is_not_echoed() -> None:
     view = view_of([7])
     view.set_flags(1, SEEN)
     view.note_told(Uid(7), Modseq(11))
-    assert view.take_in(happened(11, changed=[(7, SEEN)]), may_expunge=True, with_modseq=True) == []
+    assert view.take_in(happened(11, changed=[(7, SEEN)]), may_expunge=True, manner=MODSEQS) == []
 
 
 def test_a_later_change_by_another_session_is_told() -> None:
     view = view_of([7])
     view.set_flags(1, SEEN)
     view.note_told(Uid(7), Modseq(11))
-    responses = view.take_in(happened(12, changed=[(7, FLAGGED)]), may_expunge=True, with_modseq=True)
+    responses = view.take_in(happened(12, changed=[(7, FLAGGED)]), may_expunge=True, manner=MODSEQS)
     assert responses == [FlagsFetched(1, FLAGGED, uid=Uid(7), modseq=Modseq(12))]
 
 
