@@ -1,7 +1,7 @@
 """What RCPT and sign-in ask of the directory: plain SQL on a connection they are given.
 
 Neither knows a tenant yet, and the tables show nothing to a session without one, so these read through SECURITY DEFINER
-functions (tenants/migrations/0002, 0005), which give one address's answer and nothing else.
+functions (tenants/migrations/0002, 0005, 0007), which give one address's answer and nothing else.
 """
 
 from dataclasses import dataclass
@@ -9,12 +9,24 @@ from typing import LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.errors import ProgramLimitExceeded
-from psycopg.rows import TupleRow, class_row, scalar_row
+from psycopg.rows import TupleRow, scalar_row
 
 from tenants.addresses import split_detail
 from tenants.errors import ExpansionTooLarge
 from tenants.resolution import Edge, judge
-from tenants.types import AccountId, Address, LoginRecord, Resolution, Status, TenantId
+from tenants.types import (
+    AccountId,
+    Address,
+    AppPasswordRecord,
+    Credential,
+    LoginRecord,
+    Resolution,
+    Salting,
+    Scope,
+    ScramKeys,
+    Status,
+    TenantId,
+)
 
 Connection = AsyncConnection[TupleRow]
 
@@ -23,6 +35,8 @@ EXPANSION_LIMIT = 10_000  # addresses behind one: members of groups and targets 
 
 @dataclass(frozen=True, slots=True)
 class LoginRow:
+    """A row of `directory_login_v2`; the lists are None without app passwords, else of one length and order."""
+
     tenant_id: int
     account_id: int
     local_part: str
@@ -36,6 +50,17 @@ class LoginRow:
     language: str
     time_zone: str
     quota_octets: int | None
+    app_passwords_only: bool
+    scram_salt: bytes | None
+    scram_iterations: int | None
+    scram_stored_key: bytes | None
+    scram_server_key: bytes | None
+    app_ids: list[int] | None
+    app_names: list[str] | None
+    app_scopes: list[str] | None
+    app_digests: list[bytes] | None
+    app_stored_keys: list[bytes] | None
+    app_server_keys: list[bytes] | None
 
 
 RECIPIENT: LiteralString = """
@@ -46,12 +71,21 @@ SELECT source_account_id, source_group_id, written, asked_local_part, asked_doma
 """
 LOGIN: LiteralString = """
 SELECT tenant_id, account_id, local_part, domain, display_name, password_hash, tenant_status, domain_status,
-       account_status, is_administrator, language, time_zone, quota_octets
-  FROM directory_login_v1(%(local_part)s, %(domain)s)
+       account_status, is_administrator, language, time_zone, quota_octets, app_passwords_only, scram_salt,
+       scram_iterations, scram_stored_key, scram_server_key, app_ids, app_names, app_scopes, app_digests,
+       app_stored_keys, app_server_keys
+  FROM directory_login_v2(%(local_part)s, %(domain)s)
 """
 SENDER_ADDRESSES: LiteralString = """
 SELECT local_part || '@' || domain AS address
-  FROM directory_sender_addresses_v1(%(tenant_id)s, %(account_id)s)
+  FROM directory_sender_addresses_v2(%(tenant_id)s, %(account_id)s)
+"""
+STORE_SCRAM: LiteralString = """
+SELECT directory_store_scram_v1(%(account_id)s, %(password_hash)s, %(salt)s, %(iterations)s, %(stored_key)s,
+                                %(server_key)s)
+"""
+NOTE_USE: LiteralString = """
+SELECT directory_note_app_password_use_v1(%(id)s, %(network)s)
 """
 REPLACE_HASH: LiteralString = """
 SELECT directory_upgrade_password_v1(%(account_id)s, %(old_hash)s, %(new_hash)s)
@@ -83,11 +117,12 @@ async def find_login(connection: Connection, address: Address) -> LoginRecord | 
 
     `address` of the record is the primary one. The caller judges the statuses; those of a domain count as the tenant's.
     """
-    async with connection.cursor(row_factory=class_row(LoginRow)) as cursor:
-        await cursor.execute(LOGIN, {"local_part": address.local_part, "domain": address.domain}, prepare=True)
-        row = await cursor.fetchone()
-    if row is None:
+    parameters = {"local_part": address.local_part, "domain": address.domain}
+    cursor = await connection.cursor(binary=True).execute(LOGIN, parameters, prepare=True)
+    found = await cursor.fetchone()
+    if found is None:
         return None
+    row = LoginRow(*found)
     return LoginRecord(
         tenant_id=TenantId(row.tenant_id),
         account_id=AccountId(row.account_id),
@@ -100,6 +135,10 @@ async def find_login(connection: Connection, address: Address) -> LoginRecord | 
         language=row.language,
         time_zone=row.time_zone,
         quota_octets=row.quota_octets,
+        app_passwords_only=row.app_passwords_only,
+        salting=None if row.scram_salt is None else Salting(row.scram_salt, row.scram_iterations or 0),
+        scram=_scram_keys(row.scram_stored_key, row.scram_server_key),
+        app_passwords=_app_passwords(row) if row.app_ids else (),
     )
 
 
@@ -116,6 +155,44 @@ async def upgrade_password_hash(connection: Connection, record: LoginRecord, new
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(REPLACE_HASH, parameters)
         return bool(await cursor.fetchone())
+
+
+async def store_scram(
+    connection: Connection, record: LoginRecord, password_hash: str, salting: Salting, keys: ScramKeys
+) -> bool:
+    """Keep SCRAM keys of the password whose hash this is. False if password or salting were changed meanwhile."""
+    parameters = {
+        "account_id": record.account_id,
+        "password_hash": password_hash,
+        "salt": salting.salt,
+        "iterations": salting.iterations,
+        "stored_key": keys.stored_key,
+        "server_key": keys.server_key,
+    }
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(STORE_SCRAM, parameters)
+        return bool(await cursor.fetchone())
+
+
+async def note_app_password_use(connection: Connection, app_password_id: int, network: str) -> None:
+    """Written at most once an hour for one network."""
+    await connection.execute(NOTE_USE, {"id": app_password_id, "network": network[:64]})
+
+
+def _app_passwords(row: LoginRow) -> tuple[AppPasswordRecord, ...]:
+    columns = (row.app_ids, row.app_names, row.app_scopes, row.app_digests, row.app_stored_keys, row.app_server_keys)
+    return tuple(
+        AppPasswordRecord(
+            Credential(number, name, frozenset(Scope(each) for each in scopes.split())),
+            digest,
+            ScramKeys(stored_key, server_key),
+        )
+        for number, name, scopes, digest, stored_key, server_key in zip(*(each or () for each in columns), strict=True)
+    )
+
+
+def _scram_keys(stored_key: bytes | None, server_key: bytes | None) -> ScramKeys | None:
+    return None if stored_key is None or server_key is None else ScramKeys(stored_key, server_key)
 
 
 def _worse(one: Status, other: Status) -> Status:

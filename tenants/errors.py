@@ -215,6 +215,33 @@ class DomainHasAddresses(TenantsError):
         self.domain = domain
 
 
+class AppPasswordExists(TenantsError):
+    def __init__(self, address: str, name: str) -> None:
+        super().__init__(f"{address} has an app password called {name} already")
+        self.address = address
+        self.name = name
+
+
+class AppPasswordNotFound(TenantsError):
+    def __init__(self, address: str, name: str) -> None:
+        super().__init__(f"{address} has no app password called {name}")
+        self.address = address
+        self.name = name
+
+
+class ScopesInvalid(TenantsError):
+    def __init__(self) -> None:
+        super().__init__("an app password is good for something")
+
+
+class ExpiryInvalid(TenantsError):
+    """The text is no day to come."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not a day to come (such as 2030-12-31)")
+        self.text = text
+
+
 class PasswordUnacceptable(TenantsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the password cannot be used: {reason}")

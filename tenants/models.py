@@ -91,6 +91,10 @@ class Account(models.Model):
     """A person, or a function, that has mail. `password_hash` is argon2id in PHC form; no quota means unlimited.
 
     `keeps_copy` says whether mail stays here too where rows of `Forwarding` pass it on.
+
+    The SCRAM keys (RFC 5802) are those of the password whose hash `scram_made_for` repeats; made for another they count
+    for nothing. Salt and iterations are shared with the account's app passwords, since SCRAM tells them to the client
+    before it shows which password it has.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
@@ -104,6 +108,12 @@ class Account(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     password_changed_at = models.DateTimeField(db_default=Now())
     keeps_copy = models.BooleanField(default=True, db_default=True)
+    app_passwords_only = models.BooleanField(default=False, db_default=False)
+    scram_salt = models.BinaryField(null=True)
+    scram_iterations = models.IntegerField(null=True)
+    scram_stored_key = models.BinaryField(null=True)
+    scram_server_key = models.BinaryField(null=True)
+    scram_made_for = models.CharField(max_length=255, default="", db_default="")
 
     class Meta:
         db_table = "account"
@@ -119,6 +129,39 @@ class Account(models.Model):
 
     def __str__(self) -> str:
         return f"account {self.pk}"
+
+
+class AppPassword(models.Model):
+    """A random password for one program of a person. `scopes` are words with spaces between: `imap pop smtp`.
+
+    `digest` is SHA-256 of the account's SCRAM salt and the password: it has 73 random bits, which nobody tries through,
+    so that signing in with one costs no slow hash.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="app_passwords", db_constraint=False)
+    name = models.CharField(max_length=200)
+    scopes = models.CharField(max_length=64)
+    digest = models.BinaryField()
+    scram_stored_key = models.BinaryField()
+    scram_server_key = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    last_used_network = models.CharField(max_length=64, default="", db_default="")
+
+    class Meta:
+        db_table = "app_password"
+        constraints = (
+            models.UniqueConstraint(fields=["account", "name"], name="app_password_name_unique"),
+            models.CheckConstraint(
+                condition=Q(scopes__regex=r"^(imap|pop|smtp|jmap)( (imap|pop|smtp|jmap))*$"),
+                name="app_password_scopes_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Group(models.Model):

@@ -6,11 +6,13 @@ stay reserved, so that nobody receives mail meant for someone who left, until an
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from tenants.address_rows import address_row, demand_free, insert_address, own_domain
 from tenants.addresses import parse_address, parse_domain
+from tenants.app_passwords import salting_of
 from tenants.checks import check_password, clean_name, new_address
 from tenants.errors import (
     AccountDeleted,
@@ -27,6 +29,7 @@ from tenants.errors import (
 from tenants.locality import known_language, known_time_zone
 from tenants.models import Account, Address, Domain, Tenant
 from tenants.passwords import hash_password
+from tenants.scram_keys import derive_keys
 from tenants.selectors import find_account, find_tenant
 from tenants.types import Status
 
@@ -57,6 +60,7 @@ class AccountChange:
     language: str | None = None
     time_zone: str | None = None
     quota: Quota | None = None
+    app_passwords_only: bool | None = None
 
 
 @transaction.atomic
@@ -171,6 +175,7 @@ def add_account(
         quota_octets=quota_octets,
     )
     insert_address(domain, canonical, account, is_primary=True)
+    _keep_for_scram(account, password)
     return account
 
 
@@ -187,12 +192,21 @@ def set_account(address: str, change: AccountChange) -> Account:
         account.time_zone = known_time_zone(change.time_zone)
     if change.quota is not None:
         account.quota_octets = change.quota.octets
-    account.save(update_fields=["display_name", "is_administrator", "language", "time_zone", "quota_octets"])
+    if change.app_passwords_only is not None:
+        account.app_passwords_only = change.app_passwords_only
+    account.save(
+        update_fields=[
+            "display_name",
+            "is_administrator",
+            "language",
+            "time_zone",
+            "quota_octets",
+            "app_passwords_only",
+        ]
+    )
     if change.password is not None:
         check_password(change.password)
-        Account.objects.filter(pk=account.pk).update(
-            password_hash=hash_password(change.password), password_changed_at=Now()
-        )
+        _set_password(account, change.password)
     return account
 
 
@@ -285,3 +299,23 @@ def _insert_domain(tenant: Tenant, name: str) -> Domain:
             return Domain.objects.create(tenant=tenant, name=name)
     except IntegrityError:
         raise DomainTaken(name, is_reserved=False) from None
+
+
+def _set_password(account: Account, password: str) -> None:
+    account.password_hash = hash_password(password)
+    Account.objects.filter(pk=account.pk).update(password_hash=account.password_hash, password_changed_at=Now())
+    _keep_for_scram(account, password)
+
+
+def _keep_for_scram(account: Account, password: str) -> None:
+    """Unless SCRAM is switched off. Salt and iterations begin anew only where no app password was made with them."""
+    if not settings.WAYPOST_SCRAM_ITERATIONS:
+        return
+    if not account.app_passwords.exists():
+        account.scram_salt = account.scram_iterations = None
+    keys = derive_keys(password, salting_of(account))
+    if keys is None:
+        return
+    account.scram_stored_key, account.scram_server_key = keys.stored_key, keys.server_key
+    account.scram_made_for = account.password_hash
+    account.save(update_fields=["scram_stored_key", "scram_server_key", "scram_made_for"])

@@ -1,6 +1,6 @@
 """Who exists, as plain values: tenants, domains, accounts, and what an address resolves to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -98,9 +98,58 @@ class Resolution:
     posting: Posting | None = None
 
 
+class Scope(StrEnum):
+    """What an app password is good for; a person's own password is good for all."""
+
+    IMAP = "imap"
+    POP = "pop"
+    SMTP = "smtp"
+    JMAP = "jmap"
+
+
+@dataclass(frozen=True, slots=True)
+class ScramKeys:
+    """What SCRAM-SHA-256 keeps of one password, made with its account's salting (RFC 5802 §3)."""
+
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Salting:
+    """What SCRAM tells the client before it shows a password; all passwords of an account share it."""
+
+    salt: bytes
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """Which password somebody came with. Without `app_password_id` it is their own, which is good for everything."""
+
+    app_password_id: int | None = None
+    name: str = ""
+    scopes: frozenset[Scope] = frozenset(Scope)
+
+
+OWN_PASSWORD = Credential()
+
+
+@dataclass(frozen=True, slots=True)
+class AppPasswordRecord:
+    """An app password that has not expired; `digest` is what `app_password_digest` makes of it."""
+
+    credential: Credential
+    digest: bytes = field(repr=False)
+    scram: ScramKeys
+
+
 @dataclass(frozen=True, slots=True)
 class LoginRecord:
-    """All that a sign-in must know of an account, read in one query; `password_hash` is argon2id in PHC form."""
+    """All that a sign-in must know of an account, read in one query; `password_hash` is argon2id in PHC form.
+
+    `salting` is None until a password was kept for SCRAM; `scram` is of the account's own password of today.
+    """
 
     tenant_id: TenantId
     account_id: AccountId
@@ -113,6 +162,10 @@ class LoginRecord:
     language: str
     time_zone: str
     quota_octets: int | None
+    app_passwords_only: bool = False
+    salting: Salting | None = None
+    scram: ScramKeys | None = None
+    app_passwords: tuple[AppPasswordRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +180,4 @@ class Principal:
     time_zone: str
     quota_octets: int | None
     is_administrator: bool
+    credential: Credential = OWN_PASSWORD

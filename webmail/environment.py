@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from tenants.scram_keys import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS
+
 CONNECT_TIMEOUT_S = 5
 DATABASE_VARIABLES = {"owner": "WAYPOST_OWNER_DATABASE_URL", "app": "WAYPOST_DATABASE_URL"}
 
@@ -47,6 +49,16 @@ def allowed_hosts(environment: Mapping[str, str]) -> list[str]:
     return [
         host for host in ("localhost", "127.0.0.1", "[::1]", environment.get("WAYPOST_HOSTNAME", ""), *more) if host
     ]
+
+
+def scram_iterations(environment: Mapping[str, str]) -> int:
+    """What mailserver reads too: WAYPOST_LOGIN_SCRAM_ITERATIONS; 0 keeps nothing of passwords for SCRAM."""
+    text = environment.get("WAYPOST_LOGIN_SCRAM_ITERATIONS", "").strip()
+    if text and (not text.isdecimal() or not (text == "0" or LEAST_ITERATIONS <= int(text) <= MOST_ITERATIONS)):
+        raise ImproperlyConfigured(
+            f"WAYPOST_LOGIN_SCRAM_ITERATIONS is {text!r}; it can be 0, or {LEAST_ITERATIONS} to {MOST_ITERATIONS}"
+        )
+    return int(text) if text else ITERATIONS
 
 
 def secret_key(environment: Mapping[str, str], *, is_required: bool) -> str:

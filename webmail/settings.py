@@ -8,7 +8,7 @@ the code set neither and get no database.
 
 import os
 
-from webmail.environment import allowed_hosts, database_settings, secret_key
+from webmail.environment import allowed_hosts, database_settings, scram_iterations, secret_key
 
 _ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "")
 
@@ -50,3 +50,6 @@ LOGGING_CONFIG = None  # logging is set up by the process (mailserver), not by D
 # is no tenant. `tenants` may not import what lies above it, so what else a tenant needs (its mail keys) is named here,
 # each "package.module.function" with `(tenant_id: int) -> None`, safe to call twice.
 WAYPOST_TENANT_CREATED = ["storage.provisioning.on_tenant_created"]
+
+# How often SCRAM-SHA-256 hashes what is kept of a password (RFC 5802 §2.2); 0: nothing is kept for it.
+WAYPOST_SCRAM_ITERATIONS = scram_iterations(os.environ)

@@ -31,6 +31,12 @@ CHINESE: dict[str, str] = {
     "On the wire": "实际名称",
     "Stands for": "等同于",
     "Catch-all": "兜底地址",
+    "Good for": "用途",
+    "Made": "创建日期",
+    "Expires": "到期",
+    "Last used": "上次使用",
+    "From": "来自",
+    "never": "从未",
     "active": "正常",
     "suspended": "已停用",
     "deleted": "已删除",
@@ -48,6 +54,9 @@ CHINESE: dict[str, str] = {
         "还没有群组。添加一个：manage.py group add team@example.com ann@example.com"
     ),
     # done
+    "Added app password {name} for {scopes}.": "已添加应用密码 {name}，用途：{scopes}。",
+    "{address} has no app passwords.": "{address} 没有应用密码。",
+    "Revoked app password {name} of {address}.": "已吊销 {address} 的应用密码 {name}。",
     "Added group {address} with {count} members.": "已添加群组 {address}，成员 {count} 个。",
     "Changed group {address}.": "已修改群组 {address}。",
     "Deleted group {address}.": "已删除群组 {address}。",
@@ -193,6 +202,22 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
         "{domain} has addresses, a catch-all or domains that stand for it, so it cannot stand for another."
         " See: manage.py domain list",
         "{domain} 已有地址、兜底地址或别名域，不能成为别名域。查看：manage.py domain list",
+    ),
+    errors.AppPasswordExists: (
+        "{address} has an app password called {name} already. Choose another name, or revoke that one.",
+        "{address} 已有名为 {name} 的应用密码。请另选名称，或先吊销它。",
+    ),
+    errors.AppPasswordNotFound: (
+        "{address} has no app password called {name}. See: manage.py account app-password list {address}",
+        "{address} 没有名为 {name} 的应用密码。查看：manage.py account app-password list {address}",
+    ),
+    errors.ScopesInvalid: (
+        "Say what the app password is good for: imap, pop, smtp.",
+        "请指定应用密码的用途：imap、pop、smtp。",
+    ),
+    errors.ExpiryInvalid: (
+        "{text!r} is not a day to come. Write it like 2030-12-31.",
+        "“{text}”不是将来的日期，请写成 2030-12-31 这样。",
     ),
     errors.PasswordUnacceptable: ("The password cannot be used: {reason}.", "密码不可用：{reason}。"),
     errors.LanguageUnknown: (

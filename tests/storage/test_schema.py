@@ -17,7 +17,16 @@ from tests.conftest import RunningServices
 from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
 SYSTEM_TABLES = {"inbound", "inbound_content"}  # mail that belongs to no tenant yet
-DIRECTORY_TABLES = {"tenant", "domain", "account", "address", "mail_group", "group_member", "forwarding"}
+DIRECTORY_TABLES = {
+    "tenant",
+    "domain",
+    "account",
+    "address",
+    "mail_group",
+    "group_member",
+    "forwarding",
+    "app_password",
+}
 TYPES: dict[str, Any] = {
     "bool": bool,
     "int2": int,

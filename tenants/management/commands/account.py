@@ -11,6 +11,7 @@ from django.db import transaction
 
 from tenants import selectors, services
 from tenants.errors import ImportRefused
+from tenants.management.app_password_actions import add_app_password_actions
 from tenants.management.command import ActionCommand, Options
 from tenants.management.display import shown_address
 from tenants.management.forwarding_actions import add_forwarding_actions
@@ -57,6 +58,11 @@ class Command(ActionCommand):
         _add_person_options(change)
         change.add_argument("--generate-password", action="store_true", help="a new password, shown once")
         change.add_argument("--administrator", action=argparse.BooleanOptionalAction, help="may administer the company")
+        change.add_argument(
+            "--app-passwords-only",
+            action=argparse.BooleanOptionalAction,
+            help="mail programs sign in with app passwords only",
+        )
         change.set_defaults(run=self.set)
 
         for name, run, text in (
@@ -90,6 +96,7 @@ class Command(ActionCommand):
             parser.set_defaults(run=run)
 
         add_forwarding_actions(self, actions)
+        add_app_password_actions(self, actions)
 
     def add(self, options: Options) -> None:
         password = self.password_from_stdin() if options["password_stdin"] else generate_password()
@@ -137,6 +144,7 @@ class Command(ActionCommand):
             language=options["person_language"],
             time_zone=options["time_zone"],
             quota=services.Quota(parse_quota(options["quota"])) if options["quota"] else None,
+            app_passwords_only=options["app_passwords_only"],
         )
         if change == services.AccountChange():
             raise self.failure("Say what to change; --help lists it.")
@@ -244,6 +252,7 @@ def _as_json(account: Account) -> dict[str, object]:
         "language": account.language,
         "time_zone": account.time_zone,
         "quota_octets": account.quota_octets,
+        "app_passwords_only": account.app_passwords_only,
         "forwarded_to": selectors.forwarding_texts(account),
         "keeps_copy": account.keeps_copy,
         "created_at": account.created_at.isoformat(),
