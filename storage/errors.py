@@ -40,6 +40,15 @@ class MailboxNameInvalid(StorageError):
         self.reason = reason
 
 
+class SpecialUseRefused(StorageError):
+    """A mailbox cannot have this special use: there is none such here, or another mailbox has it (RFC 6154 §3)."""
+
+    def __init__(self, use: str, reason: str) -> None:
+        super().__init__(f"no mailbox can be made for {use}: {reason}")
+        self.use = use
+        self.reason = reason
+
+
 class InboxProtected(StorageError):
     """INBOX can be neither deleted nor made anew (RFC 3501 §6.3.3, §6.3.4)."""
 

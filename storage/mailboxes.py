@@ -1,5 +1,6 @@
 """Mailboxes of an account: making, naming, removing and finding them. Names are Unicode in NFC, "/" parts levels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,6 +67,18 @@ class _Validity:
 
 
 @dataclass(frozen=True, slots=True)
+class _Recent:
+    mailbox_id: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Deleted:
+    mailbox_id: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
 class _FirstRecent:
     first_recent_uid: int
 
@@ -107,8 +120,8 @@ _INSERT = Query(
     """
     WITH made AS (
         INSERT INTO mailbox AS m (
-            tenant_id, id, account_id, name, is_subscribed, is_selectable, uidvalidity, modseq)
-        VALUES (waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s,
+            tenant_id, id, account_id, name, special_use, is_subscribed, is_selectable, uidvalidity, modseq)
+        VALUES (waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s, %(special_use)s,
                 %(is_subscribed)s, %(is_selectable)s, %(uidvalidity)s, %(modseq)s)
         RETURNING m.*
     ), logged AS (
@@ -130,11 +143,26 @@ _FORGET_TOMBSTONES = Query(
     """,
     row=_Id,
 )
+_KEEP_SUBSCRIPTION = Query[None](
+    """
+    WITH kept AS (
+        UPDATE mailbox SET is_subscribed = true
+         WHERE tenant_id = waypost_tenant(%(tenant_id)s)
+           AND id = (SELECT t.id FROM mailbox t
+                      WHERE t.tenant_id = waypost_tenant(%(tenant_id)s) AND t.account_id = %(account_id)s
+                        AND t.name = %(name)s AND t.deleted_at IS NOT NULL LIMIT 1)
+        RETURNING id
+    )
+    INSERT INTO mailbox (tenant_id, id, account_id, name, is_subscribed, is_selectable, deleted_at, uidvalidity, modseq)
+    SELECT waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s, true, false, now(),
+           %(uidvalidity)s, %(modseq)s
+     WHERE NOT EXISTS (SELECT FROM kept)
+    """
+)
 _RENAME = Query[None](
     """
     WITH renamed AS (
-        UPDATE mailbox
-           SET name = %(name)s, modseq = %(modseq)s, is_subscribed = is_subscribed OR %(takes_over_subscription)s
+        UPDATE mailbox SET name = %(name)s, modseq = %(modseq)s, is_subscribed = %(is_subscribed)s
          WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
         RETURNING tenant_id, account_id, modseq, id
     )
@@ -169,7 +197,7 @@ _REVIVE = Query[None](
     """
     WITH revived AS (
         UPDATE mailbox SET is_selectable = true, uidvalidity = %(uidvalidity)s, uidnext = 1, first_recent_uid = 1,
-               modseq = %(modseq)s
+               special_use = %(special_use)s, modseq = %(modseq)s
          WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
         RETURNING tenant_id, account_id, modseq, id
     )
@@ -189,6 +217,28 @@ _CLAIM_RECENT = Query(
     RETURNING b.first_recent_uid
     """,
     row=_FirstRecent,
+)
+_COUNT_RECENT = Query(
+    """
+    SELECT m.id AS mailbox_id, count(*)::integer AS messages
+      FROM mailbox m
+      JOIN placement p ON p.tenant_id = m.tenant_id AND p.mailbox_id = m.id AND p.uid >= m.first_recent_uid
+     WHERE m.tenant_id = waypost_tenant(%(tenant_id)s) AND m.id = ANY (%(mailbox_ids)s)
+       AND m.first_recent_uid < m.uidnext
+     GROUP BY m.id
+    """,
+    row=_Recent,
+)
+_SUM_DELETED = Query(
+    """
+    SELECT m.id AS mailbox_id, sum(g.octets)::bigint AS octets
+      FROM mailbox m
+      JOIN placement p ON p.tenant_id = m.tenant_id AND p.mailbox_id = m.id AND p.flags & 8 <> 0
+      JOIN message g ON g.tenant_id = p.tenant_id AND g.account_id = p.account_id AND g.id = p.message_id
+     WHERE m.tenant_id = waypost_tenant(%(tenant_id)s) AND m.id = ANY (%(mailbox_ids)s) AND m.deleted > 0
+     GROUP BY m.id
+    """,
+    row=_Deleted,
 )
 
 
@@ -218,6 +268,7 @@ async def insert(
     *,
     seq: int = 0,
     is_selectable: bool = True,
+    special_use: str | None = None,
 ) -> Mailbox:
     r"""Make a mailbox (or a \Noselect name) with the account's next uidvalidity; it takes over the subscription of
     its tombstones."""
@@ -228,6 +279,7 @@ async def insert(
         tenant_id=tenant_id,
         account_id=account_id,
         name=name,
+        special_use=special_use,
         is_subscribed=bool(buried),
         is_selectable=is_selectable,
         uidvalidity=validity.uidvalidity,
@@ -247,7 +299,17 @@ async def rename(
     *,
     seq: int,
 ) -> None:
-    """Its subscription goes with it; a subscription of the new name that a tombstone kept is taken over."""
+    """A subscription is a name's, and stays with it (RFC 9051 §6.3.6): a tombstone keeps that of the old name, and
+    that of the new name is taken over from its tombstone."""
+    if mailbox.is_subscribed:
+        await _KEEP_SUBSCRIPTION.execute(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            name=mailbox.name,
+            uidvalidity=mailbox.uidvalidity,
+            modseq=modseq,
+        )
     buried = await _FORGET_TOMBSTONES.all(connection, tenant_id=tenant_id, account_id=account_id, name=name)
     await _RENAME.execute(
         connection,
@@ -255,7 +317,7 @@ async def rename(
         account_id=account_id,
         mailbox_id=mailbox.id,
         name=name,
-        takes_over_subscription=bool(buried),
+        is_subscribed=bool(buried),
         modseq=modseq,
         seq=seq,
     )
@@ -285,7 +347,13 @@ async def bury(
 
 
 async def revive(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, mailbox_id: MailboxId, modseq: Modseq
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    modseq: Modseq,
+    *,
+    special_use: str | None = None,
 ) -> None:
     r"""Make a \Noselect name, which never held a message, a mailbox: a new one for clients, by its uidvalidity."""
     validity = await _TAKE_UIDVALIDITY.one(connection, tenant_id=tenant_id, account_id=account_id)
@@ -295,8 +363,25 @@ async def revive(
         account_id=account_id,
         mailbox_id=mailbox_id,
         uidvalidity=validity.uidvalidity,
+        special_use=special_use,
         modseq=modseq,
     )
+
+
+async def count_recent(
+    connection: Connection, tenant_id: TenantId, mailbox_ids: Sequence[MailboxId]
+) -> dict[MailboxId, int]:
+    r"""How many messages are \Recent to the next session, without mailboxes that have none."""
+    rows = await _COUNT_RECENT.all(connection, tenant_id=tenant_id, mailbox_ids=list(mailbox_ids))
+    return {MailboxId(row.mailbox_id): row.messages for row in rows}
+
+
+async def sum_deleted(
+    connection: Connection, tenant_id: TenantId, mailbox_ids: Sequence[MailboxId]
+) -> dict[MailboxId, int]:
+    r"""The octets of messages with \Deleted, without mailboxes that have none."""
+    rows = await _SUM_DELETED.all(connection, tenant_id=tenant_id, mailbox_ids=list(mailbox_ids))
+    return {MailboxId(row.mailbox_id): row.octets for row in rows}
 
 
 async def claim_recent(connection: Connection, tenant_id: TenantId, mailbox_id: MailboxId) -> Uid | None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from storage import copies, flags
 from storage import mailboxes as stored
@@ -14,6 +14,7 @@ from storage.errors import (
     MailboxNameInvalid,
     MailboxNotFound,
     MailboxNotSelectable,
+    SpecialUseRefused,
     StoreUnavailable,
     TooManyMailboxes,
 )
@@ -21,6 +22,7 @@ from storage.provisioning import FIRST_MAILBOXES, provision_account
 from storage.query import Connection
 from storage.store import MailStore
 from storage.types import Mailbox, MailboxId, Modseq, Uid
+from storage.usage import usage
 from tenants.types import Principal
 
 INBOX = "INBOX"
@@ -28,6 +30,8 @@ DELIMITER = "/"
 LONGEST_NAME_OCTETS = 1000
 MAILBOXES_PER_ACCOUNT = 5000
 DEEPEST_LEVELS = 20
+SPECIAL_USES = ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")
+"""The special uses that a mailbox can be made for (RFC 6154 §2); there is no view of all or of flagged messages."""
 _FIRST_NAMES = frozenset(name for name, _ in FIRST_MAILBOXES)
 
 
@@ -68,10 +72,10 @@ async def find_selectable(store: MailStore, who: Principal, name: str) -> Mailbo
     return found
 
 
-async def create(store: MailStore, who: Principal, name: str) -> Mailbox:
-    """Make a mailbox and the superior names it lacks.
+async def create(store: MailStore, who: Principal, name: str, *, uses: Sequence[str] = ()) -> Mailbox:
+    r"""Make a mailbox and the superior names it lacks. `uses` are special uses such as \Sent, which nobody else has.
 
-    Raises MailboxExists, MailboxNameInvalid, TooManyMailboxes.
+    Raises MailboxExists, MailboxNameInvalid, TooManyMailboxes, SpecialUseRefused.
     """
     name = checked_name(name.removesuffix(DELIMITER))
     async with _locked(store, who) as (connection, modseq):
@@ -79,8 +83,9 @@ async def create(store: MailStore, who: Principal, name: str) -> Mailbox:
         found = existing.get(name)
         if found is not None and found.is_selectable:
             raise MailboxExists(name)
+        special_use = _checked_uses(uses, existing.values())
         if found is not None:
-            await stored.revive(connection, who.tenant_id, who.account_id, found.id, modseq)
+            await stored.revive(connection, who.tenant_id, who.account_id, found.id, modseq, special_use=special_use)
             revived = await stored.find(connection, who.tenant_id, who.account_id, name)
             assert revived is not None
             made = revived
@@ -90,9 +95,28 @@ async def create(store: MailStore, who: Principal, name: str) -> Mailbox:
                 raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
             for seq, superior in enumerate(missing):
                 await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
-            made = await stored.insert(connection, who.tenant_id, who.account_id, name, modseq, seq=len(missing))
+            made = await stored.insert(
+                connection,
+                who.tenant_id,
+                who.account_id,
+                name,
+                modseq,
+                seq=len(missing),
+                special_use=special_use,
+            )
     store.announce(who.tenant_id, who.account_id, modseq)
     return made
+
+
+def _checked_uses(uses: Sequence[str], existing: Iterable[Mailbox]) -> str | None:
+    """As they are stored, with a space between."""
+    taken = {use for mailbox in existing for use in (mailbox.special_use or "").split()}
+    for use in uses:
+        if use not in SPECIAL_USES:
+            raise SpecialUseRefused(use, "there are no mailboxes of this use here")
+        if use in taken:
+            raise SpecialUseRefused(use, "another mailbox is used so")
+    return " ".join(uses) or None
 
 
 async def delete(store: MailStore, who: Principal, name: str) -> None:
@@ -136,6 +160,8 @@ async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> Non
 async def rename(store: MailStore, who: Principal, old: str, new: str) -> None:
     """Rename a mailbox and its inferiors; INBOX keeps its name and gives its messages away (RFC 3501 §6.3.5).
 
+    Subscriptions stay with the names, and are no more those of these mailboxes (RFC 9051 §6.3.6).
+
     Raises MailboxNotFound, MailboxExists, MailboxNameInvalid, TooManyMailboxes.
     """
     old, new = canonical_name(old), checked_name(new.removesuffix(DELIMITER))
@@ -175,6 +201,30 @@ async def _give_away(
         )
         modseq = moved_at or modseq
     return modseq
+
+
+async def count_recent(store: MailStore, who: Principal, boxes: Iterable[Mailbox]) -> dict[MailboxId, int]:
+    r"""How many messages no session was told of yet; without mailboxes that have none. Mostly nothing is read."""
+    ids = [mailbox.id for mailbox in boxes if mailbox.first_recent_uid < mailbox.uidnext]
+    if not ids:
+        return {}
+    async with store.database.read(who.tenant_id) as connection:
+        return await stored.count_recent(connection, who.tenant_id, ids)
+
+
+async def sum_deleted(store: MailStore, who: Principal, boxes: Iterable[Mailbox]) -> dict[MailboxId, int]:
+    r"""The octets of messages with \Deleted; without mailboxes that have none."""
+    ids = [mailbox.id for mailbox in boxes if mailbox.deleted]
+    if not ids:
+        return {}
+    async with store.database.read(who.tenant_id) as connection:
+        return await stored.sum_deleted(connection, who.tenant_id, ids)
+
+
+async def used_octets(store: MailStore, who: Principal) -> int:
+    """What the account uses, each message once whatever its placements."""
+    async with store.database.read(who.tenant_id) as connection:
+        return (await usage(connection, who.tenant_id, who.account_id)).used_octets
 
 
 async def subscribe(store: MailStore, who: Principal, name: str) -> None:

@@ -16,7 +16,7 @@ import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def connect(services: Services, *, is_encrypted: bool = False, sign_in_failures:
         sign_in_failures_left=sign_in_failures,
         is_encrypted=is_encrypted,
         can_encrypt=True,
+        append_limit_octets=MESSAGE_LIMIT_OCTETS,
     )
     config = ImapConfig()
     dialogue = Dialogue(
@@ -255,12 +256,33 @@ async def _expunged(transcript: Transcript, client: Client, name: str, uid: str)
     await messages.expunge(transcript.services.store, transcript.who, mailbox.id, [Uid(int(uid))])
 
 
+async def _only_inbox(transcript: Transcript, client: Client) -> None:
+    """The other first folders are gone, and nothing is subscribed to."""
+    store, who = transcript.services.store, transcript.who
+    for mailbox in await mailboxes.list_mailboxes(store, who):
+        await mailboxes.unsubscribe(store, who, mailbox.name)
+        if mailbox.name != "INBOX":
+            await mailboxes.delete(store, who, mailbox.name)
+
+
+async def _quota(transcript: Transcript, client: Client, octets: str) -> None:
+    """As if the person had signed in with this quota."""
+    client.talk.who = replace(transcript.who, quota_octets=int(octets))
+
+
+async def _subscribed(transcript: Transcript, client: Client, name: str) -> None:
+    await mailboxes.subscribe(transcript.services.store, transcript.who, name)
+
+
 _SET_UP: dict[str, Callable[..., Awaitable[None]]] = {
     r"greeted": _greeted,
     r"encrypted": _encrypted,
     r"signed in": _signed_in,
     r"selected (\S+)": _selected,
     r"mailbox (.+)": _mailbox,
+    r"a quota of (\d+) octets": _quota,
+    r"only INBOX": _only_inbox,
+    r"subscribed to (.+)": _subscribed,
     r"(\d+) messages? in (\S+)": _messages,
     r"message in (\S+) \((.*)\) from (\S+)": _message,
     r"a message of (\d+) octets in (\S+)": _big_message,

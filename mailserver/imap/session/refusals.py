@@ -45,6 +45,11 @@ def _name_invalid(error: Exception) -> Refusal:
     return Refusal(Condition.NO, Code.CANNOT, f"Not a possible mailbox name: {error.reason}")
 
 
+def _special_use(error: Exception) -> Refusal:
+    assert isinstance(error, storage.SpecialUseRefused)
+    return Refusal(Condition.NO, Code.USEATTR, f"Not for {error.use}: {error.reason}")
+
+
 REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     # What is asked for
     storage.MailboxNotFound: _no(Code.NONEXISTENT, "There is no such mailbox"),
@@ -52,6 +57,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     storage.MailboxNotSelectable: _no(Code.CANNOT, "This name only holds other mailboxes"),
     storage.MailboxHasChildren: _no(Code.HASCHILDREN, "This name holds other mailboxes"),
     storage.MailboxNameInvalid: _name_invalid,
+    storage.SpecialUseRefused: _special_use,
     storage.InboxProtected: _no(Code.CANNOT, "INBOX cannot be deleted"),
     SequenceNumberTooLarge: _bad,
     # Limits

@@ -10,9 +10,11 @@ from enum import Enum
 from typing import NewType
 
 from mailserver.imap.wire.fetch_items import FetchItem
+from mailserver.imap.wire.list_options import ListOptions, StatusItem
 from mailserver.imap.wire.list_pattern import ListPattern
 from mailserver.imap.wire.resync import Resync
 from mailserver.imap.wire.search_keys import SearchKey
+from mailserver.imap.wire.search_options import ReturnOptions, SortCriterion, ThreadAlgorithm
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 from storage.types import FlagChange, Flags, Modseq
 
@@ -110,10 +112,14 @@ class Examine:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """CREATE. A trailing delimiter announces inferiors to come (RFC 3501 §6.3.3); the parser has removed it."""
+    """CREATE. A trailing delimiter announces inferiors to come (RFC 3501 §6.3.3); the parser has removed it.
+
+    `uses`: the special uses it is to have, as `\\Sent` (RFC 6154 §3); there may be unknown ones among them.
+    """
 
     tag: Tag
     mailbox: str
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +149,24 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """LIST. `pattern` is the reference and the mailbox argument together; None asks only for delimiter and root."""
+    """LIST. Each pattern is the reference and a mailbox argument together. `options` None: the syntax is the basic one.
+
+    `asks_root`: it is not for mailboxes but for the delimiter and the root.
+    """
 
     tag: Tag
-    reference: str
-    pattern: ListPattern | None
+    patterns: tuple[ListPattern, ...]
+    options: ListOptions | None = None
+    asks_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lsub:
-    """LSUB. `pattern` as in List."""
+    """LSUB. Fields as in List, at most one pattern."""
 
     tag: Tag
-    reference: str
-    pattern: ListPattern | None
-
-
-class StatusItem(Enum):
-    """`status-att`; the value is the name on the wire."""
-
-    MESSAGES = b"MESSAGES"
-    RECENT = b"RECENT"
-    UIDNEXT = b"UIDNEXT"
-    UIDVALIDITY = b"UIDVALIDITY"
-    UNSEEN = b"UNSEEN"
-    HIGHESTMODSEQ = b"HIGHESTMODSEQ"
+    patterns: tuple[ListPattern, ...]
+    asks_root: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +176,39 @@ class Status:
     tag: Tag
     mailbox: str
     items: tuple[StatusItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuota:
+    """GETQUOTA (RFC 9208 §4.1.1)."""
+
+    tag: Tag
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuotaRoot:
+    """GETQUOTAROOT (RFC 9208 §4.1.2)."""
+
+    tag: Tag
+    mailbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    """SETQUOTA (RFC 9208 §4.1.3): limits by the name of the resource."""
+
+    tag: Tag
+    root: str
+    limits: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compress:
+    """COMPRESS (RFC 4978); the mechanism in capitals."""
+
+    tag: Tag
+    mechanism: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +266,7 @@ class UidExpunge:
 
 
 class SearchReturns(Enum):
-    """What the numbers of the SEARCH response mean."""
+    """What the numbers of the SEARCH, ESEARCH, SORT or THREAD response mean."""
 
     SEQUENCE_NUMBERS = "sequence numbers"
     UIDS = "uids"
@@ -246,6 +278,31 @@ class Search:
 
     tag: Tag
     returns: SearchReturns
+    key: SearchKey
+    asks_modseq: bool = False
+    options: ReturnOptions | None = None
+    names_charset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """SORT and UID SORT (RFC 5256 §3, RFC 5267 §3); fields as in Search, at least one of `criteria`."""
+
+    tag: Tag
+    returns: SearchReturns
+    criteria: tuple[SortCriterion, ...]
+    key: SearchKey
+    asks_modseq: bool = False
+    options: ReturnOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """THREAD and UID THREAD (RFC 5256 §3); fields as in Search."""
+
+    tag: Tag
+    returns: SearchReturns
+    algorithm: ThreadAlgorithm
     key: SearchKey
     asks_modseq: bool = False
 
@@ -314,6 +371,10 @@ Command = (
     | List
     | Lsub
     | Status
+    | GetQuota
+    | GetQuotaRoot
+    | SetQuota
+    | Compress
     | Append
     | Idle
     | Check
@@ -322,6 +383,8 @@ Command = (
     | Expunge
     | UidExpunge
     | Search
+    | Sort
+    | Thread
     | Fetch
     | Store
     | Copy

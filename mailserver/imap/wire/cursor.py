@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from mailserver.imap.wire.commands import Tag
-from mailserver.imap.wire.sequence import Range, parse_ranges
+from mailserver.imap.wire.sequence import Range, parse_message_ranges, parse_ranges
 from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 
 ATOM = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+')
@@ -24,6 +24,7 @@ _LITERAL = re.compile(rb"\{[0-9]{1,20}\+?\}\r\n")
 _ANNOUNCED = re.compile(rb"\{([0-9]{1,19})\+?\}\Z")
 _NUMBER = re.compile(rb"[0-9]{1,19}(?![0-9])")
 _SEQUENCE_SET = re.compile(rb"[0-9:*,]+")
+_MESSAGES = re.compile(rb"[0-9:*,$]+")
 _TRAILING_SPACES = re.compile(rb" *\Z")
 
 MAX_NUMBER = 0xFFFF_FFFF
@@ -41,10 +42,12 @@ class ParseLimits:
     search_depth: int = 100
     search_keys: int = 5_000
     search_bodies: int = 50
+    sort_criteria: int = 32
     fetch_items: int = 128
     section_depth: int = 64
     flags: int = 128
     flag_octets: int = 128
+    list_patterns: int = 20
 
 
 DEFAULT_LIMITS = ParseLimits()
@@ -159,6 +162,16 @@ class Cursor:
             raise self.error("expected a sequence set")
         try:
             return parse_ranges(found[0])
+        except ValueError as reason:
+            raise self.error(str(reason)) from None
+
+    def message_ranges(self) -> tuple[Range, ...]:
+        """A sequence set in which `$` may stand (RFC 5182 §3)."""
+        found = self.match(_MESSAGES)
+        if not found:
+            raise self.error("expected a sequence set")
+        try:
+            return parse_message_ranges(found[0])
         except ValueError as reason:
             raise self.error(str(reason)) from None
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from mailserver.imap.wire.encode_codes import encode_code
+from mailserver.imap.wire.encode_search import extended_found_line, found_line, sorted_line
 from mailserver.imap.wire.fetch_data import CLOSE, flag_list, flag_names
 from mailserver.imap.wire.mailbox_name import encode_mailbox_name
 from mailserver.imap.wire.response_codes import ResponseCode
@@ -16,6 +17,7 @@ from mailserver.imap.wire.responses import (
     Enabled,
     Exists,
     Expunged,
+    ExtendedFound,
     FetchChunk,
     Fetched,
     FetchEnd,
@@ -29,10 +31,14 @@ from mailserver.imap.wire.responses import (
     NamespaceEntry,
     Namespaces,
     Preauth,
+    QuotaRoots,
+    QuotaUsage,
     RecentCount,
     Response,
     ServerId,
+    Sorted,
     Tagged,
+    Threaded,
     Untagged,
     Vanished,
 )
@@ -86,10 +92,22 @@ def encode(response: Response, *, utf8: bool = False) -> bytes:
         case ServerId(parameters):
             return b"* ID %b\r\n" % _id_parameters(parameters)
         case MailboxStatus(mailbox, values):
-            items = b" ".join([b"%b %d" % (item.value, value) for item, value in values])
+            items = b" ".join([b"%b %b" % (item.value, _status_value(value)) for item, value in values])
             return b"* STATUS %b (%b)\r\n" % (_mailbox(mailbox, utf8), items)
+        case QuotaRoots(mailbox, roots):
+            quoted = b"".join([b" " + string(root.encode("ascii")) for root in roots])
+            return b"* QUOTAROOT %b%b\r\n" % (_mailbox(mailbox, utf8), quoted)
+        case QuotaUsage(root, resources):
+            named = " ".join([f"{name} {used} {limit}" for name, used, limit in resources])
+            return b"* QUOTA %b (%b)\r\n" % (string(root.encode("ascii")), named.encode("ascii"))
         case Found():
-            return _found(response)
+            return found_line(response)
+        case ExtendedFound():
+            return extended_found_line(response)
+        case Sorted():
+            return sorted_line(response)
+        case Threaded(lists):
+            return b"* THREAD %b\r\n" % lists if lists else b"* THREAD\r\n"
         case FlagsDefined(flags):
             return b"* FLAGS %b\r\n" % flag_list(flags)
         case _:
@@ -123,7 +141,25 @@ def _delimiter(delimiter: str | None) -> bytes:
 
 def _listed(word: bytes, response: Listed | LsubListed, utf8: bool) -> bytes:
     attributes = " ".join([attribute.value for attribute in response.attributes]).encode("ascii")
-    return b"* %b (%b) %b %b\r\n" % (word, attributes, _delimiter(response.delimiter), _mailbox(response.mailbox, utf8))
+    extended = _list_extended(response, utf8) if isinstance(response, Listed) else b""
+    name = _mailbox(response.mailbox, utf8)
+    return b"* %b (%b) %b %b%b\r\n" % (word, attributes, _delimiter(response.delimiter), name, extended)
+
+
+def _list_extended(response: Listed, utf8: bool) -> bytes:
+    """`mbox-list-extended` with a space in front, if there is any."""
+    items: list[bytes] = []
+    if response.has_subscribed_below:
+        items.append(b'"CHILDINFO" ("SUBSCRIBED")')
+    if response.old_name is not None:
+        items.append(b'"OLDNAME" (%b)' % _mailbox(response.old_name, utf8))
+    return b" (%b)" % b" ".join(items) if items else b""
+
+
+def _status_value(value: int | bytes | None) -> bytes:
+    if value is None:
+        return b"NIL"
+    return b"%d" % value if isinstance(value, int) else b"(%b)" % value
 
 
 def _namespace(entries: tuple[NamespaceEntry, ...], utf8: bool) -> bytes:
@@ -144,12 +180,6 @@ def _id_parameters(parameters: tuple[tuple[str, str | None], ...]) -> bytes:
         words.append(string(name.encode()))
         words.append(nstring(None if value is None else value.encode()))
     return b"(%b)" % b" ".join(words)
-
-
-def _found(response: Found) -> bytes:
-    numbers = "".join([f" {number}" for number in response.numbers]).encode("ascii")
-    modseq = b"" if response.modseq is None else b" (MODSEQ %d)" % response.modseq
-    return b"* SEARCH%b%b\r\n" % (numbers, modseq)
 
 
 def _flags_fetched(response: FlagsFetched) -> bytes:

@@ -10,6 +10,7 @@ from mailserver.imap.wire.response_codes import (
     Code,
     CopyUid,
     HighestModseq,
+    MailboxIdCode,
     Modified,
     PermanentFlags,
     ResponseCode,
@@ -46,5 +47,7 @@ def encode_code(code: ResponseCode) -> bytes:
             return b"APPENDUID %d %d" % (uidvalidity, uid)
         case CopyUid(uidvalidity, sources, targets):
             return b"COPYUID %d %b %b" % (uidvalidity, compact(sources), compact(targets))
+        case MailboxIdCode(object_id):
+            return b"MAILBOXID (%b)" % object_id
         case _:
             assert_never(code)

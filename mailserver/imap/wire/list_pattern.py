@@ -4,52 +4,77 @@ Matching steps through the name once with the set of reachable pattern positions
 cost is bounded by the lengths alone; a regular expression with many wildcards would backtrack without end.
 """
 
+import unicodedata
 from dataclasses import dataclass, field
 
 from mailserver.imap.wire.mailbox_name import DELIMITER, INBOX, canonical
 
+MOST_CHARACTERS = 1024
+"""No name has so many, so a pattern that asks for more ordinary characters matches nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """A pattern to be walked: what stands before the first wildcard, and what follows as bits by character."""
+
+    prefix: str
+    accepts: dict[str, int]
+    anything: int
+    wildcards: int
+    end: int
+
+    def matches(self, name: str) -> bool:
+        if not name.startswith(self.prefix):
+            return False
+        rest = name[len(self.prefix) :]
+        if self.end <= 2:  # nothing, or one wildcard
+            return bool(self.anything) or (DELIMITER not in rest if self.wildcards else not rest)
+        accepts, anything, wildcards = self.accepts, self.anything, self.wildcards
+        reached = _skip_wildcards(1, wildcards)
+        for character in rest:
+            stays = anything if character == DELIMITER else wildcards
+            reached = _skip_wildcards((reached & stays) | (reached & accepts.get(character, 0)) << 1, wildcards)
+            if not reached:
+                return False
+        return bool(reached & self.end)
+
 
 @dataclass(frozen=True, slots=True)
 class ListPattern:
-    """A whole pattern, reference in front, decoded from modified UTF-7. INBOX matches in any case."""
+    """A whole pattern, reference in front, decoded. INBOX matches in any case, accents however they are written."""
 
     text: str
-    _steps: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _inbox_steps: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _steps: _Steps | None = field(init=False, repr=False, compare=False)
+    _inbox_steps: _Steps | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_steps", _steps(canonical(self.text)))
+        object.__setattr__(self, "_steps", _steps(unicodedata.normalize("NFC", canonical(self.text))))
         object.__setattr__(self, "_inbox_steps", _steps(_upper(self.text)))
-
-    @property
-    def is_literal(self) -> bool:
-        """No wildcard: the pattern names one mailbox at most."""
-        return "*" not in self.text and "%" not in self.text
 
     def matches(self, name: str) -> bool:
         """Does this canonical mailbox name match?"""
-        return _matches(self._inbox_steps if name == INBOX else self._steps, name)
+        steps = self._inbox_steps if name == INBOX else self._steps
+        return steps is not None and steps.matches(name)
 
 
 def _upper(text: str) -> str:
     return text.upper() if text.isascii() else text
 
 
-def _steps(text: str) -> tuple[str, ...]:
-    """The pattern's characters, runs of wildcards merged: `*` swallows its neighbours, `%%` is `%`."""
+def _steps(text: str) -> _Steps | None:
+    """Runs of wildcards are merged: `*` swallows its neighbours, `%%` is `%`. None: no name can match."""
+    first = next((index for index, character in enumerate(text) if character in "*%"), len(text))
     steps: list[str] = []
-    for character in text:
+    for character in text[first:]:
         if character in "*%" and steps and steps[-1] in "*%":
             if character == "*":
                 steps[-1] = "*"
             continue
         steps.append(character)
-    return tuple(steps)
-
-
-def _matches(steps: tuple[str, ...], name: str) -> bool:
-    if steps == ("*",):
-        return True
+        if len(steps) > 2 * MOST_CHARACTERS + 1:
+            return None
+    if first > MOST_CHARACTERS:
+        return None
     accepts: dict[str, int] = {}
     anything = within_level = 0
     for index, step in enumerate(steps):
@@ -60,14 +85,7 @@ def _matches(steps: tuple[str, ...], name: str) -> bool:
             within_level |= bit
         else:
             accepts[step] = accepts.get(step, 0) | bit
-    wildcards = anything | within_level
-    reached = _skip_wildcards(1, wildcards)
-    for character in name:
-        stays = anything if character == DELIMITER else wildcards
-        reached = _skip_wildcards((reached & stays) | (reached & accepts.get(character, 0)) << 1, wildcards)
-        if not reached:
-            return False
-    return bool(reached >> len(steps) & 1)
+    return _Steps(text[:first], accepts, anything, anything | within_level, 1 << len(steps))
 
 
 def _skip_wildcards(reached: int, wildcards: int) -> int:

@@ -23,14 +23,12 @@ from mailserver.imap.wire.commands import (
 from mailserver.imap.wire.cursor import DEFAULT_LIMITS, Cursor, ParseLimits
 from mailserver.imap.wire.parse_auth import parse_authenticate, parse_enable, parse_id, parse_login
 from mailserver.imap.wire.parse_fetch import parse_fetch, parse_uid_fetch
+from mailserver.imap.wire.parse_list import parse_list, parse_lsub, parse_status
 from mailserver.imap.wire.parse_mailboxes import (
     parse_append,
     parse_create,
     parse_delete,
-    parse_list,
-    parse_lsub,
     parse_rename,
-    parse_status,
     parse_subscribe,
     parse_unsubscribe,
 )
@@ -43,7 +41,15 @@ from mailserver.imap.wire.parse_messages import (
     parse_uid_move,
     parse_uid_store,
 )
-from mailserver.imap.wire.parse_search import parse_search, parse_uid_search
+from mailserver.imap.wire.parse_quota import parse_get_quota, parse_get_quota_root, parse_set_quota
+from mailserver.imap.wire.parse_search import (
+    parse_search,
+    parse_sort,
+    parse_thread,
+    parse_uid_search,
+    parse_uid_sort,
+    parse_uid_thread,
+)
 from mailserver.imap.wire.parse_select import parse_examine, parse_select
 from mailserver.imap.wire.syntax_errors import UnknownCommand
 
@@ -88,6 +94,8 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"EXAMINE": parse_examine,
     b"EXPUNGE": lambda _, tag: Expunge(tag),
     b"FETCH": parse_fetch,
+    b"GETQUOTA": parse_get_quota,
+    b"GETQUOTAROOT": parse_get_quota_root,
     b"ID": parse_id,
     b"IDLE": lambda _, tag: Idle(tag),
     b"LIST": parse_list,
@@ -100,6 +108,8 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"RENAME": parse_rename,
     b"SEARCH": parse_search,
     b"SELECT": parse_select,
+    b"SORT": parse_sort,
+    b"SETQUOTA": parse_set_quota,
     b"STARTTLS": lambda _, tag: StartTls(tag),
     b"STATUS": parse_status,
     b"STORE": parse_store,
@@ -114,5 +124,7 @@ _UID_COMMANDS: dict[bytes, ParseArguments] = {
     b"FETCH": parse_uid_fetch,
     b"MOVE": parse_uid_move,
     b"SEARCH": parse_uid_search,
+    b"SORT": parse_uid_sort,
     b"STORE": parse_uid_store,
+    b"THREAD": parse_uid_thread,
 }

@@ -2,7 +2,7 @@
 
 import binascii
 
-from mailserver.imap.wire.commands import Authenticate, Enable, Id, Login, Tag
+from mailserver.imap.wire.commands import Authenticate, Compress, Enable, Id, Login, Tag
 from mailserver.imap.wire.cursor import Cursor
 from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 
@@ -49,6 +49,11 @@ def _decode_base64(encoded: bytes, tag: Tag) -> bytes:
 def is_idle_end(line: bytes) -> bool:
     """Is this the line DONE, which ends IDLE (RFC 2177)? In any case, spaces around it ignored."""
     return line.strip(b" ").upper() == b"DONE"
+
+
+def parse_compress(cursor: Cursor, tag: Tag) -> Compress:
+    cursor.space("a mechanism")
+    return Compress(tag, cursor.word("a mechanism").decode("ascii"))
 
 
 def parse_enable(cursor: Cursor, tag: Tag) -> Enable:

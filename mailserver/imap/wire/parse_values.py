@@ -3,9 +3,8 @@
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from mailserver.imap.wire.cursor import ATOM, LIST_CHARACTERS, Cursor
-from mailserver.imap.wire.list_pattern import ListPattern
-from mailserver.imap.wire.mailbox_name import MailboxNameUndecodable, canonical, decode_mailbox_name
+from mailserver.imap.wire.cursor import ATOM, Cursor
+from mailserver.imap.wire.mailbox_name import MailboxNameUndecodable, decode_mailbox_name
 from mailserver.imap.wire.syntax_errors import MailboxNameImpossible
 from storage.types import NO_FLAGS, Flags, SystemFlag
 
@@ -32,16 +31,6 @@ _DATE_TIME = re.compile(
 def mailbox(cursor: Cursor) -> str:
     """A mailbox name, decoded, as the client spells it; services know how it is spelt. Raises MailboxNameImpossible."""
     return _decoded(cursor, cursor.astring("a mailbox name"))
-
-
-def reference_and_pattern(cursor: Cursor) -> tuple[str, ListPattern | None]:
-    """The two arguments of LIST and LSUB; the pattern has the reference in front, None if it was empty."""
-    cursor.space("a reference name")
-    reference = canonical(_decoded(cursor, cursor.astring("a reference name")))
-    cursor.space("a mailbox pattern")
-    plain = cursor.match(LIST_CHARACTERS)
-    pattern = _decoded(cursor, plain[0] if plain else cursor.string("a mailbox pattern"))
-    return reference, ListPattern(reference + pattern) if pattern else None
 
 
 def _decoded(cursor: Cursor, octets: bytes) -> str:

@@ -37,6 +37,8 @@ class Code(Enum):
     ALREADYEXISTS = b"ALREADYEXISTS"
     NONEXISTENT = b"NONEXISTENT"
     HASCHILDREN = b"HASCHILDREN"
+    USEATTR = b"USEATTR"
+    COMPRESSIONACTIVE = b"COMPRESSIONACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,13 @@ class CopyUid:
     targets: Sequence[Uid]
 
 
+@dataclass(frozen=True, slots=True)
+class MailboxIdCode:
+    """MAILBOXID (RFC 8474 §4)."""
+
+    object_id: bytes
+
+
 ResponseCode = (
     Code
     | BadCharset
@@ -115,4 +124,5 @@ ResponseCode = (
     | Modified
     | AppendUid
     | CopyUid
+    | MailboxIdCode
 )

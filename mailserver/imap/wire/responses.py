@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mailserver.imap.wire.commands import StatusItem, Tag
+from mailserver.imap.wire.commands import Tag
+from mailserver.imap.wire.list_options import StatusItem
 from mailserver.imap.wire.response_codes import ResponseCode
+from mailserver.imap.wire.search_options import PartialRange
 from mailserver.imap.wire.sequence import UidSet
 from storage.types import Flags, Modseq, Uid
 
@@ -93,14 +95,16 @@ class Enabled:
 
 
 class MailboxAttribute(Enum):
-    """RFC 3501 §7.2.2, RFC 3348 (children), RFC 6154 (special use); the value is the name on the wire."""
+    """RFC 9051 §7.3.1, of which special use is RFC 6154; the value is the name on the wire."""
 
     NOINFERIORS = "\\Noinferiors"
     NOSELECT = "\\Noselect"
+    NONEXISTENT = "\\NonExistent"
     MARKED = "\\Marked"
     UNMARKED = "\\Unmarked"
     HAS_CHILDREN = "\\HasChildren"
     HAS_NO_CHILDREN = "\\HasNoChildren"
+    SUBSCRIBED = "\\Subscribed"
     ALL = "\\All"
     ARCHIVE = "\\Archive"
     DRAFTS = "\\Drafts"
@@ -112,16 +116,22 @@ class MailboxAttribute(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """`* LIST`. `delimiter` None is NIL. An empty `mailbox` answers `LIST "" ""`."""
+    """`* LIST`. `delimiter` None is NIL. An empty `mailbox` answers `LIST "" ""`.
+
+    `old_name`: what the client called it, or what it was called before (OLDNAME, RFC 9051 §6.3.9.7).
+    `has_subscribed_below`: CHILDINFO (§6.3.9.6).
+    """
 
     mailbox: str
     attributes: tuple[MailboxAttribute, ...] = ()
     delimiter: str | None = "/"
+    old_name: str | None = None
+    has_subscribed_below: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LsubListed:
-    """`* LSUB`; fields as in Listed."""
+    """`* LSUB`; fields as those of Listed."""
 
     mailbox: str
     attributes: tuple[MailboxAttribute, ...] = ()
@@ -152,10 +162,26 @@ class ServerId:
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatus:
-    """`* STATUS`; `values` in the order to be written."""
+    """`* STATUS`; `values` in the order to be written; octets are an object id, None is NIL."""
 
     mailbox: str
-    values: tuple[tuple[StatusItem, int], ...]
+    values: tuple[tuple[StatusItem, int | bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRoots:
+    """`* QUOTAROOT` (RFC 9208 §4.2.2)."""
+
+    mailbox: str
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """`* QUOTA` (RFC 9208 §4.2.1): used and limit of each resource, STORAGE in units of 1024 octets."""
+
+    root: str
+    resources: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +190,38 @@ class Found:
 
     numbers: Sequence[int]
     modseq: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedFound:
+    """`* ESEARCH` (RFC 4466 §2.6.2, RFC 4731, RFC 9394): what is None or empty is left out, but for `partial`.
+
+    `all` and the results of `partial` are in the order of the results, which for SORT is not that of the numbers.
+    """
+
+    tag: Tag
+    is_uid: bool
+    minimum: int | None = None
+    maximum: int | None = None
+    count: int | None = None
+    all: Sequence[int] = ()
+    partial: tuple[PartialRange, Sequence[int]] | None = None
+    modseq: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """`* SORT` (RFC 5256 §4); fields as in Found."""
+
+    numbers: Sequence[int]
+    modseq: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Threaded:
+    """`* THREAD` (RFC 5256 §4); `lists` is in wire form, empty if nothing was found."""
+
+    lists: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +321,12 @@ Response = (
     | Namespaces
     | ServerId
     | MailboxStatus
+    | QuotaRoots
+    | QuotaUsage
     | Found
+    | ExtendedFound
+    | Sorted
+    | Threaded
     | FlagsDefined
     | Exists
     | RecentCount

@@ -15,6 +15,7 @@ from storage.errors import (
     MailboxNameInvalid,
     MailboxNotFound,
     MailboxNotSelectable,
+    SpecialUseRefused,
     TooManyMailboxes,
 )
 from storage.housekeeping import finish_deleting_mailboxes
@@ -328,6 +329,45 @@ async def test_a_name_that_stays_for_its_inferiors_stays_subscribed_once(ada: So
     assert (left.is_selectable, left.is_subscribed, left.is_deleted) == (False, True, False)
 
 
+async def subscribed(ada: Someone) -> set[str]:
+    return {name for name, box in (await listed(ada)).items() if box.is_subscribed}
+
+
+async def test_a_subscription_stays_with_the_name_when_a_mailbox_is_renamed(ada: Someone) -> None:
+    await create(ada, "a/b")
+    await mailboxes.subscribe(ada.store, ada.who, "a")
+    await mailboxes.subscribe(ada.store, ada.who, "a/b")
+    await rename(ada, "a", "x")
+    assert {"a", "a/b"} <= await subscribed(ada)
+    assert not {"x", "x/b"} & await subscribed(ada)
+    await rename(ada, "x", "a")
+    assert {"a", "a/b"} <= await subscribed(ada)
+
+
+async def test_renaming_to_and_fro_leaves_one_tombstone(ada: Someone, database: Database) -> None:
+    await create(ada, "a")
+    for _ in range(3):
+        await mailboxes.subscribe(ada.store, ada.who, "a")
+        await rename(ada, "a", "b")
+        await rename(ada, "b", "a")
+    async with database.read(ada.who.tenant_id) as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM mailbox WHERE account_id = %s AND name = 'a'", (ada.who.account_id,)
+        )
+        assert await cursor.fetchone() == (2,)
+
+
+async def test_a_mailbox_is_made_for_special_uses_that_no_other_has(ada: Someone) -> None:
+    await delete(ada, "Drafts")
+    await delete(ada, "Sent")
+    made = await mailboxes.create(ada.store, ada.who, "Both", uses=["\\Drafts", "\\Sent"])
+    assert made.special_use == "\\Drafts \\Sent"
+    for use in ("\\Sent", "\\Trash", "\\All", "\\Nothing"):
+        with pytest.raises(SpecialUseRefused):
+            await mailboxes.create(ada.store, ada.who, "Another", uses=[use])
+    assert "Another" not in await ada.names()
+
+
 async def test_only_what_exists_can_be_subscribed_to(ada: Someone) -> None:
     with pytest.raises(MailboxNotFound):
         await mailboxes.subscribe(ada.store, ada.who, "nothing")
@@ -339,7 +379,7 @@ async def test_every_change_of_a_mailbox_moves_a_modseq_and_is_told(ada: Someone
         create(ada, "a"),
         mailboxes.subscribe(ada.store, ada.who, "a"),
         rename(ada, "a", "b"),
-        mailboxes.unsubscribe(ada.store, ada.who, "b"),
+        mailboxes.unsubscribe(ada.store, ada.who, "a"),
         delete(ada, "b"),
     ):
         await change

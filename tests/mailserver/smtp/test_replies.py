@@ -22,6 +22,7 @@ NEVER_HERE = {
     "MailboxHasChildren",
     "MailboxNameInvalid",
     "InboxProtected",
+    "SpecialUseRefused",
     "TooManyMailboxes",
     "TooManyKeywords",
     "ContentDamaged",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mailserver.imap.wire.commands import StatusItem, Tag
+from mailserver.imap.wire.commands import Tag
 from mailserver.imap.wire.encode import encode
+from mailserver.imap.wire.list_options import StatusItem
 from mailserver.imap.wire.response_codes import (
     AppendUid,
     BadCharset,

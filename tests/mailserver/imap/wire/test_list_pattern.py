@@ -49,6 +49,18 @@ def test_a_hostile_pattern_costs_little() -> None:
     assert time.process_time() - started < 1
 
 
-def test_a_pattern_without_wildcards_is_literal() -> None:
-    assert ListPattern("a/b").is_literal
-    assert not ListPattern("a/%").is_literal
+def test_thousands_of_names_against_the_most_hostile_pattern_cost_little() -> None:
+    pattern = ListPattern("%a*" * 400)
+    names = [f"{number:05}" + "ab" * 100 for number in range(500)]
+    started = time.process_time()
+    assert not any(pattern.matches(name) for name in names)
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("pattern", ["a" * 1025, "*" + "a*" * 1025, "%" + "a" * 60_000])
+def test_a_pattern_longer_than_any_name_matches_nothing(pattern: str) -> None:
+    assert not ListPattern(pattern).matches("a" * 1000)
+
+
+def test_accents_match_however_they_are_written() -> None:
+    assert ListPattern("Cafe\u0301/%").matches("Caf\u00e9/menu")

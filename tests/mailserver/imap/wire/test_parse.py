@@ -18,6 +18,8 @@ from mailserver.imap.wire.commands import (
     Examine,
     Expunge,
     Fetch,
+    GetQuota,
+    GetQuotaRoot,
     Id,
     Idle,
     List,
@@ -29,9 +31,9 @@ from mailserver.imap.wire.commands import (
     Noop,
     Rename,
     Select,
+    SetQuota,
     StartTls,
     Status,
-    StatusItem,
     Store,
     Subscribe,
     Tag,
@@ -40,6 +42,7 @@ from mailserver.imap.wire.commands import (
     Unsubscribe,
 )
 from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, Partial, Section, SectionKind
+from mailserver.imap.wire.list_options import ListOptions, ReturnOption, Selection, StatusItem
 from mailserver.imap.wire.list_pattern import ListPattern
 from mailserver.imap.wire.parse import parse_command
 from mailserver.imap.wire.parse_auth import is_idle_end, parse_sasl_response
@@ -48,6 +51,8 @@ from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 from storage.types import FlagChange, FlagOperation, Flags, Modseq, SystemFlag
 
 TAG = Tag(b"a1")
+SPECIAL = frozenset({Selection.SPECIAL_USE})
+SPECIAL_USE = frozenset({ReturnOption.SPECIAL_USE})
 SEEN_DELETED = Flags(SystemFlag.SEEN | SystemFlag.DELETED)
 
 
@@ -87,11 +92,32 @@ SEEN_DELETED = Flags(SystemFlag.SEEN | SystemFlag.DELETED)
         (b'a1 RENAME "&U,BTFw-" &ZeVnLIqe-', Rename(TAG, "台北", "日本語")),
         (b"a1 SUBSCRIBE #news.comp.mail.mime", Subscribe(TAG, "#news.comp.mail.mime")),
         (b"a1 UNSUBSCRIBE #news.comp.mail.mime", Unsubscribe(TAG, "#news.comp.mail.mime")),
-        (b'a1 LIST "" ""', List(TAG, "", None)),
-        (b'a1 LIST "" *', List(TAG, "", ListPattern("*"))),
-        (b'a1 LIST "~/Mail/" %', List(TAG, "~/Mail/", ListPattern("~/Mail/%"))),
-        (b'a1 LIST "" "&U,BTFw-/%"', List(TAG, "", ListPattern("台北/%"))),
-        (b'a1 LSUB "#news." "comp.mail.*"', Lsub(TAG, "#news.", ListPattern("#news.comp.mail.*"))),
+        (
+            b'a1 LIST (SUBSCRIBED recursivematch) "" ("a" b/%) RETURN (CHILDREN STATUS (MESSAGES SIZE))',
+            List(
+                TAG,
+                (ListPattern("a"), ListPattern("b/%")),
+                ListOptions(
+                    frozenset({Selection.SUBSCRIBED, Selection.RECURSIVEMATCH}),
+                    frozenset({ReturnOption.SUBSCRIBED, ReturnOption.CHILDREN}),
+                    (StatusItem.MESSAGES, StatusItem.SIZE),
+                ),
+            ),
+        ),
+        (b'a1 LIST () "" "" RETURN ()', List(TAG, (), ListOptions())),
+        (b'a1 LIST "" % RETURN (SPECIAL-USE)', List(TAG, (ListPattern("%"),), ListOptions(returns=SPECIAL_USE))),
+        (b'a1 LIST (SPECIAL-USE) "" %', List(TAG, (ListPattern("%"),), ListOptions(SPECIAL, SPECIAL_USE))),
+        (b'a1 LIST "" "&bad"', List(TAG, ())),
+        (b"a1 CREATE x (USE (\\drafts \\Sent))", Create(TAG, "x", ("\\Drafts", "\\Sent"))),
+        (b'a1 GETQUOTA ""', GetQuota(TAG, "")),
+        (b"a1 GETQUOTAROOT INBOX", GetQuotaRoot(TAG, "INBOX")),
+        (b'a1 SETQUOTA "" (STORAGE 512 MESSAGE 7)', SetQuota(TAG, "", (("STORAGE", 512), ("MESSAGE", 7)))),
+        (b'a1 SETQUOTA "" ()', SetQuota(TAG, "", ())),
+        (b'a1 LIST "" ""', List(TAG, (), asks_root=True)),
+        (b'a1 LIST "" *', List(TAG, (ListPattern("*"),))),
+        (b'a1 LIST "~/Mail/" %', List(TAG, (ListPattern("~/Mail/%"),))),
+        (b'a1 LIST "" "&U,BTFw-/%"', List(TAG, (ListPattern("台北/%"),))),
+        (b'a1 LSUB "#news." "comp.mail.*"', Lsub(TAG, (ListPattern("#news.comp.mail.*"),))),
         (
             b"a1 STATUS blurdybloop (UIDNEXT MESSAGES uidnext HighestModSeq)",
             Status(TAG, "blurdybloop", (StatusItem.UIDNEXT, StatusItem.MESSAGES, StatusItem.HIGHESTMODSEQ)),
