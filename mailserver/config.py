@@ -16,6 +16,7 @@ from mailserver.observability.responder import ResponderConfig
 from mailserver.outbound.config import ExchangeConfig, ResolverConfig, RoutingConfig
 from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.sites import Security
+from mailserver.pop3.config import Pop3Config
 from mailserver.services.delivery import DeliveryConfig
 from mailserver.services.login import LoginConfig
 from mailserver.services.queueing import QueueConfig
@@ -45,6 +46,8 @@ class ListenerConfig:
 
     imap: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20143"})  # IMAP with STARTTLS
     imaps: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20993"})  # IMAP over TLS
+    pop3: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20110"})  # POP3 with STLS
+    pop3s: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20995"})  # POP3 over TLS
     smtp: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20025"})  # mail from other servers
     submission: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20587"})
     """mail from people, with STARTTLS"""
@@ -123,6 +126,7 @@ class Config:
         metadata={"variables": {"hostname": "WAYPOST_HOSTNAME", "message_limit_octets": "WAYPOST_MESSAGE_LIMIT_OCTETS"}}
     )
     imap: ImapConfig
+    pop3: Pop3Config
     delivery: DeliveryConfig
     queue: QueueConfig
     dns: ResolverConfig
@@ -180,14 +184,14 @@ def check_roles(config: Config, roles: Sequence[Role]) -> None:
     """Raises ConfigurationInvalid for what these roles need and the configuration lacks."""
     listeners = config.listeners
     problems: list[Problem] = []
-    if "imap" in roles and not (listeners.imap or listeners.imaps):
+    if "imap" in roles and not (listeners.imap or listeners.imaps or listeners.pop3 or listeners.pop3s):
         problems.append(Problem("WAYPOST_IMAPS", "the role imap needs it (or WAYPOST_IMAP)", "127.0.0.1:20993"))
     smtp_doors = (listeners.smtp, listeners.submission, listeners.submissions, listeners.lmtp)
     if "smtp" in roles and not any(smtp_doors):
         problems.append(Problem("WAYPOST_SMTP", "the role smtp needs a door to listen at", "127.0.0.1:20025"))
     if "web" in roles and not listeners.http:
         problems.append(Problem("WAYPOST_HTTP", "the role web needs it", "127.0.0.1:20080"))
-    needs_tls = ("imap" in roles and listeners.imaps) or (
+    needs_tls = ("imap" in roles and (listeners.imaps or listeners.pop3s)) or (
         "smtp" in roles and (listeners.submissions or listeners.submission)
     )
     if needs_tls and config.tls.certificate is None:

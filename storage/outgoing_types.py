@@ -194,12 +194,11 @@ class ReportedRecipient:
     """A recipient of whom the sender is to be told, with what came last of it."""
 
     ordinal: int
-    token: int
     address: str
     original_recipient: str | None
     reply: LastReply
-    attempted_at: datetime
-    expires_at: datetime
+    attempted_at: datetime | None
+    waits_since: datetime
 
 
 @dataclass(frozen=True, slots=True)
