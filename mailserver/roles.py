@@ -9,6 +9,7 @@ from mailserver.assembly import Parts
 from mailserver.config import Role
 from mailserver.imap.session.conversation import Services as ImapServices
 from mailserver.listeners import bind
+from mailserver.pop3.conversation import Services as Pop3Services
 from mailserver.smtp.config import Door as SmtpDoor
 from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
@@ -38,20 +39,30 @@ class Several:
 
 
 async def start_imap(parts: Parts, _failed: Failed) -> Running:
-    """Raises CannotListen."""
-    from mailserver.imap import transport  # only this role loads Twisted
+    """IMAP and POP3: the doors that people read mail through. Raises CannotListen."""
+    from mailserver.imap import transport as imap  # only this role loads Twisted
+    from mailserver.pop3 import transport as pop3
 
-    config = parts.config
-    sockets = [
-        tuple(bind(each)) if each is not None else () for each in (config.listeners.imap, config.listeners.imaps)
-    ]
-    return await transport.start(
+    config, listeners = parts.config, parts.config.listeners
+    bound = {
+        door: tuple(bind(endpoint)) if (endpoint := getattr(listeners, door)) is not None else ()
+        for door in ("imap", "imaps", "pop3", "pop3s")
+    }
+    imap_door = await imap.start(
         config.imap,
         ImapServices(parts.store, parts.logins, parts.watchers),
-        transport.Listeners(*sockets),
+        imap.Listeners(bound["imap"], bound["imaps"]),
         message_limit_octets=config.message_limit_octets,
         certificate=parts.certificate,
     )
+    pop3_door = await pop3.start(
+        config.pop3,
+        Pop3Services(parts.store, parts.logins),
+        pop3.Listeners(bound["pop3"], bound["pop3s"]),
+        hostname=config.hostname,
+        certificate=parts.certificate,
+    )
+    return Several((imap_door, pop3_door))
 
 
 async def start_smtp(parts: Parts, _failed: Failed) -> Running:

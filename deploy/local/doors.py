@@ -11,8 +11,8 @@ from deploy.local.child import ServiceFailed
 from deploy.local.installation import HOST
 
 _ANSWER_TIMEOUT_S = 5.0
-_GREETINGS = {"imap": b"* OK", "smtp": b"220", "submission": b"220", "lmtp": b"220"}
-_TLS_DOORS = {"imaps": b"* OK", "submissions": b"220"}
+_GREETINGS = {"imap": b"* OK", "pop3": b"+OK", "smtp": b"220", "submission": b"220", "lmtp": b"220"}
+_TLS_DOORS = {"imaps": b"* OK", "pop3s": b"+OK", "submissions": b"220"}
 _PAGES = {"http": "/healthz", "metrics": "/metrics"}
 
 

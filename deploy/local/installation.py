@@ -3,7 +3,7 @@
 | variable | default | what it says |
 |---|---|---|
 | WAYPOST_VAR | var | where everything is kept; two installations need two |
-| WAYPOST_PORT_BASE | 20000 | doors at base + 143, 993, 25, 587, 465, 24, 80, 90; S3 at base + 9000 to 9007 |
+| WAYPOST_PORT_BASE | 20000 | doors at base + 143, 993, 110, 995, 25, 587, 465, 24, 80, 90; S3 at base + 9000 to 9007 |
 | WAYPOST_WORKERS | min(2, cores) | processes each of imap and smtp |
 | WAYPOST_DRAIN_S | 10 | how long a role may finish what it is doing when it is stopped |
 | WAYPOST_RESTART_PAUSE_S | 10 | the longest pause before a program that died again and again is started again |
@@ -29,6 +29,8 @@ HOSTNAME = "mail.demo.test"
 DOORS = {
     "imap": 143,
     "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
     "smtp": 25,
     "submission": 587,
     "submissions": 465,

@@ -116,6 +116,7 @@ class Screen:
         table = Table.grid(padding=(0, 2))
         for label, value in (
             ("Receiving", f"IMAP {HOST}:{port['imap']} STARTTLS, {HOST}:{port['imaps']} TLS"),
+            ("", f"POP3 {HOST}:{port['pop3']} STLS, {HOST}:{port['pop3s']} TLS"),
             ("Sending", f"SMTP {HOST}:{port['submission']} STARTTLS, {HOST}:{port['submissions']} TLS"),
             ("Arriving", f"SMTP {HOST}:{port['smtp']}, LMTP {HOST}:{port['lmtp']}"),
             ("Browser", f"http://{HOST}:{port['http']}/"),
@@ -123,7 +124,7 @@ class Screen:
             ("CA certificate", str(what.ca)),
             ("Data and logs", f"{what.var}, {what.var / 'log'}"),
         ):
-            table.add_row(Text(self._say(label), "cyan"), Text(value))
+            table.add_row(Text(self._say(label) if label else "", "cyan"), Text(value))
         for number, login in enumerate(what.logins):
             label = self._say("Logins") if number == 0 else ""
             table.add_row(Text(label, "cyan"), Text(f"{login.address}  {login.password}"))

@@ -39,6 +39,8 @@ def test_without_variables_it_is_var_beside_the_source_from_port_20000() -> None
     assert installation.doors == {
         "imap": 20143,
         "imaps": 20993,
+        "pop3": 20110,
+        "pop3s": 20995,
         "smtp": 20025,
         "submission": 20587,
         "submissions": 20465,

@@ -24,6 +24,8 @@ _DOORS = (
     ("WAYPOST_SUBMISSIONS", "outgoing", "SMTP", "tls", True),
     ("WAYPOST_IMAP", "incoming", "IMAP", "starttls", False),
     ("WAYPOST_SUBMISSION", "outgoing", "SMTP", "starttls", False),
+    ("WAYPOST_POP3S", "incoming", "POP3", "tls", False),
+    ("WAYPOST_POP3", "incoming", "POP3", "starttls", False),
 )
 
 

@@ -3,16 +3,13 @@
 import asyncio
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from twisted.internet import asyncioreactor
 
-from deploy.local.certificates import Certificates, make_certificates
+from deploy.local.certificates import Certificates
 from mailserver.imap.config import ImapConfig
 from mailserver.imap.session.conversation import Services
 from mailserver.imap.transport import Listeners, start
@@ -25,19 +22,6 @@ from tests.imap_services import imap_services
 from tests.people import Person, new_person
 
 PATIENCE_S = 10.0
-
-
-@pytest.fixture(scope="session")
-async def reactor() -> None:
-    """Twisted on the loop of the tests."""
-    if "twisted.internet.reactor" not in sys.modules:
-        asyncioreactor.install(asyncio.get_running_loop())
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    directory = tmp_path_factory.mktemp("certificates")
-    return make_certificates(directory / "public", directory / "private", now=datetime.now(UTC))
 
 
 @pytest.fixture
