@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 from mailserver.listeners import Endpoint
 
@@ -55,18 +56,22 @@ class ExchangeConfig:
     greeting_timeout_s: float = 60.0  # for the 220
     hello_timeout_s: float = 60.0  # for each reply before MAIL: EHLO, STARTTLS, AUTH
     tls_handshake_timeout_s: float = 30.0
+    opening_timeout_s: float = 180.0  # from the connection to where mail may be sent, all of it
     command_timeout_s: float = 180.0  # for each reply to MAIL, RCPT and RSET
     data_timeout_s: float = 120.0  # for the 354
     block_timeout_s: float = 180.0  # for the host to take a piece of the message
     end_timeout_s: float = 600.0  # for the reply after the message; giving up early means sending it twice
     quit_timeout_s: float = 2.0  # for the 221, which nobody needs
-    message_timeout_s: float = 7_200.0  # one message with all its replies, however slowly they trickle
+    message_timeout_s: float = 3_600.0  # one message at one site with all its replies, however slowly they trickle
     reply_line_limit_octets: int = field(default=4_096, metadata={"least": 512})  # RFC 5321 has 512
     reply_limit_octets: int = field(default=65_536, metadata={"least": 4_096})  # one reply with all its lines
-    pieces_limit_octets: int = field(default=262_144, metadata={"least": 4_096})  # unsent octets kept of one message
     recipients_limit: int = field(default=100, metadata={"least": 1})  # for one transaction (RFC 5321 §4.5.3.1.8)
     messages_per_connection: int = field(default=100, metadata={"least": 1})  # then QUIT
     idle_s: float = 5.0  # how long a connection is kept open for the next message
     connection_life_s: float = 300.0  # how old a connection may get that still gets messages
     idle_connections_limit: int = 200  # kept open for the next message, all hosts together
-    attempts_limit: int = field(default=5, metadata={"least": 1})  # addresses of a site tried in one attempt
+    addresses_limit: int = field(default=5, metadata={"least": 1})  # addresses of a site tried for one message
+    head_start_s: float = 2.0  # how long one address family of a host is tried alone
+    shun_s: float = 60.0  # how long an address that could not be reached is tried last
+    clear_text_s: float = 600.0  # how long a host whose TLS failed is not asked for it again, where TLS is no must
+    ca_file: Path | None = None  # certificates that smarthosts are checked against; empty: the system's

@@ -69,7 +69,7 @@ class Router:
             raise DnsTemporary(name, "the smarthost has no address that may be used")
         user = f"{smarthost.credentials.user}@" if smarthost.credentials else ""
         key = shortened(f"smarthost:{user}{name}:{smarthost.port}")
-        return Site(key, (Host(name, addresses),), smarthost.port, smarthost.security, smarthost.credentials)
+        return Site(key, (Host(name, addresses),), smarthost.port, smarthost.security, smarthost.credentials, True)
 
     async def _mx(self, name: str) -> list[MxRecord]:
         """The hosts, in order. Without MX the domain itself is the host."""

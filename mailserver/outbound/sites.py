@@ -45,6 +45,7 @@ class Site:
     port: int = 25
     security: Security = Security.OPPORTUNISTIC
     credentials: Credentials | None = None
+    is_smarthost: bool = False  # named by a setting, not by DNS: that it greets with our own name means nothing
 
 
 @dataclass(frozen=True, slots=True)
