@@ -1,6 +1,7 @@
 """What threads messages: base subjects (RFC 5256 §2.1) and the ids they refer to (RFC 5322 §3.6.4)."""
 
 import re
+from collections.abc import Iterator
 
 from mailserver.mime.fields import Fields, parse_fields
 
@@ -11,37 +12,55 @@ _SPACES = re.compile(r"[ \t\r\n]+")
 _LEADER = re.compile(r"(?:(?:\[[^\[\]]*\][ \t]*)*(?:re|fwd?)[ \t]*(?:\[[^\[\]]*\][ \t]*)?:|[ \t])", re.IGNORECASE)
 _BLOB = re.compile(r"\[[^\[\]]*\][ \t]*")
 _ID = re.compile(r"<([^<>]{1,998})>")
+_QUOTED_LOCAL_PART = re.compile(r'"((?:[^"\\]|\\.)*+)"(?=@|\Z)')
+_QUOTED_PAIR = re.compile(r"\\(.)")
 
 
 def base_subject(subject: str) -> str:
     """The subject without reply and forward marks. Takes decoded text (step 1 of the RFC); keeps the case."""
+    return _parted(subject)[0]
+
+
+def is_reply_or_forward(subject: str) -> bool:
+    """Was a mark taken off on the way to the base subject (RFC 5256 §3)? Takes decoded text."""
+    return _parted(subject)[1]
+
+
+def _parted(subject: str) -> tuple[str, bool]:
     text = _SPACES.sub(" ", subject[:_SUBJECT_CHARACTERS])
+    is_marked = False
     while True:
-        text = _without_trailers(text)  # (2)
-        text = _without_leaders(text)  # (3) to (5)
+        text, has_trailer = _without_trailers(text)  # (2)
+        text, has_leader = _without_leaders(text)  # (3) to (5)
+        is_marked = is_marked or has_trailer or has_leader
         if text[:5].lower() != "[fwd:" or not text.endswith("]"):  # (6)
-            return text
+            return text, is_marked
         text = text[5:-1]
+        is_marked = True
 
 
-def _without_trailers(text: str) -> str:
+def _without_trailers(text: str) -> tuple[str, bool]:
+    has_trailer = False
     while True:
         text = text.rstrip(" \t")
         if text[-5:].lower() != "(fwd)":
-            return text
+            return text, has_trailer
         text = text[:-5]
+        has_trailer = True
 
 
-def _without_leaders(text: str) -> str:
+def _without_leaders(text: str) -> tuple[str, bool]:
     position = 0
+    has_leader = False
     while True:
         leader = _LEADER.match(text, position)
         if leader is not None:
+            has_leader = has_leader or not leader[0].isspace()
             position = leader.end()
             continue
         blob = _BLOB.match(text, position)
         if blob is None or blob.end() == len(text):
-            return text[position:]
+            return text[position:], has_leader
         position = blob.end()
 
 
@@ -72,3 +91,30 @@ def ids_in(fields: Fields) -> tuple[bytes, ...]:
         return tuple(unique)
     chain = tuple(unique)
     return chain[: REFERENCES_KEPT // 2] + chain[-(REFERENCES_KEPT // 2) :]
+
+
+def message_id_of(fields: Fields) -> bytes | None:
+    """The Message-ID, normalised; one without angle brackets counts too, as answers to it put them."""
+    value = fields.get("message-id", "")
+    return next(_normalised(value), None) or (_normalised_id(value) or None)
+
+
+def parents_of(fields: Fields) -> list[bytes]:
+    """The ids that THREAD=REFERENCES links, oldest first: References, else the first of In-Reply-To (RFC 5256 §3)."""
+    found = list(_normalised(fields.get("references", "")))
+    return found or list(_normalised(fields.get("in-reply-to", "")))[:1]
+
+
+def _normalised(value: str) -> Iterator[bytes]:
+    for match in _ID.finditer(value):
+        if octets := _normalised_id(match[1]):
+            yield octets
+
+
+def _normalised_id(text: str) -> bytes:
+    """Without white space, and with a local part that need not be quoted unquoted: both spellings are one id."""
+    text = "".join(text.split())
+    quoted = _QUOTED_LOCAL_PART.match(text)
+    if quoted is not None:
+        text = _QUOTED_PAIR.sub(r"\1", quoted[1]) + text[quoted.end() :]
+    return text.encode("utf-8", "replace")

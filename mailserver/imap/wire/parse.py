@@ -114,6 +114,7 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"STATUS": parse_status,
     b"STORE": parse_store,
     b"SUBSCRIBE": parse_subscribe,
+    b"THREAD": parse_thread,
     b"UNSELECT": lambda _, tag: Unselect(tag),
     b"UNSUBSCRIBE": parse_unsubscribe,
 }

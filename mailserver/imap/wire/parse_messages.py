@@ -18,12 +18,12 @@ _STORE_ITEMS = {
 
 def sequence_set(cursor: Cursor) -> SequenceSet:
     cursor.space("a sequence set")
-    return SequenceSet(cursor.ranges())
+    return SequenceSet(cursor.message_ranges())
 
 
 def uid_set(cursor: Cursor) -> UidSet:
     cursor.space("a sequence set")
-    return UidSet(cursor.ranges())
+    return UidSet(cursor.message_ranges())
 
 
 def parse_copy(cursor: Cursor, tag: Tag) -> Copy:

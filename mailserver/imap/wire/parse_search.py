@@ -1,61 +1,27 @@
-"""SEARCH and UID SEARCH (RFC 3501 §6.4.4, RFC 7162 §3.1.5).
-
-Tolerated: 8-bit UTF-8 texts without CHARSET, or under US-ASCII, of which UTF-8 is an extension.
-"""
+"""SEARCH, SORT and THREAD, and their UID forms (RFC 3501 §6.4.4, RFC 4466 §2.6, 5256 §3, 5267 §3, 9394 §3)."""
 
 import re
-from collections.abc import Callable
 
-from mailserver.imap.wire.commands import Search, SearchReturns, Tag
-from mailserver.imap.wire.cursor import MAX_NUMBER64, Cursor
-from mailserver.imap.wire.parse_values import day, keyword
-from mailserver.imap.wire.search_keys import (
-    AddressContains,
-    AddressField,
-    All,
-    And,
-    BodyContains,
-    DateComparison,
-    HasFlag,
-    HasKeyword,
-    HeaderContains,
-    InSequence,
-    InternalDate,
-    InUids,
-    Larger,
-    ModseqAtLeast,
-    Not,
-    Or,
-    Recent,
-    SearchKey,
-    SentDate,
-    Smaller,
-    SubjectContains,
-    TextContains,
+from mailserver.imap.wire.commands import Search, SearchReturns, Sort, Tag, Thread
+from mailserver.imap.wire.cursor import Cursor
+from mailserver.imap.wire.parse_search_keys import criteria
+from mailserver.imap.wire.search_options import (
+    PartialRange,
+    ReturnOption,
+    ReturnOptions,
+    SortCriterion,
+    SortKey,
+    ThreadAlgorithm,
 )
-from mailserver.imap.wire.sequence import SequenceSet, UidSet
 from mailserver.imap.wire.syntax_errors import SEARCH_CHARSETS, UnsupportedCharset
-from storage.types import Modseq, SystemFlag
 
-_FIELD_NAME = re.compile(r"[!-9;-~]+")
-_ENTRY_NAME = re.compile(rb'"/flags/[^"]*"', re.IGNORECASE)
-
-_PLAIN: dict[bytes, SearchKey] = {
-    b"ALL": All(),
-    b"ANSWERED": HasFlag(SystemFlag.ANSWERED),
-    b"DELETED": HasFlag(SystemFlag.DELETED),
-    b"DRAFT": HasFlag(SystemFlag.DRAFT),
-    b"FLAGGED": HasFlag(SystemFlag.FLAGGED),
-    b"SEEN": HasFlag(SystemFlag.SEEN),
-    b"UNANSWERED": Not(HasFlag(SystemFlag.ANSWERED)),
-    b"UNDELETED": Not(HasFlag(SystemFlag.DELETED)),
-    b"UNDRAFT": Not(HasFlag(SystemFlag.DRAFT)),
-    b"UNFLAGGED": Not(HasFlag(SystemFlag.FLAGGED)),
-    b"UNSEEN": Not(HasFlag(SystemFlag.SEEN)),
-    b"RECENT": Recent(),
-    b"OLD": Not(Recent()),
-    b"NEW": And((Recent(), Not(HasFlag(SystemFlag.SEEN)))),
-}
+_RETURN = re.compile(rb"RETURN (?=\()", re.IGNORECASE)
+_CHARSET = re.compile(rb"CHARSET ", re.IGNORECASE)
+_PARTIAL_RANGE = re.compile(rb"([1-9][0-9]{0,9}):([1-9][0-9]{0,9})|-([1-9][0-9]{0,9}):-([1-9][0-9]{0,9})")
+_OPTIONS: dict[bytes, ReturnOption] = {option.value: option for option in ReturnOption}
+_SORT_KEYS: dict[bytes, SortKey] = {key.value: key for key in SortKey}
+_ALGORITHMS: dict[bytes, ThreadAlgorithm] = {algorithm.value: algorithm for algorithm in ThreadAlgorithm}
+_ALL = frozenset({ReturnOption.ALL})
 
 
 def parse_search(cursor: Cursor, tag: Tag) -> Search:
@@ -66,156 +32,114 @@ def parse_uid_search(cursor: Cursor, tag: Tag) -> Search:
     return _search(cursor, tag, SearchReturns.UIDS)
 
 
+def parse_sort(cursor: Cursor, tag: Tag) -> Sort:
+    return _sort(cursor, tag, SearchReturns.SEQUENCE_NUMBERS)
+
+
+def parse_uid_sort(cursor: Cursor, tag: Tag) -> Sort:
+    return _sort(cursor, tag, SearchReturns.UIDS)
+
+
+def parse_thread(cursor: Cursor, tag: Tag) -> Thread:
+    return _thread(cursor, tag, SearchReturns.SEQUENCE_NUMBERS)
+
+
+def parse_uid_thread(cursor: Cursor, tag: Tag) -> Thread:
+    return _thread(cursor, tag, SearchReturns.UIDS)
+
+
 def _search(cursor: Cursor, tag: Tag, returns: SearchReturns) -> Search:
     cursor.space("a search key")
-    _charset(cursor)
-    keys = _KeyParser(cursor)
-    found = [keys.key(1)]
-    while cursor.has_more():
-        cursor.position += 1
-        found.append(keys.key(1))
-    return Search(tag, returns, _all_of(found), keys.asks_modseq)
+    options = _return_options(cursor)
+    names_charset = cursor.match(_CHARSET) is not None
+    if names_charset:
+        _charset(cursor, options)
+    found = criteria(cursor)
+    return Search(tag, returns, found.key, found.asks_modseq, options, names_charset)
 
 
-def _charset(cursor: Cursor) -> None:
-    start = cursor.position
-    if cursor.text[start : start + 8].upper() != b"CHARSET ":
-        return
-    cursor.position = start + 8
+def _sort(cursor: Cursor, tag: Tag, returns: SearchReturns) -> Sort:
+    cursor.space("sort criteria")
+    options = _return_options(cursor)
+    sorting = _sort_criteria(cursor)
+    cursor.space("a charset")
+    _charset(cursor, options)
+    found = criteria(cursor)
+    return Sort(tag, returns, sorting, found.key, found.asks_modseq, options)
+
+
+def _thread(cursor: Cursor, tag: Tag, returns: SearchReturns) -> Thread:
+    cursor.space("a threading algorithm")
+    word = cursor.word("a threading algorithm")
+    if word not in _ALGORITHMS:
+        raise cursor.error("messages are threaded by ORDEREDSUBJECT or by REFERENCES")
+    cursor.space("a charset")
+    _charset(cursor, None)
+    found = criteria(cursor)
+    return Thread(tag, returns, _ALGORITHMS[word], found.key, found.asks_modseq)
+
+
+def _charset(cursor: Cursor, options: ReturnOptions | None) -> None:
     charset = cursor.astring("a charset").decode("ascii", "replace")
     if charset.upper() not in SEARCH_CHARSETS:
-        raise UnsupportedCharset(cursor.tag, charset)
+        raise UnsupportedCharset(cursor.tag, charset, saves=options is not None and options.saves)
     cursor.space("a search key")
 
 
-def _all_of(keys: list[SearchKey]) -> SearchKey:
-    return keys[0] if len(keys) == 1 else And(tuple(keys))
+def _return_options(cursor: Cursor) -> ReturnOptions | None:
+    """`RETURN (…)` and the space after it; None: it is not there."""
+    if not cursor.match(_RETURN):
+        return None
+    cursor.expect(b"(", "before the return options")
+    options: set[ReturnOption] = set()
+    partial: PartialRange | None = None
+    while not cursor.accept(b")"):
+        if options or partial is not None:
+            cursor.space("another return option, or `)`")
+        word = cursor.word("a return option")
+        if word == b"PARTIAL":
+            if partial is not None:
+                raise cursor.error("PARTIAL can be asked for once")
+            partial = _partial(cursor)
+        elif word in _OPTIONS:
+            options.add(_OPTIONS[word])
+        else:
+            raise cursor.error(f"there is no return option {word[:64].decode('ascii')}")
+    if partial is not None and ReturnOption.ALL in options:
+        raise cursor.error("PARTIAL and ALL exclude each other")
+    cursor.space("what follows the return options")
+    return ReturnOptions(frozenset(options) if options or partial is not None else _ALL, partial)
 
 
-class _KeyParser:
-    """Counts keys and depth while it reads them."""
-
-    def __init__(self, cursor: Cursor) -> None:
-        self._cursor = cursor
-        self._count = 0
-        self._bodies = 0
-        self.asks_modseq = False
-
-    def key(self, depth: int) -> SearchKey:
-        cursor = self._cursor
-        self._count += 1
-        if self._count > cursor.limits.search_keys:
-            raise cursor.error(f"more than {cursor.limits.search_keys} search keys")
-        if depth > cursor.limits.search_depth:
-            raise cursor.error(f"search keys nested more than {cursor.limits.search_depth} deep")
-        if cursor.accept(b"("):
-            return self._in_parentheses(depth)
-        if cursor.text[cursor.position : cursor.position + 1] in (b"*", *_DIGITS):
-            return InSequence(SequenceSet(cursor.ranges()))
-        word = cursor.word("a search key")
-        plain = _PLAIN.get(word)
-        if plain is not None:
-            return plain
-        if word == b"NOT":
-            cursor.space("a search key")
-            return Not(self.key(depth + 1))
-        if word == b"OR":
-            return self._or(depth)
-        if word == b"MODSEQ":
-            self.asks_modseq = True
-        if word in (b"BODY", b"TEXT"):
-            self._bodies += 1
-            if self._bodies > cursor.limits.search_bodies:
-                raise cursor.error(f"more than {cursor.limits.search_bodies} of BODY and TEXT")
-        argument = _WITH_ARGUMENT.get(word)
-        if argument is None:
-            raise cursor.error(f"there is no search key {word.decode('ascii')}")
-        cursor.space(f"what {word.decode('ascii')} is to find")
-        return argument(cursor)
-
-    def _in_parentheses(self, depth: int) -> SearchKey:
-        keys = [self.key(depth + 1)]
-        while not self._cursor.accept(b")"):
-            self._cursor.space("another search key, or `)`")
-            keys.append(self.key(depth + 1))
-        return _all_of(keys)
-
-    def _or(self, depth: int) -> SearchKey:
-        """OR chained in its second key, as clients write long alternatives, is read in a loop."""
-        cursor = self._cursor
-        keys: list[SearchKey] = []
-        while True:
-            cursor.space("a search key")
-            keys.append(self.key(depth + 1))
-            cursor.space("the other search key of OR")
-            if cursor.text[cursor.position : cursor.position + 3].upper() != b"OR ":
-                keys.append(self.key(depth + 1))
-                return Or(tuple(keys))
-            cursor.position += 2
+def _partial(cursor: Cursor) -> PartialRange:
+    cursor.space("a range of results")
+    return partial_range(cursor)
 
 
-_DIGITS = tuple(b"%d" % digit for digit in range(10))
+def partial_range(cursor: Cursor) -> PartialRange:
+    """`1:100` or `-1:-100` (RFC 9394 §4)."""
+    found = cursor.match(_PARTIAL_RANGE)
+    if not found:
+        raise cursor.error("a range of results is like 1:100 or -1:-100")
+    if found[1]:
+        return PartialRange(int(found[1]), int(found[2]))
+    return PartialRange(-int(found[3]), -int(found[4]))
 
 
-def _text(cursor: Cursor) -> str:
-    return cursor.text_of(cursor.astring("a search text"), "the search text")
-
-
-def _header(cursor: Cursor) -> SearchKey:
-    name = cursor.text_of(cursor.astring("the name of a header field"), "the name of a header field")
-    if not _FIELD_NAME.fullmatch(name):
-        raise cursor.error("the name of a header field is printable ASCII without a colon")
-    cursor.space("a search text")
-    return HeaderContains(name.lower(), _text(cursor))
-
-
-def _uids(cursor: Cursor) -> SearchKey:
-    return InUids(UidSet(cursor.ranges()))
-
-
-def _modseq(cursor: Cursor) -> SearchKey:
-    """`MODSEQ ["/flags/name" priv|shared|all] n`."""
-    if cursor.at(b'"'):
-        if not cursor.match(_ENTRY_NAME):
-            raise cursor.error('a metadata entry is named "/flags/" and a flag')
-        cursor.space("priv, shared or all")
-        if cursor.word("priv, shared or all") not in (b"PRIV", b"SHARED", b"ALL"):
-            raise cursor.error("expected priv, shared or all")
-        cursor.space("a mod-sequence")
-    return ModseqAtLeast(Modseq(cursor.number("a mod-sequence", largest=MAX_NUMBER64)))
-
-
-def _address(field: AddressField) -> Callable[[Cursor], SearchKey]:
-    return lambda cursor: AddressContains(field, _text(cursor))
-
-
-def _internal(comparison: DateComparison) -> Callable[[Cursor], SearchKey]:
-    return lambda cursor: InternalDate(comparison, day(cursor))
-
-
-def _sent(comparison: DateComparison) -> Callable[[Cursor], SearchKey]:
-    return lambda cursor: SentDate(comparison, day(cursor))
-
-
-_WITH_ARGUMENT: dict[bytes, Callable[[Cursor], SearchKey]] = {
-    b"BCC": _address(AddressField.BCC),
-    b"BEFORE": _internal(DateComparison.BEFORE),
-    b"BODY": lambda cursor: BodyContains(_text(cursor)),
-    b"CC": _address(AddressField.CC),
-    b"FROM": _address(AddressField.FROM),
-    b"HEADER": _header,
-    b"KEYWORD": lambda cursor: HasKeyword(keyword(cursor)),
-    b"LARGER": lambda cursor: Larger(cursor.number("a size in octets", largest=MAX_NUMBER64)),
-    b"MODSEQ": _modseq,
-    b"ON": _internal(DateComparison.ON),
-    b"SENTBEFORE": _sent(DateComparison.BEFORE),
-    b"SENTON": _sent(DateComparison.ON),
-    b"SENTSINCE": _sent(DateComparison.SINCE),
-    b"SINCE": _internal(DateComparison.SINCE),
-    b"SMALLER": lambda cursor: Smaller(cursor.number("a size in octets", largest=MAX_NUMBER64)),
-    b"SUBJECT": lambda cursor: SubjectContains(_text(cursor)),
-    b"TEXT": lambda cursor: TextContains(_text(cursor)),
-    b"TO": _address(AddressField.TO),
-    b"UID": _uids,
-    b"UNKEYWORD": lambda cursor: Not(HasKeyword(keyword(cursor))),
-}
+def _sort_criteria(cursor: Cursor) -> tuple[SortCriterion, ...]:
+    cursor.expect(b"(", "before the sort criteria")
+    found: list[SortCriterion] = []
+    while True:
+        word = cursor.word("a sort criterion")
+        is_reverse = word == b"REVERSE"
+        if is_reverse:
+            cursor.space("what to sort by in reverse")
+            word = cursor.word("a sort criterion")
+        if word not in _SORT_KEYS:
+            raise cursor.error(f"there is no sort criterion {word[:64].decode('ascii')}")
+        found.append(SortCriterion(_SORT_KEYS[word], is_reverse))
+        if cursor.accept(b")"):
+            return tuple(found)
+        if len(found) == cursor.limits.sort_criteria:
+            raise cursor.error(f"more than {cursor.limits.sort_criteria} sort criteria")
+        cursor.space("another sort criterion, or `)`")

@@ -1,7 +1,7 @@
-"""The tree that SEARCH asks (RFC 3501 §6.4.4, RFC 7162 §3.1.5).
+"""The tree that SEARCH asks (RFC 3501 §6.4.4, RFC 5032, 7162 §3.1.5, 8474 §6, 8514 §4.3).
 
 Keys that are only shorthand are unfolded by the parser: UNSEEN is Not(HasFlag(SEEN)), NEW is And(Recent, UNSEEN), OLD
-is Not(Recent), UNKEYWORD is Not(HasKeyword), several keys in a row are And.
+is Not(Recent), UNKEYWORD is Not(HasKeyword), SAVEDATESUPPORTED is All, several keys in a row are And.
 """
 
 from dataclasses import dataclass
@@ -134,6 +134,42 @@ class SentDate:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveDate:
+    """SAVEDBEFORE, SAVEDON, SAVEDSINCE: the day the message came into this mailbox."""
+
+    comparison: DateComparison
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """OLDER: came in at least so many seconds ago."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Younger:
+    """YOUNGER: came in at most so many seconds ago."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HasEmailId:
+    """EMAILID: exactly this ObjectID, case and all."""
+
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasThreadId:
+    """THREADID: exactly this ObjectID, case and all."""
+
+    object_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Larger:
     """LARGER: strictly more octets."""
 
@@ -171,6 +207,11 @@ SearchKey = (
     | TextContains
     | InternalDate
     | SentDate
+    | SaveDate
+    | Older
+    | Younger
+    | HasEmailId
+    | HasThreadId
     | Larger
     | Smaller
     | ModseqAtLeast

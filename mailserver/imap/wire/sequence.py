@@ -18,6 +18,9 @@ MAX_NUMBER = 0xFFFF_FFFF
 Range = tuple[int, int]
 """Both ends as the client wrote them: either order, either end may be LARGEST; a single number stands twice."""
 
+SAVED: Range = (-1, -1)
+"""`$`: what the last SEARCH saved (RFC 5182). Only the view knows what that is: the functions here pass it over."""
+
 
 @dataclass(frozen=True, slots=True)
 class SequenceSet:
@@ -46,6 +49,11 @@ class SequenceNumberTooLarge(Exception):
 def parse_ranges(text: bytes) -> tuple[Range, ...]:
     """Read a `sequence-set`; raises ValueError with a reason fit for a client."""
     return tuple([_parse_range(part) for part in text.split(b",")])
+
+
+def parse_message_ranges(text: bytes) -> tuple[Range, ...]:
+    """As `parse_ranges`, and `$` may stand among the members."""
+    return tuple([SAVED if part == b"$" else _parse_range(part) for part in text.split(b",")])
 
 
 def _parse_range(part: bytes) -> Range:
@@ -80,6 +88,8 @@ def format_set(numbers: SequenceSet | UidSet) -> bytes:
 
 
 def _format_number(number: int) -> bytes:
+    if number < 0:
+        return b"$"
     return b"*" if number == LARGEST else b"%d" % number
 
 
@@ -95,6 +105,8 @@ def positions_of_numbers(numbers: SequenceSet, count: int) -> list[range]:
     """Positions of the messages named, in a mailbox of `count`; numbers beyond it name nothing."""
     spans: list[Range] = []
     for first, last in numbers.ranges:
+        if first < 0:
+            continue
         low, high = _ordered(first, last, count)
         spans.append((low - 1 if low else 0, min(high, count)))
     return _merged(spans)
@@ -110,6 +122,8 @@ def positions_of_uids(numbers: UidSet, uids: Sequence[int]) -> list[range]:
     largest = uids[-1]
     spans: list[Range] = []
     for first, last in numbers.ranges:
+        if first < 0:
+            continue
         low, high = _ordered(first, last, largest)
         spans.append((bisect_left(uids, low), bisect_right(uids, high)))
     return _merged(spans)
@@ -119,6 +133,11 @@ def _ordered(first: int, last: int, largest: int) -> Range:
     first = first or largest
     last = last or largest
     return (first, last) if first <= last else (last, first)
+
+
+def joined(positions: Iterable[range], others: Iterable[range]) -> list[range]:
+    """What is in either, as positions."""
+    return _merged([(span.start, span.stop) for spans in (positions, others) for span in spans])
 
 
 def _merged(spans: list[Range]) -> list[range]:
@@ -177,6 +196,28 @@ def uid_set(uids: Iterable[int]) -> UidSet:
     if begin:
         ranges.append((begin, end))
     return UidSet(tuple(ranges))
+
+
+def positions_of_saved(saved: "array[int]", uids: "array[int]") -> list[range]:
+    """Positions of those of the saved uids that are still there; both ascend."""
+    spans: list[Range] = []
+    begin = end = -1
+    position = 0
+    for uid in saved:
+        position = bisect_left(uids, uid, position)
+        if position == len(uids):
+            break
+        if uids[position] != uid:
+            continue
+        if position == end:
+            end += 1
+            continue
+        if end > begin:
+            spans.append((begin, end))
+        begin, end = position, position + 1
+    if end > begin:
+        spans.append((begin, end))
+    return [range(low, high) for low, high in spans]
 
 
 def uids_at(positions: Iterable[range], uids: "array[int]") -> list[int]:

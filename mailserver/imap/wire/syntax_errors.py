@@ -23,11 +23,15 @@ class MailboxNameImpossible(CommandSyntaxError):
 
 
 class UnsupportedCharset(CommandSyntaxError):
-    """SEARCH in a charset that is not ours: NO [BADCHARSET] with those that are (RFC 3501 §6.4.4)."""
+    """SEARCH in a charset that is not ours: NO [BADCHARSET] with those that are (RFC 3501 §6.4.4).
 
-    def __init__(self, tag: Tag | None, charset: str) -> None:
+    `saves`: its result was to be saved, so that nothing is saved now (RFC 5182 §2.1).
+    """
+
+    def __init__(self, tag: Tag | None, charset: str, *, saves: bool = False) -> None:
         super().__init__(tag, f"search texts in {charset} are not understood")
         self.charset = charset
+        self.saves = saves
 
 
 SEARCH_CHARSETS = ("US-ASCII", "UTF-8")
