@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from mailserver.imap.session.capabilities import capabilities
 from mailserver.imap.session.conversation import AwaitedLine, Conversation
 from mailserver.imap.session.selection import leave
 from mailserver.imap.session.state import State
@@ -21,18 +22,6 @@ from mailserver.services.errors import LoginFailed
 
 SERVER_NAME = "Waypost"
 SERVER_VERSION = "0.1.0"
-
-ALWAYS = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
-SIGNED_IN = ("IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "CHILDREN", "SPECIAL-USE", "CONDSTORE")
-
-
-def capabilities(talk: Conversation) -> tuple[str, ...]:
-    """What the client can use now; it differs before and after STARTTLS and signing in."""
-    if talk.state is not State.NOT_AUTHENTICATED:
-        return ALWAYS + SIGNED_IN
-    if talk.is_encrypted:
-        return (*ALWAYS, "AUTH=PLAIN")
-    return (*ALWAYS, "STARTTLS", "LOGINDISABLED") if talk.can_encrypt else (*ALWAYS, "LOGINDISABLED")
 
 
 async def capability(talk: Conversation, command: Capability) -> AsyncIterator[Response]:

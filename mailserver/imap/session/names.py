@@ -1,10 +1,19 @@
-"""A client that calls a mailbox by another spelling than the server's is told of it (OLDNAME, RFC 9051 §6.3.9.7)."""
+"""LIST unasked: of the mailbox that is opened, and of one that a client calls by another spelling than the server's
+(OLDNAME, RFC 9051 §6.3.2, §6.3.9.7)."""
 
 from collections.abc import Iterator
 
 from mailserver.imap.session.conversation import Conversation
+from mailserver.imap.session.listing import special_uses
 from mailserver.imap.wire.responses import Listed, MailboxAttribute
 from mailserver.services.mailboxes import canonical_name
+from storage.types import Mailbox
+
+
+def opened(given: str, mailbox: Mailbox) -> Listed:
+    """What SELECT and EXAMINE tell of the mailbox."""
+    old_name = given if given != mailbox.name else None
+    return Listed(mailbox.name, tuple(special_uses(mailbox)), old_name=old_name)
 
 
 def respelt(talk: Conversation, given: str, *attributes: MailboxAttribute, name: str | None = None) -> Iterator[Listed]:

@@ -4,10 +4,12 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import Conversation, highest_modseq
+from mailserver.imap.session.names import opened
 from mailserver.imap.session.resync import missed, not_enabled
 from mailserver.imap.session.view import NEVER_RECENT, MailboxView
 from mailserver.imap.wire.commands import Check, Close, Examine, Noop, Select, Unselect
-from mailserver.imap.wire.response_codes import Code, UidNext, UidValidityCode, Unseen
+from mailserver.imap.wire.object_ids import mailbox_object_id
+from mailserver.imap.wire.response_codes import Code, MailboxIdCode, UidNext, UidValidityCode, Unseen
 from mailserver.imap.wire.responses import (
     Condition,
     Exists,
@@ -61,6 +63,9 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     yield Untagged(Condition.OK, "UIDs are valid", UidValidityCode(view.uidvalidity))
     yield Untagged(Condition.OK, "The next UID", UidNext(contents.mailbox.uidnext))
     yield highest_modseq(view)
+    yield Untagged(Condition.OK, "The id of the mailbox", MailboxIdCode(mailbox_object_id(view.mailbox_id)))
+    if talk.is_rev2:
+        yield opened(command.mailbox, mailbox)
     if command.resync is not None:
         async for response in missed(talk, command.resync):
             yield response

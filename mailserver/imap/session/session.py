@@ -28,6 +28,7 @@ from mailserver.imap.session import (
     selection,
     status,
 )
+from mailserver.imap.session.capabilities import capabilities
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
 from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges, names_uids
@@ -164,7 +165,7 @@ class Session:
         self._talk.is_encrypted = True
 
     def greeting(self) -> Response:
-        code = CapabilityCode(auth.capabilities(self._talk))
+        code = CapabilityCode(capabilities(self._talk))
         return Untagged(Condition.OK, f"{auth.SERVER_NAME} is ready", code)
 
     async def handle(self, command: Command) -> AsyncIterator[Response]:

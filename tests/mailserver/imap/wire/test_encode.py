@@ -47,7 +47,9 @@ from mailserver.imap.wire.responses import (
     ServerId,
     Tagged,
     Untagged,
+    Vanished,
 )
+from mailserver.imap.wire.sequence import UidSet
 from storage.types import Flags, Modseq, SystemFlag, Uid, UidValidity
 
 SEEN = Flags(SystemFlag.SEEN)
@@ -102,6 +104,8 @@ ALL_FLAGS = Flags(SystemFlag(31), frozenset({"$Junk", "$Forwarded"}))
         (Exists(23), b"* 23 EXISTS"),
         (RecentCount(5), b"* 5 RECENT"),
         (Expunged(44), b"* 44 EXPUNGE"),
+        (Vanished(UidSet(((405, 405), (407, 410)))), b"* VANISHED 405,407:410"),
+        (Vanished(UidSet(((1, 5),)), is_earlier=True), b"* VANISHED (EARLIER) 1:5"),
         (FlagsFetched(2, SEEN), b"* 2 FETCH (FLAGS (\\Seen))"),
         (FlagsFetched(2, Flags(), is_recent=True), b"* 2 FETCH (FLAGS (\\Recent))"),
         (
