@@ -12,7 +12,7 @@ from psycopg.errors import ProgramLimitExceeded
 from psycopg.rows import TupleRow, scalar_row
 
 from tenants.addresses import split_detail
-from tenants.errors import ExpansionTooLarge
+from tenants.errors import DomainNotLocal, ExpansionTooLarge
 from tenants.resolution import Edge, judge
 from tenants.types import (
     AccountId,
@@ -112,6 +112,18 @@ async def resolve(connection: Connection, address: Address) -> Resolution:
     return judge(address, edges, detail=detail)
 
 
+async def tenant_of(connection: Connection, domain: str) -> TenantId:
+    """Whose an A-label domain is. Raises DomainNotLocal (also for a deleted domain or tenant)."""
+    cursor = await connection.execute(RECIPIENT, {"local_part": "", "domain": domain, "limit": 1}, prepare=True)
+    row = await cursor.fetchone()
+    if row is None:
+        raise DomainNotLocal(domain)
+    edge = Edge(*row)
+    if edge.tenant_id is None or Status.DELETED in (edge.domain_status, edge.tenant_status):
+        raise DomainNotLocal(domain)
+    return TenantId(edge.tenant_id)
+
+
 async def find_login(connection: Connection, address: Address) -> LoginRecord | None:
     """What sign-in must know of the account with this address (any of its addresses, no detail); None if there is none.
 
@@ -198,3 +210,11 @@ def _scram_keys(stored_key: bytes | None, server_key: bytes | None) -> ScramKeys
 def _worse(one: Status, other: Status) -> Status:
     order = (Status.ACTIVE, Status.SUSPENDED, Status.DELETED)
     return max(one, other, key=order.index)
+
+
+async def tenant_status(connection: Connection, tenant_id: TenantId) -> Status:
+    """On a connection that carries the tenant. A tenant that only the mail store knows counts as active."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT status FROM tenant WHERE id = %s", (tenant_id,), prepare=True)
+        found = await cursor.fetchone()
+    return Status.ACTIVE if found is None else Status(found)
