@@ -17,6 +17,7 @@ from mailserver.outbound.config import ExchangeConfig, ResolverConfig, RoutingCo
 from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.sites import Security
 from mailserver.pop3.config import Pop3Config
+from mailserver.proxy_protocol import Network
 from mailserver.services.delivery import DeliveryConfig
 from mailserver.services.login import LoginConfig
 from mailserver.services.queueing import QueueConfig
@@ -149,6 +150,8 @@ class Config:
     """on: mail for other systems leaves; off: it is held until somebody releases it"""
     redis_url: str = field(default="", metadata={"example": "unix:///run/waypost/redis.sock"})
     """where Redis is; empty: none, then push polls and each process counts login failures alone"""
+    proxies: tuple[Network, ...] = field(default=(), metadata={"example": "10.0.0.0/8,192.0.2.7"})
+    """networks of load balancers; every connection from there must begin with a header of the PROXY protocol"""
     message_limit_octets: int = 52_428_800  # the largest message that is taken in
     drain_s: float = 10.0  # how long a stopping process may finish what it is doing
     metrics_directory: Path | None = field(default=None, metadata={"example": "/run/waypost/metrics"})

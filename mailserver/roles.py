@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from mailserver.assembly import Parts
@@ -54,6 +53,7 @@ async def start_imap(parts: Parts, _failed: Failed) -> Running:
         imap.Listeners(bound["imap"], bound["imaps"]),
         message_limit_octets=config.message_limit_octets,
         certificate=parts.certificate,
+        proxies=config.proxies,
     )
     pop3_door = await pop3.start(
         config.pop3,
@@ -61,6 +61,7 @@ async def start_imap(parts: Parts, _failed: Failed) -> Running:
         pop3.Listeners(bound["pop3"], bound["pop3s"]),
         hostname=config.hostname,
         certificate=parts.certificate,
+        proxies=config.proxies,
     )
     return Several((imap_door, pop3_door))
 
@@ -70,14 +71,14 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
     config, listeners = parts.config, parts.config.listeners
     tls = parts.certificate.asyncio_context if parts.certificate is not None else None
     services = SmtpServices(
-        resolve=parts.recipients.resolve,
-        deliver=parts.deliveries.deliver,
-        submit=parts.submissions.submit,
+        resolve=parts.arrivals.resolve,
+        take=parts.arrivals.take,
+        take_each=parts.arrivals.take_each,
         sign_in=parts.logins.sign_in,
         sender_addresses=parts.recipients.sender_addresses,
     )
     server = SmtpServer(config.smtp, services, tls=tls)
-    lmtp = SmtpServer(config.smtp, replace(services, deliver=parts.deliveries.deliver_each), tls=None)
+    lmtp = SmtpServer(config.smtp, services, tls=None)
     doors = (
         (server, SmtpDoor.MX, listeners.smtp),
         (server, SmtpDoor.SUBMISSION, listeners.submission),

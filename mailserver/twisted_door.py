@@ -10,8 +10,9 @@ until nothing is left to do. So an idle connection is its protocol object and it
 
 import asyncio
 import contextlib
+import itertools
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, cast
@@ -31,9 +32,11 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[attr-defined]
 
+from mailserver.accepting import Acceptor
 from mailserver.admission import Admission
 from mailserver.observability.door_metrics import DoorMetrics
 from mailserver.observability.logs import get_logger
+from mailserver.proxy_protocol import Network, Source
 from mailserver.tls import ServerCertificate
 
 SWEEP_S = 1.0
@@ -332,6 +335,21 @@ class _Socket(tcp.Server):
         return why
 
 
+class _Introductions:
+    """Gives a connection that was accepted elsewhere to Twisted, under the address of its client."""
+
+    def __init__(self, factory: Any, reactor: Any) -> None:
+        self._factory = factory
+        self._reactor = reactor
+        self._numbers = itertools.count()
+
+    def __call__(self, accepted: socket.socket, source: Source) -> None:
+        protocol = self._factory.buildProtocol(None)
+        client = (source.host, source.port) if ":" not in source.host else (source.host, source.port, 0, 0)
+        made = _Socket(accepted, protocol, client, cast(Any, None), next(self._numbers), self._reactor)
+        protocol.makeConnection(made)
+
+
 class _Connections(Factory):
     noisy = False
 
@@ -355,8 +373,12 @@ class Door:
         begin: Callable[[Client], Talk],
         turned_away: Callable[[str], bytes],
         certificate: ServerCertificate | None,
+        proxies: Sequence[Network] = (),
     ) -> None:
-        """`begin` makes the talk of a new connection, `turned_away` the octets that refuse one, with the reason."""
+        """`begin` makes the talk of a new connection, `turned_away` the octets that refuse one, with the reason.
+
+        Connections from `proxies` begin with a header of the PROXY protocol.
+        """
         self.limits = limits
         self.metrics = metrics
         self.handshakes = _Handshakes(certificate) if certificate is not None else None
@@ -365,14 +387,16 @@ class Door:
         self._turned_away = turned_away
         self._admission = Admission(connections=limits.connections, per_network=limits.connections_per_network)
         self._connections: set[Connection] = set()
+        self._proxies = proxies
         self._ports: list[Any] = []
+        self._acceptors: list[Acceptor] = []
         self._sweeping: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self._is_draining = False
         self.linger_s = LINGER_S
 
     def listen(self, sockets: Iterable[socket.socket], *, is_tls: bool) -> None:
-        """Serve listening sockets. They are duplicated, and those given are closed."""
+        """Serve listening sockets, which are the door's from now on."""
         from twisted.internet import reactor  # it is there only once the process has installed it
 
         factory: Any = _Connections(self, is_tls=is_tls)
@@ -382,6 +406,11 @@ class Door:
             factory = TLSMemoryBIOFactory(cast(Any, self.handshakes), False, factory)
             factory.noisy = False
         for each in sockets:
+            if self._proxies:
+                self._acceptors.append(
+                    Acceptor(each, self._proxies, _Introductions(factory, reactor), door=self._protocol)
+                )
+                continue
             port = reactor.adoptStreamPort(each.fileno(), each.family, factory)
             port.transport = _Socket
             self._ports.append(port)
@@ -398,6 +427,8 @@ class Door:
         self.linger_s = LINGER_DRAINING_S
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0)  # whoever waits in a backlog is accepted, and told
+        for acceptor in self._acceptors:
+            acceptor.close()
         for port in self._ports:
             await maybeDeferred(port.stopListening).asFuture(loop)
         for connection in tuple(self._connections):

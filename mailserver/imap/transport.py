@@ -1,7 +1,7 @@
 """The IMAP door: what a Twisted door says when it speaks IMAP."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -15,6 +15,7 @@ from mailserver.imap.wire.encode import encode
 from mailserver.imap.wire.response_codes import Code
 from mailserver.imap.wire.responses import Bye
 from mailserver.observability.logs import get_logger, new_connection_id
+from mailserver.proxy_protocol import Network
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door import Client, Door, Limits
 
@@ -36,6 +37,7 @@ async def start(
     *,
     message_limit_octets: int,
     certificate: ServerCertificate | None,
+    proxies: Sequence[Network] = (),
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Door:
     """Open the door. Twisted's reactor must be installed on the running loop (`asyncioreactor.install`)."""
@@ -69,6 +71,7 @@ async def start(
         begin=begin,
         turned_away=lambda reason: encode(Bye(reason, Code.UNAVAILABLE)),
         certificate=certificate,
+        proxies=proxies,
     )
     door.listen(listeners.imap, is_tls=False)
     door.listen(listeners.imaps, is_tls=True)

@@ -1,6 +1,7 @@
 """The POP3 door: what a Twisted door says when it speaks POP3."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailserver.observability.logs import get_logger, new_connection_id
@@ -10,6 +11,7 @@ from mailserver.pop3.conversation import Conversation, Services
 from mailserver.pop3.dialogue import Dialogue
 from mailserver.pop3.session import Session
 from mailserver.pop3.wire import replies
+from mailserver.proxy_protocol import Network
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door import Client, Door, Limits
 
@@ -31,6 +33,7 @@ async def start(
     *,
     hostname: str,
     certificate: ServerCertificate | None,
+    proxies: Sequence[Network] = (),
 ) -> Door:
     """Open the door. Twisted's reactor must be installed on the running loop (`asyncioreactor.install`)."""
 
@@ -60,6 +63,7 @@ async def start(
         begin=begin,
         turned_away=lambda reason: replies.error(reason, replies.Code.SYSTEM_TEMPORARY),
         certificate=certificate,
+        proxies=proxies,
     )
     door.listen(listeners.pop3, is_tls=False)
     door.listen(listeners.pop3s, is_tls=True)
