@@ -11,11 +11,12 @@ from mailserver.config import Config
 from mailserver.queue_hints import QueueHintSender
 from mailserver.redis_client import connect_redis
 from mailserver.services.addresses import Recipients
+from mailserver.services.arrivals import Arrivals
 from mailserver.services.delivery import Deliveries
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
 from mailserver.services.queueing import Queueing, Wake
-from mailserver.services.submission import Submissions
+from mailserver.services.returns import Writer
 from mailserver.services.watching import Watchers
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
@@ -37,7 +38,7 @@ class Parts:
     recipients: Recipients
     deliveries: Deliveries
     queueing: Queueing
-    submissions: Submissions
+    arrivals: Arrivals
     redis: Redis | None
     certificate: ServerCertificate | None
 
@@ -57,15 +58,16 @@ async def assemble(
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
         queueing = Queueing(store, config.queue, is_outbound_on=config.is_outbound_on, wake=_queue_wake(redis, ending))
+        recipients = Recipients(store)
         yield Parts(
             config=config,
             store=store,
             watchers=watchers,
             logins=logins,
-            recipients=Recipients(store),
+            recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,
-            submissions=Submissions(deliveries, queueing),
+            arrivals=Arrivals(recipients, deliveries, queueing, Writer(config.hostname), secret=keys.forwarding_key),
             redis=redis,
             certificate=certificate,
         )

@@ -143,6 +143,11 @@ class KeyRing:
             raise ContentDamaged(f"chunk {chunk} of inbound message {inbound_id}") from None
 
     @property
+    def forwarding_key(self) -> bytes:
+        """What reverse paths of forwarded mail are signed with; that of every process of the installation."""
+        return _expand(self._master, b"waypost forwarding")
+
+    @property
     def _inbound_key(self) -> bytes:
         return _expand(self._master, b"waypost inbound")
 

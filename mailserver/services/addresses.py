@@ -8,9 +8,9 @@ from storage.errors import OverQuota
 from storage.store import MailStore
 from storage.usage import usage
 from tenants.addresses import parse_address
-from tenants.directory import resolve, sender_addresses
+from tenants.directory import resolve, sender_addresses, tenant_of
 from tenants.errors import SenderNotWelcome
-from tenants.types import Posting, Principal, Recipient, Resolution, WhoMaySend
+from tenants.types import Posting, Principal, Recipient, Resolution, TenantId, WhoMaySend
 
 LIFETIME_S = 5.0
 LARGEST = 50_000
@@ -62,6 +62,11 @@ class Recipients:
             used = await usage(connection, recipient.tenant_id, recipient.account_id)
         if used.used_octets >= recipient.quota_octets:
             raise OverQuota(used.used_octets, recipient.quota_octets)
+
+    async def tenant_of(self, domain: str) -> TenantId:
+        """Whose a domain is (an A-label, in any case). Raises DomainNotLocal, StoreUnavailable."""
+        async with self._store.database.directory() as connection:
+            return await tenant_of(connection, domain.lower())
 
     async def sender_addresses(self, who: Principal) -> frozenset[str]:
         """Every canonical address the person may write as."""

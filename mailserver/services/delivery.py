@@ -41,9 +41,16 @@ class Deliveries:
         self._placing: set[asyncio.Task[None]] = set()
 
     async def deliver(
-        self, octets: bytes | mmap, recipients: Sequence[Recipient], *, reverse_path: str, received_at: datetime
+        self,
+        octets: bytes | mmap,
+        recipients: Sequence[Recipient],
+        others: Sequence[Recipient] = (),
+        *,
+        reverse_path: str,
+        received_at: datetime,
     ) -> list[Placed | StorageError | None]:
-        """Deliver with one answer for all recipients, as after SMTP DATA; outcomes in the order of `recipients`.
+        """Deliver with one answer for all recipients, as after SMTP DATA; outcomes in the order of `recipients`, then
+        of `others`: members of groups, whose being full is no reason to refuse the message.
 
         None means accepted: durable, and placed a moment later. Quota is judged here for a single recipient; several
         were asked at RCPT, and one whom this message takes past the quota gets it still, for the one answer cannot
@@ -51,18 +58,20 @@ class Deliveries:
         again, RCPT tells whom it cannot reach. Raises StoreUnavailable: then the message was not accepted.
         """
         del reverse_path  # it stands in Return-Path, which the door has written
-        tenants = {recipient.tenant_id for recipient in recipients}
-        if len(recipients) > 1 and (refusal := await self._first_full(recipients)) is not None:
-            return [refusal] * len(recipients)
-        if len(tenants) > 1 or len(recipients) > DIRECT_RECIPIENTS:
-            await self._accept(octets, recipients, received_at)
-            return [None] * len(recipients)
-        message = await self._prepare(octets, received_at, recipients[0].tenant_id)
-        if len(recipients) == 1:
-            only = recipients[0]
+        everybody = [*recipients, *others]
+        tenants = {recipient.tenant_id for recipient in everybody}
+        if len(everybody) > 1 and (refusal := await self._first_full(recipients)) is not None:
+            return [refusal] * len(everybody)
+        if len(tenants) > 1 or len(everybody) > DIRECT_RECIPIENTS:
+            await self._accept(octets, everybody, received_at)
+            return [None] * len(everybody)
+        message = await self._prepare(octets, received_at, everybody[0].tenant_id)
+        if len(everybody) == 1:
+            only = everybody[0]
             return [await self._joiner.place(only.tenant_id, Order(message, _strict(only)))]
         orders = [Order(message, Destination(recipient.account_id, None)) for recipient in recipients]
-        return list(await self._place(recipients[0].tenant_id, orders))
+        orders += [Order(message, _strict(other)) for other in others]
+        return list(await self._place(everybody[0].tenant_id, orders))
 
     async def deliver_each(
         self, octets: bytes | mmap, recipients: Sequence[Recipient], *, reverse_path: str, received_at: datetime
@@ -83,6 +92,22 @@ class Deliveries:
                     placed = [refusal] * len(chunk)
                 results.update(zip(chunk, placed, strict=True))
         return [results[index] for index in range(len(recipients))]
+
+    async def deliver_once(
+        self, octets: bytes | mmap, recipients: Sequence[Recipient], *, once: InboundId, received_at: datetime
+    ) -> list[Placed | StorageError]:
+        """Deliver under an id, whatever is used of quotas: AlreadyPlaced for whom a replay finds it there.
+
+        For notifications, of which nobody is told if they cannot be delivered. Raises StoreUnavailable.
+        """
+        results: list[Placed | StorageError] = []
+        new = await ingest(octets, received_at)
+        for tenant_id in sorted({recipient.tenant_id for recipient in recipients}):
+            message = await prepare(await self._store.keys.of(tenant_id), new)
+            accounts = [recipient.account_id for recipient in recipients if recipient.tenant_id == tenant_id]
+            orders = [Order(message, Destination(account_id, None), once) for account_id in accounts]
+            results += await self._place(tenant_id, orders)
+        return results
 
     async def place_forgotten(self, limit: int = 10) -> int:
         """Upkeep: place accepted mail whose process ended before it was placed. Returns how many messages.

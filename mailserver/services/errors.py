@@ -25,6 +25,8 @@ class LoginThrottled(ServiceError):
 class RefusalReason(StrEnum):
     ACCOUNT_SUSPENDED = "account suspended"
     TENANT_SUSPENDED = "tenant suspended"
+    APP_PASSWORD_NEEDED = "app password needed"
+    OTHER_SCOPE = "app password for something else"
 
 
 class LoginRefused(ServiceError):
@@ -33,3 +35,26 @@ class LoginRefused(ServiceError):
     def __init__(self, reason: RefusalReason) -> None:
         super().__init__(str(reason))
         self.reason = reason
+
+
+class ForwardingLoop(ServiceError):
+    """The message was passed on from here before, and came back."""
+
+    def __init__(self) -> None:
+        super().__init__("the message was passed on from here before")
+
+
+class OnlyReturns(ServiceError):
+    """The address stands for the author of mail that was passed on, and takes returned mail only."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"{address} takes returned mail only")
+        self.address = address
+
+
+class SearchTooLong(ServiceError):
+    """A search took longer than one may; a narrower one may end in time."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"a search may take {limit_s:.0f} s")
+        self.limit_s = limit_s

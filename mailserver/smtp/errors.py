@@ -26,8 +26,12 @@ class PathInvalid(SmtpRefusal):
         self.is_sender = is_sender
 
 
-class PathNotAscii(SmtpRefusal):
-    """A path with octets over 127, which needs SMTPUTF8 (RFC 6531 §3.5)."""
+class SenderNeedsUtf8(SmtpRefusal):
+    """MAIL holds octets over 127 and does not say SMTPUTF8 (RFC 6531 §3.5)."""
+
+
+class RecipientNeedsUtf8(SmtpRefusal):
+    """RCPT holds octets over 127 in a transaction without SMTPUTF8 (RFC 6531 §3.5)."""
 
 
 class ParameterUnknown(SmtpRefusal):

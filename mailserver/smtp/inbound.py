@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from mmap import mmap
 
+from mailserver.services.incoming import IncomingMail
 from mailserver.smtp import replies
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.errors import TooManyHops
@@ -12,7 +13,7 @@ from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import Hop, protocol, received_field, return_path_field
 from mailserver.smtp.transaction import Client, Transaction
-from tenants.errors import DomainNotLocal
+from storage.outgoing_types import Submitter
 from tenants.types import Principal, Resolution
 
 
@@ -28,11 +29,8 @@ class Inbound:
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         return None
 
-    async def resolve(self, client: Client, forward_path: str) -> Resolution:
-        return await resolve(self._services, self._config, forward_path, sender=None)
-
-    async def prepare(self, client: Client) -> None:
-        pass
+    async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:
+        return await resolve(self._services, self._config, transaction, forward_path)
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         check_hops(header, self._config.received_limit)
@@ -41,20 +39,44 @@ class Inbound:
     async def finish(
         self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime
     ) -> Sequence[Reply]:
-        outcomes = await self._services.deliver(
-            octets, transaction.distinct_recipients(), reverse_path=transaction.reverse_path, received_at=received_at
-        )
+        outcomes = await self._services.take(incoming(client, transaction, octets, received_at))
         return (reply_for_all(outcomes, transaction.message_id),)
 
 
-async def resolve(services: Services, config: SmtpConfig, forward_path: str, *, sender: Principal | None) -> Resolution:
+async def resolve(
+    services: Services,
+    config: SmtpConfig,
+    transaction: Transaction,
+    forward_path: str,
+    *,
+    sender: Principal | None = None,
+) -> Resolution | None:
     """`postmaster` without a domain is the postmaster of this host (RFC 5321 §4.5.1)."""
     if forward_path == "postmaster":
         forward_path = f"postmaster@{config.postmaster_domain or config.hostname}"
-    found = await services.resolve(forward_path, sender=sender)
-    if found.elsewhere:
-        raise DomainNotLocal(found.elsewhere[0].address.rpartition("@")[2])
-    return found
+    return await services.resolve(forward_path, reverse_path=transaction.reverse_path, sender=sender)
+
+
+def incoming(
+    client: Client,
+    transaction: Transaction,
+    octets: bytes | mmap,
+    received_at: datetime,
+    *,
+    sender: Submitter | None = None,
+) -> IncomingMail:
+    return IncomingMail(
+        octets,
+        transaction.reverse_path,
+        transaction.accepted,
+        received_at,
+        sender=sender,
+        envelope_id=transaction.envelope_id,
+        return_content=transaction.return_content,
+        needs_utf8=transaction.needs_utf8,
+        received_from=client.name,
+        trace_id=transaction.message_id,
+    )
 
 
 def check_hops(header: bytes, limit: int) -> None:
@@ -76,6 +98,7 @@ def trace_fields(
             is_extended=client.is_extended,
             is_encrypted=client.tls is not None,
             is_signed_in=client.principal is not None,
+            is_utf8=transaction.is_utf8,
         ),
         tls=client.tls,
     )
@@ -83,7 +106,7 @@ def trace_fields(
     return return_path_field(transaction.reverse_path) + received_field(
         hop,
         message_id=transaction.message_id,
-        only_recipient=accepted[0].forward_path if len(accepted) == 1 else None,
+        only_recipient=accepted[0].path if len(accepted) == 1 else None,
         received_at=received_at,
     )
 

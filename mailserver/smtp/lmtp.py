@@ -25,11 +25,8 @@ class Lmtp:
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         return None
 
-    async def resolve(self, client: Client, forward_path: str) -> Resolution:
-        return await inbound.resolve(self._services, self._config, forward_path, sender=None)
-
-    async def prepare(self, client: Client) -> None:
-        pass
+    async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:
+        return await inbound.resolve(self._services, self._config, transaction, forward_path)
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         inbound.check_hops(header, self._config.received_limit)
@@ -39,26 +36,11 @@ class Lmtp:
     async def finish(
         self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime
     ) -> Sequence[Reply]:
-        recipients = transaction.distinct_recipients()
-        outcomes = await self._services.deliver(
-            octets, recipients, reverse_path=transaction.reverse_path, received_at=received_at
-        )
-        by_account = {
-            (each.tenant_id, each.account_id): outcome for each, outcome in zip(recipients, outcomes, strict=True)
-        }
+        outcomes = await self._services.take_each(inbound.incoming(client, transaction, octets, received_at))
         return tuple(
-            _reply(
-                _worst([by_account[r.tenant_id, r.account_id] for r in each.resolution.recipients]),
-                each.forward_path,
-                transaction,
-            )
-            for each in transaction.accepted
+            _reply(outcome, each.path, transaction)
+            for each, outcome in zip(transaction.accepted, outcomes, strict=True)
         )
-
-
-def _worst(outcomes: Sequence[object]) -> object:
-    """A group has one reply: refused if one of its members was, so that the sender tries again."""
-    return next((outcome for outcome in outcomes if isinstance(outcome, Exception)), outcomes[0])
 
 
 def _reply(outcome: object, forward_path: str, transaction: Transaction) -> Reply:

@@ -1,45 +1,31 @@
 """What the SMTP doors ask of the services; `runtime` binds these to the real ones."""
 
-import mmap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
-from tenants.types import Principal, Recipient, Resolution
+from mailserver.services.incoming import IncomingMail
+from tenants.types import Principal, Resolution
 
 
 class Resolve(Protocol):
-    """What mail to the address reaches; `sender` is who signed in. Raises the refusals of `tenants.errors`, OverQuota,
-    StoreUnavailable."""
+    """What mail to the address reaches; None, if somebody who signed in asks for an address of another system.
 
-    async def __call__(self, address: str, /, *, sender: Principal | None) -> Resolution: ...
-
-
-class Deliver(Protocol):
-    """Place the message for every recipient; durable when it returns. One outcome for each, in their order.
-
-    An outcome that is an exception is that recipient's refusal; anything else is success.
+    Raises the refusals of `tenants.errors`, OnlyReturns, OverQuota, StoreUnavailable.
     """
 
     async def __call__(
-        self, octets: bytes | mmap.mmap, recipients: Sequence[Recipient], /, *, reverse_path: str, received_at: datetime
-    ) -> Sequence[object]: ...
+        self, address: str, /, *, reverse_path: str, sender: Principal | None = None
+    ) -> Resolution | None: ...
 
 
-class Submit(Protocol):
-    """Send the message for someone who signed in; as Deliver otherwise."""
+class Take(Protocol):
+    """Place the message for everybody here and queue it for elsewhere; durable when it returns.
 
-    async def __call__(
-        self,
-        principal: Principal,
-        octets: bytes | mmap.mmap,
-        recipients: Sequence[Recipient],
-        /,
-        *,
-        reverse_path: str,
-        received_at: datetime,
-    ) -> Sequence[object]: ...
+    One outcome for each addressee, in their order. One that is an exception is a refusal; anything else is success.
+    """
+
+    async def __call__(self, mail: IncomingMail, /) -> Sequence[object]: ...
 
 
 class SignIn(Protocol):
@@ -56,8 +42,10 @@ class SenderAddresses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    """`take` answers for all addressees at once, `take_each` for each of them (LMTP)."""
+
     resolve: Resolve
-    deliver: Deliver
-    submit: Submit
+    take: Take
+    take_each: Take
     sign_in: SignIn
     sender_addresses: SenderAddresses

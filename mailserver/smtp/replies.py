@@ -187,7 +187,8 @@ def _sending_limit(error: storage.SendingLimitReached) -> Reply:
 _answer(smtp.CommandUnknown, _always(reply(500, "5.5.1", "No such command here")))
 _answer(smtp.CommandSyntaxError, lambda error: reply(501, "5.5.4", error.reason))
 _answer(smtp.PathInvalid, _path_invalid)
-_answer(smtp.PathNotAscii, _always(reply(553, "5.6.7", "Addresses with other than ASCII characters are not taken yet")))
+_answer(smtp.SenderNeedsUtf8, _always(reply(550, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))
+_answer(smtp.RecipientNeedsUtf8, _always(reply(553, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))
 _answer(smtp.ParameterUnknown, lambda error: reply(555, "5.5.4", f"The parameter {error.keyword} is not offered here"))
 _answer(sasl.SaslCancelled, _always(reply(501, "5.7.0", "Authentication cancelled")))
 _answer(sasl.SaslMalformed, lambda error: reply(501, "5.5.2", f"Authentication failed: {error}"))
@@ -206,6 +207,8 @@ _answer(smtp.OriginatorInvalid, lambda error: reply(550, "5.7.1", f"The sender i
 _answer(services.LoginFailed, _always(AUTH_FAILED))
 _answer(services.LoginThrottled, _throttled)
 _answer(services.LoginRefused, _always(reply(525, "5.7.13", "This account is suspended; ask your administrator")))
+_answer(services.ForwardingLoop, _always(reply(554, "5.4.6", "The message goes in circles: it was here before")))
+_answer(services.OnlyReturns, _always(reply(550, "5.7.1", "This address takes returned mail only")))
 _answer(SpoolUnavailable, _always(reply(452, "4.3.1", "There is no room for the message now; try again later")))
 
 _answer(tenants.AddressInvalid, lambda error: reply(501, "5.1.3", f"Bad recipient address: {error.reason}"))

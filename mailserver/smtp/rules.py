@@ -22,13 +22,13 @@ class Rules(Protocol):
     def offers_auth(self) -> bool: ...
 
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
-        """The refusal of MAIL, or None. Raises what the table of `replies` knows."""
+        """The refusal of MAIL, or None. What `complete_header` has to know is learnt here: it cannot wait.
 
-    async def resolve(self, client: Client, forward_path: str) -> Resolution:
-        """Raises what the table of `replies` knows."""
+        Raises what the table of `replies` knows.
+        """
 
-    async def prepare(self, client: Client) -> None:
-        """Called at DATA, so that `complete_header` need not wait for anything."""
+    async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:
+        """None for another system's address. Raises what the table of `replies` knows."""
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         """The header as it is stored, trace fields first. Raises the refusals of this door."""

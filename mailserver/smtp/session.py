@@ -20,16 +20,18 @@ from structlog.typing import FilteringBoundLogger
 
 from mailserver.sasl import Credentials
 from mailserver.services.errors import LoginFailed, LoginRefused
+from mailserver.services.incoming import Addressee
 from mailserver.services.spool import Spool
 from mailserver.smtp import replies
 from mailserver.smtp.authentication import MECHANISMS, Challenge, Exchange
 from mailserver.smtp.config import SmtpConfig
+from mailserver.smtp.errors import RecipientNeedsUtf8, SenderNeedsUtf8
 from mailserver.smtp.metrics import DoorMetrics
 from mailserver.smtp.ports import SignIn
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.rules import Rules
 from mailserver.smtp.trace import TlsFacts
-from mailserver.smtp.transaction import AcceptedRecipient, Arrival, Client, Transaction
+from mailserver.smtp.transaction import Arrival, Client, Transaction
 from mailserver.smtp.wire.commands import (
     Auth,
     Command,
@@ -62,6 +64,8 @@ from storage.errors import StoreUnavailable
 Replies = Sequence[Reply]
 SILENCE: Replies = ()
 LOGGED_RECIPIENTS = 20
+ABOUT_MAIL = frozenset({550, 552, 553, 554})  # refusals of people and messages, which an LMTP client only hands over
+EXTENSIONS = ("8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8")
 
 
 class State(Enum):
@@ -207,7 +211,7 @@ class Session:
         return Reply(250, "", (self._config.hostname, *self._extensions()))
 
     def _extensions(self) -> list[str]:
-        offered = ["PIPELINING", f"SIZE {self._config.message_limit_octets}", "8BITMIME", "ENHANCEDSTATUSCODES"]
+        offered = ["PIPELINING", f"SIZE {self._config.message_limit_octets}", *EXTENSIONS]
         if self._offers_tls and self._client.tls is None:
             offered.append("STARTTLS")
         if self._rules.offers_auth and self._client.tls is not None and self._client.principal is None:
@@ -281,13 +285,21 @@ class Session:
             return replies.SAY_LHLO_FIRST if self._rules.is_lmtp else replies.SAY_HELLO_FIRST
         if self._transaction is not None:
             return replies.MAIL_ALREADY_GIVEN
+        if command.holds_utf8 and not command.is_utf8:
+            raise SenderNeedsUtf8
         refusal = await self._rules.check_sender(self._client, command.reverse_path)
         if refusal is not None:
             return refusal
         limit_octets = self._config.message_limit_octets
         if command.size_octets is not None and command.size_octets > limit_octets:
             return replies.declared_too_big(limit_octets)
-        self._transaction = Transaction(self._surroundings.new_message_id(), command.reverse_path)
+        self._transaction = Transaction(
+            self._surroundings.new_message_id(),
+            command.reverse_path,
+            command.envelope_id,
+            command.return_content,
+            command.is_utf8,
+        )
         self._state = State.MAIL
         return replies.SENDER_OK
 
@@ -298,7 +310,9 @@ class Session:
         if len(transaction.accepted) >= self._config.recipients_limit:
             return replies.too_many_recipients(self._config.recipients_limit)
         try:
-            resolution = await self._rules.resolve(self._client, command.forward_path)
+            if command.holds_utf8 and not transaction.is_utf8:
+                raise RecipientNeedsUtf8
+            resolution = await self._rules.resolve(self._client, transaction, command.forward_path)
         except Exception as error:
             transaction.has_refused_recipients = True
             self._log.info(
@@ -308,7 +322,9 @@ class Session:
                 reason=type(error).__name__,
             )
             raise
-        transaction.accepted.append(AcceptedRecipient(command.forward_path, resolution))
+        transaction.accepted.append(
+            Addressee(command.forward_path, resolution, command.notify, command.original_recipient)
+        )
         return replies.RECIPIENT_OK
 
     async def _data(self, _: Command) -> Reply:
@@ -318,18 +334,21 @@ class Session:
         if not transaction.accepted:
             is_all_refused = transaction.has_refused_recipients and not self._rules.is_lmtp  # RFC 2033 §4.2: 503
             return replies.NO_VALID_RECIPIENTS if is_all_refused else replies.RCPT_FIRST
-        await self._rules.prepare(self._client)
         received_at = self._surroundings.clock()
         self._arrival = Arrival(
             Spool(memory_limit_octets=self._config.spool_memory_limit_octets, directory=self._config.spool_directory),
             received_at=received_at,
             began_at_s=self._surroundings.monotonic(),
             header_limit_octets=self._config.header_limit_octets,
-            on_header=lambda header: self._rules.complete_header(self._client, transaction, header, received_at),
+            on_header=lambda header: self._complete_header(transaction, header, received_at),
         )
         self._state = State.MESSAGE
         self.wants_message = True
         return replies.START_MESSAGE
+
+    def _complete_header(self, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
+        transaction.has_utf8_header = not header.isascii()
+        return self._rules.complete_header(self._client, transaction, header, received_at)
 
     def _take(self, octets: bytes) -> None:
         arrival = self._arrival
@@ -407,7 +426,7 @@ class Session:
 
     def _count_refusal(self, answer: Reply) -> None:
         self._metrics.count_refused(answer.code)
-        if answer.code >= 500:
+        if answer.code >= 500 and not (self._rules.is_lmtp and answer.code in ABOUT_MAIL):
             self._errors += 1
 
     def _hang_up(self, answer: Reply) -> Reply:
@@ -417,14 +436,15 @@ class Session:
 
 def _recipient_ids(transaction: Transaction) -> dict[str, Any]:
     """For the log. Each line costs what its fields cost, so the usual one recipient is two numbers."""
-    recipients = transaction.distinct_recipients()
-    if len(recipients) == 1:
-        recipient = recipients[0]
-        return {"recipient_tenant": recipient.tenant_id, "recipient_account": recipient.account_id}
-    named = recipients[:LOGGED_RECIPIENTS]
+    reached = [each.resolution for each in transaction.accepted[:LOGGED_RECIPIENTS] if each.resolution is not None]
+    recipients = [person for each in reached for person in each.recipients][:LOGGED_RECIPIENTS]
+    if len(recipients) == 1 and len(transaction.accepted) == 1:
+        return {"recipient_tenant": recipients[0].tenant_id, "recipient_account": recipients[0].account_id}
+    elsewhere = len(transaction.accepted) - len(reached) + sum(len(each.elsewhere) for each in reached)
     return {
-        "recipient_tenants": sorted({each.tenant_id for each in named}),
-        "recipient_accounts": [each.account_id for each in named],
+        "recipient_tenants": sorted({each.tenant_id for each in recipients}),
+        "recipient_accounts": [each.account_id for each in recipients],
+        "recipients_elsewhere": elsewhere,
     }
 
 

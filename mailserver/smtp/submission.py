@@ -12,6 +12,8 @@ from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.sender_checks import check_originators, check_reverse_path
 from mailserver.smtp.transaction import Client, Transaction
+from storage.outgoing_types import Submitter
+from tenants.errors import AddressInvalid
 from tenants.types import Principal, Resolution
 
 
@@ -32,14 +34,14 @@ class Submission:
             return replies.TLS_BEFORE_MAIL
         if client.principal is None:
             return replies.AUTH_REQUIRED
-        check_reverse_path(reverse_path, await self._services.sender_addresses(client.principal))
+        self._addresses = await self._services.sender_addresses(client.principal)
+        check_reverse_path(reverse_path, self._addresses)
         return None
 
-    async def resolve(self, client: Client, forward_path: str) -> Resolution:
-        return await inbound.resolve(self._services, self._config, forward_path, sender=client.principal)
-
-    async def prepare(self, client: Client) -> None:
-        self._addresses = await self._services.sender_addresses(_signed_in(client))
+    async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:
+        if forward_path.endswith("]"):
+            raise AddressInvalid(forward_path, "mail to IP addresses is not taken")
+        return await inbound.resolve(self._services, self._config, transaction, forward_path, sender=_signed_in(client))
 
     def complete_header(self, client: Client, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         inbound.check_hops(header, self._config.received_limit)
@@ -51,13 +53,9 @@ class Submission:
     async def finish(
         self, client: Client, transaction: Transaction, octets: bytes | mmap, received_at: datetime
     ) -> Sequence[Reply]:
-        outcomes = await self._services.submit(
-            _signed_in(client),
-            octets,
-            transaction.distinct_recipients(),
-            reverse_path=transaction.reverse_path,
-            received_at=received_at,
-        )
+        who = _signed_in(client)
+        sender = Submitter(who.tenant_id, who.account_id)
+        outcomes = await self._services.take(inbound.incoming(client, transaction, octets, received_at, sender=sender))
         return (inbound.reply_for_all(outcomes, transaction.message_id),)
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from mailserver.mime.dates import format_date
 
+_NAME_CHARACTERS = 200
+_NOT_IN_COMMENT = re.compile(r"[^!#-'*-\[\]-~]")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -29,11 +31,13 @@ class Hop:
     tls: TlsFacts | None
 
 
-def protocol(*, is_lmtp: bool, is_extended: bool, is_encrypted: bool, is_signed_in: bool) -> str:
-    """The name after `with` (RFC 3848); plain HELO can be none of the others."""
+def protocol(*, is_lmtp: bool, is_extended: bool, is_encrypted: bool, is_signed_in: bool, is_utf8: bool) -> str:
+    """The name after `with` (RFC 3848, RFC 6531 §4.3); plain HELO can be none of the others."""
     if not is_extended:
         return "SMTP"
-    return ("LMTP" if is_lmtp else "ESMTP") + ("S" if is_encrypted else "") + ("A" if is_signed_in else "")
+    kind = "LMTP" if is_lmtp else "SMTP"
+    name = f"UTF8{kind}" if is_utf8 else "LMTP" if is_lmtp else "ESMTP"
+    return name + ("S" if is_encrypted else "") + ("A" if is_signed_in else "")
 
 
 def received_field(hop: Hop, *, message_id: str, only_recipient: str | None, received_at: datetime) -> bytes:
@@ -47,11 +51,11 @@ def received_field(hop: Hop, *, message_id: str, only_recipient: str | None, rec
     if hop.tls:
         lines.append(f"\r\n\ttls {hop.tls.cipher}")
     lines.append(f";\r\n\t{format_date(received_at)}\r\n")
-    return "".join(lines).encode("ascii")
+    return "".join(lines).encode()
 
 
 def return_path_field(reverse_path: str) -> bytes:
-    return b"Return-Path: <%s>\r\n" % reverse_path.encode("ascii")
+    return b"Return-Path: <%s>\r\n" % reverse_path.encode()
 
 
 def address_literal(address: str) -> str:
@@ -65,7 +69,12 @@ def _origin(hop: Hop) -> str:
     literal = address_literal(hop.address)
     if _is_extended_domain(hop.client):
         return f"{hop.client} ({literal})"
-    return f"{literal} (helo={hop.client})"
+    return f"{literal} (helo={_harmless(hop.client)})"
+
+
+def _harmless(client: str) -> str:
+    """What stands in a comment: nothing that ends it, hides in it or makes the line too long (RFC 5322 §3.2.2)."""
+    return _NOT_IN_COMMENT.sub("?", client[:_NAME_CHARACTERS])
 
 
 def _is_extended_domain(client: str) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailserver.services.incoming import Addressee
 from mailserver.services.spool import Spool
 from mailserver.smtp.errors import HeaderTooBig
 from mailserver.smtp.header_section import find_end
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import TlsFacts
-from tenants.types import AccountId, Principal, Recipient, Resolution, TenantId
+from storage.outgoing_types import ReturnContent
+from tenants.types import Principal
 
 
 @dataclass(slots=True)
@@ -28,32 +30,30 @@ class Client:
     principal: Principal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedRecipient:
-    """One RCPT that was answered 250: the path as the client wrote it, and what it reaches."""
-
-    forward_path: str
-    resolution: Resolution
-
-
 @dataclass(slots=True)
 class Transaction:
-    """From MAIL to the reply after the message. `message_id` is our trace id, not the Message-ID field."""
+    """From MAIL to the reply after the message. `message_id` is our trace id, not the Message-ID field.
+
+    `is_utf8` says that MAIL had SMTPUTF8, `has_utf8_header` what the message then showed.
+    """
 
     message_id: str
     reverse_path: str
-    accepted: list[AcceptedRecipient] = field(default_factory=list)
+    envelope_id: str | None = None
+    return_content: ReturnContent | None = None
+    is_utf8: bool = False
+    has_utf8_header: bool = False
+    accepted: list[Addressee] = field(default_factory=list)
     has_refused_recipients: bool = False
 
-    def distinct_recipients(self) -> list[Recipient]:
-        """Each account once, as its first RCPT named it: two addresses of one person are one delivery."""
-        if len(self.accepted) == 1:
-            return list(self.accepted[0].resolution.recipients)
-        found: dict[tuple[TenantId, AccountId], Recipient] = {}
-        for each in self.accepted:
-            for recipient in each.resolution.recipients:
-                found.setdefault((recipient.tenant_id, recipient.account_id), recipient)
-        return list(found.values())
+    @property
+    def needs_utf8(self) -> bool:
+        """Whether the next system must know SMTPUTF8 as well; many say so of messages that do not need it."""
+        return self.is_utf8 and (
+            self.has_utf8_header
+            or not self.reverse_path.isascii()
+            or not all(each.path.isascii() for each in self.accepted)
+        )
 
 
 class Arrival:

@@ -11,6 +11,8 @@ DELIVERED ann@demo.test             the last message went to these people, and t
 NOTHING DELIVERED
 STORED Subject: x                   the last message has this line; … stands for anything
 NOT STORED Bcc: …
+ENVELOPE <a@b.test> RET=HDRS        the envelope of the last message, with the wishes of RFC 3461 and SMTPUTF8
+ADDRESSED <c@d.test> NOTIFY=NEVER   one of its addressees, with the same
 """
 
 import asyncio
@@ -43,6 +45,8 @@ class Script:
 class Stored:
     recipients: tuple[str, ...]
     octets: bytes
+    envelope: str
+    addressed: tuple[str, ...]
 
 
 def read_script(path: Path) -> Script:
@@ -102,6 +106,10 @@ async def _step(
         case "DELIVERED":
             assert delivered(), f"{where}: nothing was delivered"
             assert delivered()[-1].recipients == tuple(line.rest.split()), where
+        case "ENVELOPE":
+            assert delivered()[-1].envelope == line.rest, f"{where}: {delivered()[-1].envelope}"
+        case "ADDRESSED":
+            assert line.rest in delivered()[-1].addressed, f"{where}: {delivered()[-1].addressed}"
         case "NOTHING":
             assert not delivered(), where
         case "STORED":

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from storage.outgoing_types import Notify, ReturnContent
+
 
 @dataclass(frozen=True, slots=True)
 class Helo:
@@ -20,17 +22,31 @@ class Lhlo:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """`reverse_path` without brackets, empty for the null path; `size_octets` is what it declares (RFC 1870)."""
+    """`reverse_path` without brackets, empty for the null path; `size_octets` is what it declares (RFC 1870).
+
+    `envelope_id` is ENVID, decoded, and `return_content` RET (RFC 3461). `is_utf8` says SMTPUTF8; `holds_utf8`, that
+    there are octets over 127 in the command.
+    """
 
     reverse_path: str
-    size_octets: int | None
+    size_octets: int | None = None
+    envelope_id: str | None = None
+    return_content: ReturnContent | None = None
+    is_utf8: bool = False
+    holds_utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """`forward_path` without brackets and source route; `postmaster` may stand without a domain (RFC 5321 §4.5.1)."""
+    """`forward_path` without brackets and source route; `postmaster` may stand without a domain (RFC 5321 §4.5.1).
+
+    `original_recipient` is ORCPT, decoded (`rfc822;ann@demo.test`).
+    """
 
     forward_path: str
+    notify: Notify | None = None
+    original_recipient: str | None = None
+    holds_utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)

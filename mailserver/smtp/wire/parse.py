@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+from mailserver.dsn.addresses import decode_original_recipient, decode_xtext
 from mailserver.smtp.errors import CommandSyntaxError, CommandUnknown, ParameterUnknown
 from mailserver.smtp.wire.commands import (
     Auth,
@@ -22,11 +23,16 @@ from mailserver.smtp.wire.commands import (
     Vrfy,
 )
 from mailserver.smtp.wire.paths import parse_forward_path, parse_reverse_path, split_path
+from storage.outgoing_types import Notify, ReturnContent
 
 _VERB_LIMIT_OCTETS = 16
-_CLIENT_NAME = re.compile(rb"[!#-'*-;=?-~]{1,255}")  # graphic, without what would break a Received field: " ( ) < > @
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?")
+_CLIENT_NAME_CHARACTERS = 255
+_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")
+_ENVELOPE_ID_CHARACTERS = 100  # RFC 3461 §4.4
+_ORIGINAL_RECIPIENT_OCTETS = 500  # RFC 3461 §4.2
+_RETURN_CONTENT = {"FULL": ReturnContent.FULL, "HDRS": ReturnContent.HEADERS}
+_NOTIFY = {"SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify.DELAY}
 _MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}")
 
 
@@ -46,7 +52,8 @@ def _parse_mail(argument: bytes) -> Mail:
         raise CommandSyntaxError("Syntax: MAIL FROM:<address> [parameters]")
     path, rest = split_path(argument[5:])
     reverse_path = parse_reverse_path(path)
-    size_octets = None
+    size_octets = envelope_id = return_content = None
+    is_utf8 = False
     for keyword, value in _parameters(rest):
         match keyword:
             case "SIZE":
@@ -55,23 +62,72 @@ def _parse_mail(argument: bytes) -> Mail:
                 size_octets = int(value)
             case "BODY":
                 if value is None or value.upper() not in ("7BIT", "8BITMIME"):
-                    raise CommandSyntaxError("BODY is 7BIT or 8BITMIME")
+                    raise CommandSyntaxError("BODY is 7BIT or 8BITMIME")  # what it really is, its octets tell
+            case "SMTPUTF8":
+                if value is not None:
+                    raise CommandSyntaxError("SMTPUTF8 has no value")
+                is_utf8 = True
+            case "RET":
+                return_content = _RETURN_CONTENT.get((value or "").upper())
+                if return_content is None:
+                    raise CommandSyntaxError("RET is FULL or HDRS")
+            case "ENVID":
+                envelope_id = _parse_envelope_id(value)
             case "AUTH":
                 if value is None:
                     raise CommandSyntaxError("Syntax: AUTH=<mailbox>")  # who first sent it; nothing here depends on it
             case _:
                 raise ParameterUnknown(keyword)
-    return Mail(reverse_path, size_octets)
+    holds_utf8 = not argument.isascii()
+    return Mail(reverse_path, size_octets, envelope_id, return_content, is_utf8, holds_utf8)
 
 
 def _parse_rcpt(argument: bytes) -> Rcpt:
     if argument[:3].upper() != b"TO:":
-        raise CommandSyntaxError("Syntax: RCPT TO:<address>")
+        raise CommandSyntaxError("Syntax: RCPT TO:<address> [parameters]")
     path, rest = split_path(argument[3:])
     forward_path = parse_forward_path(path)
-    for keyword, _ in _parameters(rest):
-        raise ParameterUnknown(keyword)
-    return Rcpt(forward_path)
+    notify = original_recipient = None
+    for keyword, value in _parameters(rest):
+        match keyword:
+            case "NOTIFY":
+                notify = _parse_notify(value)
+            case "ORCPT":
+                original_recipient = _parse_original_recipient(value)
+            case _:
+                raise ParameterUnknown(keyword)
+    return Rcpt(forward_path, notify, original_recipient, not argument.isascii())
+
+
+def _parse_envelope_id(value: str | None) -> str:
+    if value is None or len(value) > _ENVELOPE_ID_CHARACTERS:
+        raise CommandSyntaxError(f"Syntax: ENVID=<xtext>, at most {_ENVELOPE_ID_CHARACTERS} characters")
+    try:
+        return decode_xtext(value)
+    except ValueError as error:
+        raise CommandSyntaxError(f"ENVID: {error}") from None
+
+
+def _parse_notify(value: str | None) -> Notify:
+    """RFC 3461 §4.1: NEVER alone, or any of the others with commas between them."""
+    words = (value or "").upper().split(",")
+    if words == ["NEVER"]:
+        return Notify.NEVER
+    if any(word not in _NOTIFY for word in words):
+        raise CommandSyntaxError("NOTIFY is NEVER, or some of SUCCESS, FAILURE, DELAY")
+    notify = Notify(0)
+    for word in words:
+        notify |= _NOTIFY[word]
+    return notify
+
+
+def _parse_original_recipient(value: str | None) -> str:
+    if value is None or len(value.encode()) > _ORIGINAL_RECIPIENT_OCTETS:
+        raise CommandSyntaxError(f"Syntax: ORCPT=<type>;<xtext>, at most {_ORIGINAL_RECIPIENT_OCTETS} octets")
+    try:
+        return decode_original_recipient(value)
+    except ValueError as error:
+        raise CommandSyntaxError(f"ORCPT: {error}") from None
 
 
 def _parameters(rest: bytes) -> list[tuple[str, str | None]]:
@@ -80,9 +136,11 @@ def _parameters(rest: bytes) -> list[tuple[str, str | None]]:
     if not rest.startswith(b" "):
         raise CommandSyntaxError("A space stands between the path and its parameters")
     parameters: list[tuple[str, str | None]] = []
-    for word in rest.decode("ascii", "replace").split():
+    for word in rest.decode("utf-8", "replace").split(" "):
+        if not word:
+            continue
         found = _PARAMETER.fullmatch(word)
-        if found is None:
+        if found is None or "\ufffd" in word:
             raise CommandSyntaxError("A parameter is KEYWORD or KEYWORD=value")
         keyword = found[1].upper()
         if any(keyword == earlier for earlier, _ in parameters):
@@ -92,9 +150,12 @@ def _parameters(rest: bytes) -> list[tuple[str, str | None]]:
 
 
 def _parse_client(argument: bytes) -> str:
-    if not _CLIENT_NAME.fullmatch(argument):
-        raise CommandSyntaxError("Syntax: the name of the client or its address in brackets, and nothing else")
-    return argument.decode("ascii")
+    """Anything: real clients send names with blanks, underscores and brackets, and are let in everywhere
+    (RFC 5321 §4.1.4 forbids to refuse mail for it). The trace field writes it safely."""
+    name = argument.decode("utf-8", "replace").strip()
+    if not name:
+        raise CommandSyntaxError("Syntax: the name of the client, or its address in brackets")
+    return name[:_CLIENT_NAME_CHARACTERS]
 
 
 def _parse_auth(argument: bytes) -> Auth:

@@ -1,17 +1,16 @@
 """A small town of people for tests of the SMTP state machines; what the services would say, kept in memory."""
 
 import asyncio
-import mmap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, RefusalReason
+from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, OnlyReturns, RefusalReason
+from mailserver.services.incoming import IncomingMail
 from mailserver.smtp.ports import Services
 from storage.errors import OverQuota, StoreUnavailable
 from tenants.addresses import parse_address, split_detail
-from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, TenantSuspended
-from tenants.types import AccountId, Principal, Recipient, Resolution, TenantId
+from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, SenderNotWelcome, TenantSuspended
+from tenants.types import AccountId, Principal, Recipient, Resolution, TenantId, WhoMaySend
 
 PASSWORD = "correct horse"
 
@@ -24,6 +23,9 @@ ADDRESSES = {
     "bug@demo.test": 5,
     "postmaster@mail.demo.test": 6,
     "o'neil.x@demo.test": 7,
+    "安@demo.test": 8,
+    "members-only@demo.test": 9,
+    "srs0=digest=dd=author.test=eve@demo.test": 10,
 }
 NAMES = {account: address for address, account in reversed(ADDRESSES.items())}
 
@@ -32,9 +34,7 @@ NAMES = {account: address for address, account in reversed(ADDRESSES.items())}
 class Delivered:
     octets: bytes
     recipients: tuple[str, ...]
-    reverse_path: str
-    received_at: datetime
-    sender: str | None
+    mail: IncomingMail
 
 
 @dataclass
@@ -48,13 +48,23 @@ class Town:
     sign_ins_from: list[str] = field(default_factory=list)
 
     def services(self) -> Services:
-        return Services(self.resolve, self.deliver, self.submit, self.sign_in, self.sender_addresses)
+        return Services(self.resolve, self.take, self.take, self.sign_in, self.sender_addresses)
 
-    async def resolve(self, address: str, /, *, sender: Principal | None) -> Resolution:
+    async def resolve(
+        self, address: str, /, *, reverse_path: str, sender: Principal | None = None
+    ) -> Resolution | None:
         parsed, detail = split_detail(parse_address(address))
         if parsed.domain not in ("demo.test", "mail.demo.test"):
-            raise DomainNotLocal(parsed.domain)
+            if sender is None:
+                raise DomainNotLocal(parsed.domain)
+            return None
         match parsed.local_part:
+            case "members-only":
+                if sender is None:
+                    raise SenderNotWelcome(address, WhoMaySend.MEMBERS)
+            case "srs0=digest=dd=author.test=eve":
+                if reverse_path:
+                    raise OnlyReturns(address)
             case "suspended":
                 raise AccountSuspended(address)
             case "company-suspended":
@@ -72,39 +82,20 @@ class Town:
             raise RecipientUnknown(address)
         return Resolution(TenantId(1), (Recipient(TenantId(1), AccountId(account), parsed, detail, None),))
 
-    async def deliver(
-        self,
-        octets: bytes | mmap.mmap,
-        recipients: Sequence[Recipient],
-        /,
-        *,
-        reverse_path: str,
-        received_at: datetime,
-        sender: str | None = None,
-    ) -> Sequence[object]:
-        names = [NAMES[each.account_id] for each in recipients]
+    async def take(self, mail: IncomingMail, /) -> Sequence[object]:
+        """What belongs to whom is known by name here: people of the town, and addresses elsewhere as they are."""
+        names = [each.path if each.resolution is None else self._name(each.resolution) for each in mail.addressees]
         if "store-away@demo.test" in names:
             raise StoreUnavailable("connection refused")
         if "bug@demo.test" in names:
             raise ZeroDivisionError
-        placed = tuple(name for name in names if name != "nearly-full@demo.test")
+        placed = tuple(dict.fromkeys(name for name in names if name != "nearly-full@demo.test"))
         if placed:
-            self.delivered.append(Delivered(octets[:], placed, reverse_path, received_at, sender))
+            self.delivered.append(Delivered(mail.octets[:], placed, mail))
         return [OverQuota(99, 100) if name == "nearly-full@demo.test" else "placed" for name in names]
 
-    async def submit(
-        self,
-        principal: Principal,
-        octets: bytes | mmap.mmap,
-        recipients: Sequence[Recipient],
-        /,
-        *,
-        reverse_path: str,
-        received_at: datetime,
-    ) -> Sequence[object]:
-        return await self.deliver(
-            octets, recipients, reverse_path=reverse_path, received_at=received_at, sender=str(principal.address)
-        )
+    def _name(self, resolution: Resolution) -> str:
+        return NAMES[resolution.recipients[0].account_id]
 
     async def sign_in(self, address: str, password: str, /, *, network: str) -> Principal:
         self.sign_ins_from.append(network)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from mailserver.listeners import Endpoint, bind
+from mailserver.services.incoming import IncomingMail
 from mailserver.smtp.config import Door
 from mailserver.smtp.server import LmtpExposed, SmtpServer
-from tenants.types import Recipient
+from storage.outgoing_types import Submitter
+from tenants.types import AccountId, TenantId
 from tests.mailserver.smtp.doors import CONFIG, client_context, config_with, open_door
 from tests.mailserver.smtp.people_in_memory import PASSWORD, Town
 
@@ -70,7 +72,7 @@ async def test_smtplib_signs_in_and_submits_after_starttls() -> None:
                 client.send_message(a_message())
 
         await asyncio.to_thread(send)
-        assert opened.town.delivered[0].sender == "ann@demo.test"
+        assert opened.town.delivered[0].mail.sender == Submitter(TenantId(1), AccountId(1))
 
 
 async def test_smtplib_submits_over_implicit_tls() -> None:
@@ -82,7 +84,7 @@ async def test_smtplib_submits_over_implicit_tls() -> None:
                 client.send_message(a_message())
 
         await asyncio.to_thread(send)
-        assert opened.town.delivered[0].sender == "ann@demo.test"
+        assert opened.town.delivered[0].mail.sender == Submitter(TenantId(1), AccountId(1))
 
 
 async def test_a_large_message_arrives_whole_in_small_pieces() -> None:
@@ -238,10 +240,10 @@ class SlowTown(Town):
         self.began = asyncio.Event()
         self.may_end = asyncio.Event()
 
-    async def deliver(self, octets, recipients: Sequence[Recipient], /, **facts) -> Sequence[object]:  # type: ignore[no-untyped-def]
+    async def take(self, mail: IncomingMail, /) -> Sequence[object]:
         self.began.set()
         await self.may_end.wait()
-        return await super().deliver(octets, recipients, **facts)
+        return await super().take(mail)
 
 
 async def test_draining_ends_idle_connections_and_lets_messages_finish() -> None:

@@ -41,14 +41,18 @@ def test_a_client_is_named_as_it_said_and_by_its_address(client: str, address: s
     )
 
 
-def test_protocol_names_are_those_of_rfc_3848() -> None:
-    def name(*, lmtp: bool, extended: bool, encrypted: bool, signed_in: bool) -> str:
-        return protocol(is_lmtp=lmtp, is_extended=extended, is_encrypted=encrypted, is_signed_in=signed_in)
+def test_protocol_names_are_those_of_rfc_3848_and_rfc_6531() -> None:
+    def name(*, lmtp: bool, extended: bool, encrypted: bool, signed_in: bool, utf8: bool = False) -> str:
+        return protocol(
+            is_lmtp=lmtp, is_extended=extended, is_encrypted=encrypted, is_signed_in=signed_in, is_utf8=utf8
+        )
 
     assert name(lmtp=False, extended=False, encrypted=False, signed_in=False) == "SMTP"
     assert name(lmtp=False, extended=True, encrypted=False, signed_in=False) == "ESMTP"
     assert name(lmtp=False, extended=True, encrypted=True, signed_in=True) == "ESMTPSA"
     assert name(lmtp=True, extended=True, encrypted=False, signed_in=False) == "LMTP"
+    assert name(lmtp=False, extended=True, encrypted=True, signed_in=True, utf8=True) == "UTF8SMTPSA"
+    assert name(lmtp=True, extended=True, encrypted=False, signed_in=False, utf8=True) == "UTF8LMTP"
 
 
 def test_the_null_path_is_kept() -> None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailserver.smtp.errors import CommandSyntaxError, CommandUnknown, PathInvalid, PathNotAscii, SmtpRefusal
+from mailserver.smtp.errors import CommandSyntaxError, CommandUnknown, PathInvalid, SmtpRefusal
 from mailserver.smtp.session import HANDLERS
 from mailserver.smtp.wire.commands import Auth, Command, Ehlo, Helo, Mail, Noop, Rcpt
 from mailserver.smtp.wire.parse import parse
+from storage.outgoing_types import Notify, ReturnContent
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,11 @@ from mailserver.smtp.wire.parse import parse
         (b"RCPT TO:<ann@[192.0.2.1]>", Rcpt("ann@[192.0.2.1]")),
         (b"RCPT TO:<POSTMASTER>", Rcpt("postmaster")),
         (b"rcpt to: <ann@bounce_host.test>", Rcpt("ann@bounce_host.test")),
+        (b"EHLO two words", Ehlo("two words")),
+        (b"MAIL FROM:<a@b.test> ret=full ENVID=a+2Bb", Mail("a@b.test", None, "a+b", ReturnContent.FULL)),
+        ("MAIL FROM:<安@bücher.test> SMTPUTF8".encode(), Mail("安@xn--bcher-kva.test", is_utf8=True, holds_utf8=True)),
+        (b"RCPT TO:<a@b.test> NOTIFY=success,Delay", Rcpt("a@b.test", Notify.SUCCESS | Notify.DELAY)),
+        (b"RCPT TO:<a@b.test> ORCPT=rfc822;A+3Db@b.test", Rcpt("a@b.test", None, "rfc822;A=b@b.test")),
         (b"AUTH plain AGEAYg==", Auth("PLAIN", b"AGEAYg==")),
         (b"AUTH LOGIN", Auth("LOGIN", None)),
         (b"NOOP", Noop()),
@@ -52,7 +58,12 @@ def test_commands_are_understood(line: bytes, command: Command) -> None:
         (b"MAIL FROM:<a@@b.test>", PathInvalid),
         (b"MAIL FROM:<%s@b.test>" % (b"x" * 65), PathInvalid),
         (b"MAIL FROM:<x@%s.test>" % (b"x" * 251), PathInvalid),
-        (b"MAIL FROM:<\xe4@b.test>", PathNotAscii),
+        (b"MAIL FROM:<\xe4@b.test>", PathInvalid),
+        (b"MAIL FROM:<a@\xe2\x80\xae.test>", PathInvalid),
+        (b"MAIL FROM:<a@b.test> ENVID=%s" % (b"x" * 101), CommandSyntaxError),
+        (b"RCPT TO:<a@b.test> ORCPT=rfc822;%s" % (b"x" * 494), CommandSyntaxError),
+        (b"RCPT TO:<a@b.test> NOTIFY=SUCCESS,", CommandSyntaxError),
+        (b"RCPT TO:<a@b.test> NOTIFY=never,delay", CommandSyntaxError),
         (b"RCPT TO:<ann>", PathInvalid),
         (b"RCPT TO:<a\tb@c.test>", PathInvalid),
         (b"MAIL FROM:<a@b.test> SIZE=123456789012345678901", CommandSyntaxError),
