@@ -7,9 +7,9 @@ tries both.
 
 import base64
 import binascii
-import stringprep
-import unicodedata
 from dataclasses import dataclass, field
+
+from tenants.saslprep import CharacterProhibited, saslprep
 
 RESPONSE_LIMIT_OCTETS = 12_288  # RFC 4954 §4: a base64 response of up to 12,288 octets must be accepted
 FIELD_LIMIT_OCTETS = 1_024
@@ -89,20 +89,11 @@ def login(username: bytes, password: bytes) -> Credentials:
 
 
 def prepare(text: str) -> str:
-    """SASLprep (RFC 4013) of a query string. Raises SaslMalformed for what it prohibits.
-
-    Two parts are left out on purpose: unassigned code points are allowed, as §2.5 does for queries, and the check of
-    writing directions (RFC 3454 §6), which would lock people out and protects nothing.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    mapped = "".join(
-        " " if stringprep.in_table_c12(each) else each for each in text if not stringprep.in_table_b1(each)
-    )
-    prepared = unicodedata.normalize("NFKC", mapped)
-    if any(_is_prohibited(each) for each in prepared):
-        raise SaslMalformed("a control character is not allowed")
-    return prepared
+    """`tenants.saslprep`. Raises SaslMalformed for what it prohibits."""
+    try:
+        return saslprep(text)
+    except CharacterProhibited:
+        raise SaslMalformed("a control character is not allowed") from None
 
 
 def _credentials(username: str, password: str) -> Credentials:
@@ -121,17 +112,3 @@ def _text(octets: bytes) -> str:
         return octets.decode()
     except UnicodeDecodeError:
         raise SaslMalformed("the response is not UTF-8") from None
-
-
-def _is_prohibited(character: str) -> bool:
-    """RFC 4013 §2.3."""
-    return (
-        stringprep.in_table_c21_c22(character)
-        or stringprep.in_table_c3(character)
-        or stringprep.in_table_c4(character)
-        or stringprep.in_table_c5(character)
-        or stringprep.in_table_c6(character)
-        or stringprep.in_table_c7(character)
-        or stringprep.in_table_c8(character)
-        or stringprep.in_table_c9(character)
-    )

@@ -25,7 +25,7 @@ class LoginThrottled(ServiceError):
 class RefusalReason(StrEnum):
     ACCOUNT_SUSPENDED = "account suspended"
     TENANT_SUSPENDED = "tenant suspended"
-    APP_PASSWORD_NEEDED = "app password needed"
+    APP_PASSWORD_NEEDED = "app password needed"  # noqa: S105 (a reason)
     OTHER_SCOPE = "app password for something else"
 
 

@@ -2,6 +2,9 @@
 
 Keys are digests, because an address may be of any length and is nobody's business in Redis. Every count is forgotten
 some time after its last failure; how long ago that was is read from what is left of its life.
+
+A count that was cleared leaves a mark in Redis for as long as a count lives, so that other processes forget what they
+remember from before. From where somebody failed is kept as well, for administrators to see.
 """
 
 import asyncio
@@ -18,9 +21,24 @@ from mailserver.observability.logs import get_logger
 from mailserver.observability.repeats import Repeats
 from mailserver.services.throttle import Failures
 
+PLACES_KEPT = 50
 AWAY_FOR_S = 2.0  # after Redis failed it is left alone this long, so that sign-ins do not wait for it one by one
 
 log = get_logger()
+
+
+def account_key(account_id: int | None, address: str) -> str:
+    """Failures of an account; where there is none, of the address that was tried."""
+    return f"account {account_id}" if account_id is not None else f"address {address.casefold()[:320]}"
+
+
+def network_key(network: str | None) -> str:
+    return f"network {network}"
+
+
+def pair_key(account: str, network: str | None) -> str:
+    """Failures of one account from one network; `account` is what `account_key` gave."""
+    return f"pair {account} {network}"
 
 
 class FailureCounts(Protocol):
@@ -28,8 +46,14 @@ class FailureCounts(Protocol):
 
     async def look(self, keys: Sequence[str]) -> list[Failures]: ...
 
-    async def add(self, keys: Sequence[str]) -> list[Failures]:
-        """Count one failure for each key and return the counts with it."""
+    async def add(self, keys: Sequence[str], *, guess: str | None = None) -> list[Failures]:
+        """Count one failure for each key and return the counts with it; a guess that was counted already is not."""
+
+    async def note_place(self, account: str, network: str) -> None:
+        """From where it failed; the last PLACES_KEPT are kept."""
+
+    async def places(self, account: str) -> list[str]:
+        """The networks an account failed from lately."""
 
     async def clear(self, key: str) -> None: ...
 
@@ -48,11 +72,14 @@ class LocalFailureCounts:
         self._clock = clock
         self._failures: OrderedDict[str, Failures] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
+        self._guesses: OrderedDict[str, float] = OrderedDict()
 
     async def look(self, keys: Sequence[str]) -> list[Failures]:
         return [self._now(key) for key in keys]
 
-    async def add(self, keys: Sequence[str]) -> list[Failures]:
+    async def add(self, keys: Sequence[str], *, guess: str | None = None) -> list[Failures]:
+        if guess is not None and self._was_guessed(guess):
+            return await self.look(keys)
         counted = [Failures(self._now(key).count + 1, self._clock()) for key in keys]
         for key, failures in zip(keys, counted, strict=True):
             self._failures[key] = failures
@@ -60,6 +87,16 @@ class LocalFailureCounts:
         while len(self._failures) > self._limit:
             self._failures.popitem(last=False)
         return counted
+
+    async def note_place(self, account: str, network: str) -> None:
+        """Nobody could ask a process for what only it knows."""
+
+    async def places(self, account: str) -> list[str]:
+        return []
+
+    def forget_before(self, key: str, moment: float) -> None:
+        if key in self._failures and self._failures[key].last_at <= moment:
+            del self._failures[key]
 
     async def clear(self, key: str) -> None:
         self._failures.pop(key, None)
@@ -72,6 +109,15 @@ class LocalFailureCounts:
         self._known.move_to_end(pair)
         while len(self._known) > self._limit:
             self._known.popitem(last=False)
+
+    def _was_guessed(self, guess: str) -> bool:
+        """And is, from now on."""
+        was_guessed = self._clock() < self._guesses.get(guess, float("-inf"))
+        self._guesses[guess] = self._clock() + self._forget_after_s
+        self._guesses.move_to_end(guess)
+        if len(self._guesses) > self._limit:
+            self._guesses.popitem(last=False)
+        return was_guessed
 
     def _now(self, key: str) -> Failures:
         failures = self._failures.get(key)
@@ -105,27 +151,43 @@ class SharedFailureCounts:
         self._repeats = Repeats(time.monotonic)
 
     async def look(self, keys: Sequence[str]) -> list[Failures]:
-        local = await self._local.look(keys)
-        commands: list[tuple[str | int, ...]] = []
-        for key in keys:
-            commands += [("GET", self._count(key)), ("PTTL", self._count(key))]
-        return self._joined(local, await self._ask(commands))
+        replies = await self._ask([command for key in keys for command in self._questions(key)])
+        return await self._joined(keys, replies)
 
-    async def add(self, keys: Sequence[str]) -> list[Failures]:
-        local = await self._local.add(keys)
+    async def add(self, keys: Sequence[str], *, guess: str | None = None) -> list[Failures]:
+        if guess is not None:
+            replies = await self._ask([("SET", self._guess(guess), 1, "PX", self._forget_after_ms, "GET")])
+            if replies and replies[0] is not None:
+                return await self.look(keys)
+        before = await self.look(keys)  # forgets what was cleared elsewhere
+        local = await self._local.add(keys, guess=guess)
         commands: list[tuple[str | int, ...]] = []
         for key in keys:
             commands += [("INCR", self._count(key)), ("PEXPIRE", self._count(key), self._forget_after_ms)]
         replies = await self._ask(commands)
         if replies is None:
-            return local
+            return [max(pair, key=_count_of) for pair in zip(local, before, strict=True)]
         now = self._clock()
         shared = [Failures(int(count), now) for count in replies[::2]]
         return [max(pair, key=_count_of) for pair in zip(local, shared, strict=True)]
 
+    async def note_place(self, account: str, network: str) -> None:
+        key = self._places(account)
+        await self._ask(
+            [
+                ("ZADD", key, int(time.time() * 1000), network),
+                ("ZREMRANGEBYRANK", key, 0, -1 - PLACES_KEPT),
+                ("PEXPIRE", key, self._forget_after_ms),
+            ]
+        )
+
+    async def places(self, account: str) -> list[str]:
+        replies = await self._ask([("ZREVRANGE", self._places(account), 0, -1)])
+        return [each.decode() if isinstance(each, bytes) else str(each) for each in replies[0]] if replies else []
+
     async def clear(self, key: str) -> None:
         await self._local.clear(key)
-        await self._ask([("DEL", self._count(key))])
+        await self._ask([("DEL", self._count(key)), ("SET", self._cleared(key), 1, "PX", self._forget_after_ms)])
 
     async def is_known(self, pair: str) -> bool:
         if await self._local.is_known(pair):
@@ -140,19 +202,34 @@ class SharedFailureCounts:
     def _count(self, key: str) -> str:
         return f"{self._prefix}failed:{_digest(key)}"
 
+    def _cleared(self, key: str) -> str:
+        return f"{self._prefix}cleared:{_digest(key)}"
+
     def _known(self, pair: str) -> str:
         return f"{self._prefix}known:{_digest(pair)}"
 
-    def _joined(self, local: list[Failures], replies: list[Any] | None) -> list[Failures]:
-        """The greater count of each key: Redis may have lost what this process remembers."""
+    def _guess(self, guess: str) -> str:
+        return f"{self._prefix}guess:{guess}"
+
+    def _places(self, account: str) -> str:
+        return f"{self._prefix}places:{_digest(account)}"
+
+    def _questions(self, key: str) -> list[tuple[str | int, ...]]:
+        return [("GET", self._count(key)), ("PTTL", self._count(key)), ("PTTL", self._cleared(key))]
+
+    async def _joined(self, keys: Sequence[str], replies: list[Any] | None) -> list[Failures]:
+        """The greater count of each key: Redis may have lost what this process remembers. But not what it remembers
+        from before the count was cleared."""
         if replies is None:
-            return local
+            return await self._local.look(keys)
         now = self._clock()
-        shared = [
-            Failures(int(count), now - max(0, self._forget_after_ms - left_ms) / 1000) if count else Failures()
-            for count, left_ms in zip(replies[::2], replies[1::2], strict=True)
-        ]
-        return [max(pair, key=_count_of) for pair in zip(shared, local, strict=True)]
+        shared = []
+        for key, count, left_ms, cleared_left_ms in zip(keys, replies[::3], replies[1::3], replies[2::3], strict=True):
+            if cleared_left_ms > 0:
+                self._local.forget_before(key, now - max(0, self._forget_after_ms - cleared_left_ms) / 1000)
+            last_at = now - max(0, self._forget_after_ms - left_ms) / 1000
+            shared.append(Failures(int(count), last_at) if count else Failures())
+        return [max(pair, key=_count_of) for pair in zip(shared, await self._local.look(keys), strict=True)]
 
     async def _ask(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any] | None:
         """One round trip; None if Redis is away."""

@@ -1,44 +1,39 @@
 """Signing in with a name and a password: who it is, or one of three refusals.
 
 What keeps guessing slow: failures are counted per account and per network and lead to delays, then refusals
-(`throttle`). What keeps guessing blind: an unknown person costs the same time as a wrong password, and whether an
+(`attempts`). What keeps guessing blind: an unknown person costs the same time as a wrong password, and whether an
 account is suspended is told only to somebody who knows its password. What keeps it cheap: a right password is
-remembered for a minute as a digest under a key that only this process's memory holds, and forgotten as soon as the
-directory shows another hash. The directory is asked at every sign-in, so a changed password or a suspension counts at
-once. Other passwords are checked in a bounded number of threads.
+remembered for a minute as a digest under a key that only this process's memory holds, and an app password is random
+enough for a fast digest. The directory is asked at every sign-in and tells all that passwords are compared with, so a
+changed or revoked password and a suspension count at once, whatever is remembered. Other passwords are checked in a
+bounded number of threads.
 """
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
 
 from mailserver.observability.logs import get_logger
-from mailserver.observability.metrics import counter
 from mailserver.sasl import SaslMalformed, prepare
-from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, RefusalReason
+from mailserver.services.app_password_uses import AppPasswordUses
+from mailserver.services.attempts import SIGN_INS, Attempt, Attempts
+from mailserver.services.errors import LoginFailed, LoginRefused, RefusalReason
 from mailserver.services.failure_counts import FailureCounts
-from mailserver.services.password_checks import PasswordChecks, RememberedPasswords
-from mailserver.services.throttle import (
-    Failures,
-    Networks,
-    Standing,
-    ThrottleConfig,
-    delay_s,
-    networks_of,
-    refused_for_s,
-)
+from mailserver.services.password_checks import PasswordChecks, RememberedPasswords, app_credential
+from mailserver.services.scram_login import ScramSignIn
+from mailserver.services.throttle import Standing, ThrottleConfig
 from storage.database import Database
 from storage.errors import StoreUnavailable
 from tenants.addresses import parse_address
-from tenants.directory import find_login, upgrade_password_hash
+from tenants.directory import find_login, store_scram, upgrade_password_hash
 from tenants.errors import AddressInvalid
 from tenants.passwords import needs_rehash
-from tenants.types import LoginRecord, Principal, Status
+from tenants.scram_keys import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS, derive_keys, new_salting
+from tenants.types import OWN_PASSWORD, Credential, LoginRecord, Principal, Scope, Status
 
-SIGN_INS = counter("sign_ins", "Sign-ins by how they ended.", "outcome")
 log = get_logger()
 
 
@@ -48,12 +43,21 @@ class LoginConfig:
     checks_waiting_limit: int = 200  # sign-ins that may wait for a thread; more are asked to try again
     check_wait_s: float = 10.0  # longest wait for a thread
     remembered_s: float = 60.0  # how long a right password is not checked anew
-    remembered_limit: int = 10_000  # right passwords remembered at once
+    remembered_limit: int = 10_000  # right passwords remembered at once, and as many wrong ones
     tarpits_limit: int = 1_000  # failed sign-ins whose answers are held back at once; more are answered at once
+    scram_iterations: int = field(default=ITERATIONS, metadata={"most": MOST_ITERATIONS})
+    """rounds of hashing in what is kept of passwords for SCRAM-SHA-256; 0: nothing is kept and it is not offered"""
+
+    def __post_init__(self) -> None:
+        if 0 < self.scram_iterations < LEAST_ITERATIONS:
+            raise ValueError(f"scram_iterations is 0 or at least {LEAST_ITERATIONS}")
 
 
 class Logins:
-    """Signs people in. One per process; `close` ends its threads."""
+    """Signs people in. One per process; `close` ends its threads.
+
+    `secret` is the installation's: what keeps guesses in the counts, and salts of nobody, from being foreseen.
+    """
 
     def __init__(
         self,
@@ -62,45 +66,69 @@ class Logins:
         config: LoginConfig,
         throttle: ThrottleConfig,
         *,
+        secret: bytes | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
-        self._counts = counts
         self._config = config
-        self._throttle = throttle
-        self._clock = clock
-        self._sleep = sleep
+        self._secret = secret or secrets.token_bytes(32)
         self._checks = PasswordChecks(
             threads=config.check_threads, waiting_limit=config.checks_waiting_limit, wait_s=config.check_wait_s
         )
         self._remembered = RememberedPasswords(
-            lifetime_s=config.remembered_s, limit=config.remembered_limit, clock=clock
+            right_for_s=config.remembered_s,
+            wrong_for_s=throttle.forget_after_s,
+            limit=config.remembered_limit,
+            clock=clock,
         )
-        self._tarpits = 0
+        self._attempts = Attempts(
+            counts, throttle, guess_key=self._secret, tarpits_limit=config.tarpits_limit, clock=clock, sleep=sleep
+        )
+        self._least_delay_s = throttle.delay_step_s
+        self._uses = AppPasswordUses(database, clock=clock)
 
-    async def sign_in(self, address: str, password: str, *, network: str) -> Principal:
-        """Who signs in. `network` is the peer's IP address.
+    @property
+    def offers_scram(self) -> bool:
+        return self._config.scram_iterations > 0
 
-        Raises LoginFailed (unknown or wrong), LoginThrottled, LoginRefused (right password, suspended),
-        StoreUnavailable.
+    async def sign_in(self, address: str, password: str, *, network: str, scope: Scope | None = None) -> Principal:
+        """Who signs in. `network` is the peer's IP address; without `scope` only a person's own password is good.
+
+        Raises LoginFailed (unknown or wrong), LoginThrottled, LoginRefused (right password, but suspended or not good
+        for this), StoreUnavailable.
         """
         record = await self._find(address)
-        if record is not None and self._remembered.holds(record, password):
+        if record is not None and (credential := self._remembered.right(record, password)) is not None:
             SIGN_INS.labels("remembered").inc()
-            return _admitted(record)
-        attempt = _Attempt.of(record, address, networks_of(network))
-        is_right, delay = await self._try(attempt, password)
-        if record is None or not is_right:
-            SIGN_INS.labels("failed").inc()
-            log.info("sign-in failed", account=record and record.account_id, network=attempt.networks.narrow)
-            await self._hold_back(delay)
+            return self._admitted(record, credential, network, scope)
+        attempt = Attempt.of(record, address, network)
+        found, delay = await self._try(attempt, password)
+        if record is None or found is None:
+            await self._failed(attempt, delay)
             raise LoginFailed
         SIGN_INS.labels("checked").inc()
-        return _admitted(record)
+        return self._admitted(record, found, network, scope)
+
+    def scram(self, *, network: str, scope: Scope) -> ScramSignIn:
+        """A SCRAM-SHA-256 exchange that is to begin."""
+        return ScramSignIn(
+            find=self._find,
+            attempts=self._attempts,
+            admit=lambda record, credential: self._admitted(record, credential, network, scope),
+            failed=self._failed,
+            secret=self._secret,
+            iterations=self._config.scram_iterations,
+            network=network,
+        )
+
+    async def settle(self) -> None:
+        """Wait for what is still being written."""
+        await self._uses.settle()
 
     def close(self) -> None:
         self._checks.close()
+        self._uses.close()
 
     async def _find(self, address: str) -> LoginRecord | None:
         try:
@@ -113,94 +141,75 @@ class Logins:
             return None
         return record
 
-    async def _try(self, attempt: "_Attempt", password: str) -> tuple[bool, float]:
-        """Whether the password is right, and how long to hold the answer back if not."""
-        await self._refuse_if_throttled(attempt)
+    async def _try(self, attempt: Attempt, password: str) -> tuple[Credential | None, float]:
+        """Which password it is, or None and how long to hold the answer back."""
+        record = attempt.record
+        standing = await self._attempts.demand_leave(attempt)
+        if record is not None and (credential := app_credential(record, password)) is not None:
+            self._remembered.add_right(record, credential, password)
+            await self._attempts.note_success(attempt, standing)
+            return credential, 0.0
+        if self._remembered.is_wrong(record, attempt.account, password):
+            delay = await self._attempts.note_failure(attempt, password)
+            return None, max(delay, self._least_delay_s)
         async with self._checks.turn():
-            record = attempt.record
-            if record is not None and self._remembered.holds(record, password):
-                return True, 0.0
-            await self._refuse_if_throttled(attempt)  # others may have failed while this one waited
+            if record is not None and (credential := self._remembered.right(record, password)) is not None:
+                return credential, 0.0
+            await self._attempts.demand_leave(attempt)  # others may have failed while this one waited
             if not await self._checks.is_right(record, password):
-                return False, await self._note_failure(attempt)
-            await self._note_success(attempt, password)
-            return True, 0.0
+                self._remembered.add_wrong(record, attempt.account, password)
+                return None, await self._attempts.note_failure(attempt, password)
+            await self._note_success(attempt, standing, password)
+            return OWN_PASSWORD, 0.0
 
-    async def _refuse_if_throttled(self, attempt: "_Attempt") -> None:
-        standing = await self._standing(attempt, await self._counts.look(attempt.counted))
-        retry_after_s = refused_for_s(standing, self._throttle, self._clock())
-        if retry_after_s > 0:
-            SIGN_INS.labels("throttled").inc()
-            raise LoginThrottled(retry_after_s)
-
-    async def _note_failure(self, attempt: "_Attempt") -> float:
-        """Count it before anything is answered, so that hanging up early hides nothing."""
-        standing = await self._standing(attempt, await self._counts.add(attempt.counted))
-        return delay_s(standing, self._throttle)
-
-    async def _note_success(self, attempt: "_Attempt", password: str) -> None:
-        await self._counts.clear(attempt.pair)
-        await self._counts.make_known(attempt.pair)
+    async def _note_success(self, attempt: Attempt, standing: Standing, password: str) -> None:
+        await self._attempts.note_success(attempt, standing)
         if (record := attempt.record) is None:
             return
-        self._remembered.add(record, password)
-        if needs_rehash(record.password_hash):
-            new_hash = await self._checks.hash(password)
-            with contextlib.suppress(StoreUnavailable):  # the old hash is right as well; the next sign-in tries again
+        self._remembered.add_right(record, OWN_PASSWORD, password)
+        with contextlib.suppress(StoreUnavailable):  # what is there is right as well; the next sign-in tries again
+            password_hash = record.password_hash
+            if needs_rehash(password_hash):
+                new_hash = await self._checks.hash(password)
                 async with self._database.directory() as connection:
-                    await upgrade_password_hash(connection, record, new_hash)
+                    if await upgrade_password_hash(connection, record, new_hash):
+                        password_hash = new_hash
+            if self.offers_scram and (record.scram is None or password_hash != record.password_hash):
+                await self._keep_for_scram(record, password_hash, password)
 
-    async def _standing(self, attempt: "_Attempt", counts: list[Failures]) -> Standing:
-        failures = dict(zip(attempt.counted, counts, strict=True))
-        return Standing(
-            pair=failures[attempt.pair],
-            account=failures[attempt.account],
-            network=failures.get(f"network {attempt.networks.narrow}", Failures()),
-            wide_network=failures.get(f"network {attempt.networks.wide}", Failures()),
-            is_known_pair=await self._counts.is_known(attempt.pair),
+    async def _keep_for_scram(self, record: LoginRecord, password_hash: str, password: str) -> None:
+        salting = record.salting or new_salting(self._config.scram_iterations)
+        keys = await self._checks.in_thread(derive_keys, password, salting)
+        if keys is not None:
+            async with self._database.directory() as connection:
+                await store_scram(connection, record, password_hash, salting, keys)
+
+    async def _failed(self, attempt: Attempt, delay: float) -> None:
+        SIGN_INS.labels("failed").inc()
+        record = attempt.record
+        log.info("sign-in failed", account=record and record.account_id, network=attempt.networks.narrow)
+        await self._attempts.hold_back(delay)
+
+    def _admitted(self, record: LoginRecord, credential: Credential, network: str, scope: Scope | None) -> Principal:
+        """The person, if they may sign in now with this. Raises LoginRefused."""
+        if record.tenant_status is not Status.ACTIVE:
+            raise LoginRefused(RefusalReason.TENANT_SUSPENDED)
+        if record.account_status is not Status.ACTIVE:
+            raise LoginRefused(RefusalReason.ACCOUNT_SUSPENDED)
+        if credential.app_password_id is not None:
+            if scope is None or scope not in credential.scopes:
+                raise LoginRefused(RefusalReason.OTHER_SCOPE)
+            self._uses.note(credential.app_password_id, network)
+        elif scope is not None and record.app_passwords_only:
+            raise LoginRefused(RefusalReason.APP_PASSWORD_NEEDED)
+        return Principal(
+            tenant_id=record.tenant_id,
+            account_id=record.account_id,
+            address=record.address,
+            display_name=record.display_name,
+            language=record.language,
+            time_zone=record.time_zone,
+            quota_octets=record.quota_octets,
+            is_administrator=record.is_administrator,
+            credential=credential,
         )
-
-    async def _hold_back(self, seconds: float) -> None:
-        if seconds <= 0 or self._tarpits >= self._config.tarpits_limit:
-            return
-        self._tarpits += 1
-        try:
-            await self._sleep(seconds)
-        finally:
-            self._tarpits -= 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """One try, and the names of the counts it is judged by."""
-
-    record: LoginRecord | None
-    networks: Networks
-    account: str
-    pair: str
-    counted: tuple[str, ...]
-
-    @classmethod
-    def of(cls, record: LoginRecord | None, address: str, networks: Networks) -> Self:
-        account = f"account {record.account_id}" if record is not None else f"address {address.casefold()[:320]}"
-        pair = f"pair {account} {networks.narrow}"
-        counted_networks = [f"network {network}" for network in (networks.narrow, networks.wide) if network]
-        return cls(record, networks, account, pair, (pair, account, *counted_networks))
-
-
-def _admitted(record: LoginRecord) -> Principal:
-    """The person, if they may sign in now. Raises LoginRefused."""
-    if record.tenant_status is not Status.ACTIVE:
-        raise LoginRefused(RefusalReason.TENANT_SUSPENDED)
-    if record.account_status is not Status.ACTIVE:
-        raise LoginRefused(RefusalReason.ACCOUNT_SUSPENDED)
-    return Principal(
-        tenant_id=record.tenant_id,
-        account_id=record.account_id,
-        address=record.address,
-        display_name=record.display_name,
-        language=record.language,
-        time_zone=record.time_zone,
-        quota_octets=record.quota_octets,
-        is_administrator=record.is_administrator,
-    )

@@ -1,4 +1,4 @@
-"""Checking passwords in a bounded number of threads, and remembering the right ones for a short while."""
+"""Checking passwords in a bounded number of threads, and remembering what was right or wrong for a while."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,9 @@ from typing import TypeVar
 from mailserver.observability.metrics import histogram
 from mailserver.sasl import SaslMalformed, prepare
 from mailserver.services.errors import LoginThrottled
+from tenants.app_password_text import app_password_digest
 from tenants.passwords import hash_password, needs_rehash, verify_password
-from tenants.types import AccountId, LoginRecord
+from tenants.types import OWN_PASSWORD, Credential, LoginRecord
 
 CHECK_SECONDS = histogram("password_check_seconds", "How long the check of one password took in its thread.")
 
@@ -56,15 +57,15 @@ class PasswordChecks:
     async def is_right(self, record: LoginRecord | None, password: str) -> bool:
         """Whether the password is the account's. Takes as long if there is no account, or one with a cheaper hash."""
         password_hash = record.password_hash if record is not None else self._nobodys_hash
-        is_right = await self._in_thread(_matches, password_hash, password) and record is not None
+        is_right = await self.in_thread(_matches, password_hash, password) and record is not None
         if not is_right and needs_rehash(password_hash):
-            await self._in_thread(_matches, self._nobodys_hash, password)
+            await self.in_thread(_matches, self._nobodys_hash, password)
         return is_right
 
     async def hash(self, password: str) -> str:
-        return await self._in_thread(hash_password, password)
+        return await self.in_thread(hash_password, password)
 
-    async def _in_thread(self, work: Callable[..., Result], *arguments: str) -> Result:
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         with CHECK_SECONDS.labels().time():
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
@@ -73,44 +74,84 @@ class PasswordChecks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    password_hash: str
-    digest: bytes
+class _Right:
+    basis: str | bytes
     until: float
 
 
 class RememberedPasswords:
-    """Right passwords of the last while, as digests under a key that only this object holds.
+    """Right and wrong passwords of the last while, as digests under a key that only this object holds.
 
-    What is remembered counts only as long as the directory shows the hash it was checked against.
+    What is remembered counts only as long as the directory shows what it was checked against: for a right one its own
+    hash or digest, for a wrong one all of the account's.
     """
 
-    def __init__(self, *, lifetime_s: float, limit: int, clock: Callable[[], float]) -> None:
-        self._lifetime_s = lifetime_s
+    def __init__(self, *, right_for_s: float, wrong_for_s: float, limit: int, clock: Callable[[], float]) -> None:
+        self._right_for_s = right_for_s
+        self._wrong_for_s = wrong_for_s
         self._limit = limit
         self._clock = clock
         self._key = secrets.token_bytes(32)
-        self._remembered: OrderedDict[AccountId, _Remembered] = OrderedDict()
+        self._right: OrderedDict[bytes, _Right] = OrderedDict()
+        self._wrong: OrderedDict[bytes, float] = OrderedDict()
 
-    def holds(self, record: LoginRecord, password: str) -> bool:
-        remembered = self._remembered.get(record.account_id)
+    def right(self, record: LoginRecord, password: str) -> Credential | None:
+        """Which of the account's passwords this is, if it was right lately."""
+        key = self._digest(str(record.account_id), password)
+        remembered = self._right.get(key)
         if remembered is None:
-            return False
-        if remembered.until <= self._clock() or remembered.password_hash != record.password_hash:
-            del self._remembered[record.account_id]
-            return False
-        return hmac.compare_digest(remembered.digest, self._digest(record, password))
+            return None
+        if remembered.until > self._clock():
+            if remembered.basis == record.password_hash:
+                return OWN_PASSWORD
+            for each in record.app_passwords:
+                if remembered.basis == each.digest:
+                    return each.credential
+        del self._right[key]
+        return None
 
-    def add(self, record: LoginRecord, password: str) -> None:
-        until = self._clock() + self._lifetime_s
-        self._remembered[record.account_id] = _Remembered(record.password_hash, self._digest(record, password), until)
-        self._remembered.move_to_end(record.account_id)
-        while len(self._remembered) > self._limit:
-            self._remembered.popitem(last=False)
+    def add_right(self, record: LoginRecord, credential: Credential, password: str) -> None:
+        basis: str | bytes = record.password_hash
+        for each in record.app_passwords:
+            if each.credential == credential:
+                basis = each.digest
+        key = self._digest(str(record.account_id), password)
+        self._right[key] = _Right(basis, self._clock() + self._right_for_s)
+        self._right.move_to_end(key)
+        if len(self._right) > self._limit:
+            self._right.popitem(last=False)
 
-    def _digest(self, record: LoginRecord, password: str) -> bytes:
-        salt = record.account_id.to_bytes(16, "big", signed=True)
-        return hashlib.blake2b(password.encode(errors="surrogatepass"), key=self._key, salt=salt).digest()
+    def is_wrong(self, record: LoginRecord | None, account: str, password: str) -> bool:
+        return self._clock() < self._wrong.get(self._wrong_key(record, account, password), 0.0)
+
+    def add_wrong(self, record: LoginRecord | None, account: str, password: str) -> None:
+        key = self._wrong_key(record, account, password)
+        self._wrong[key] = self._clock() + self._wrong_for_s
+        self._wrong.move_to_end(key)
+        if len(self._wrong) > self._limit:
+            self._wrong.popitem(last=False)
+
+    def _wrong_key(self, record: LoginRecord | None, account: str, password: str) -> bytes:
+        basis = account
+        if record is not None:
+            basis += f"\0{record.password_hash}\0" + "".join(each.digest.hex() for each in record.app_passwords)
+        return self._digest(basis, password)
+
+    def _digest(self, basis: str, password: str) -> bytes:
+        """Of digests, so that no name can run into the password behind it."""
+        digest = hashlib.blake2b(basis.encode(errors="surrogatepass"), key=self._key)
+        inner = hashlib.blake2b(password.encode(errors="surrogatepass"), key=self._key).digest()
+        digest.update(inner)
+        return digest.digest()
+
+
+def app_credential(record: LoginRecord, password: str) -> Credential | None:
+    """Which of the account's app passwords this is; all are compared."""
+    if record.salting is None or not record.app_passwords:
+        return None
+    digest = app_password_digest(record.salting.salt, password)
+    found = [each.credential for each in record.app_passwords if hmac.compare_digest(each.digest, digest)]
+    return found[0] if found else None
 
 
 def _matches(password_hash: str, password: str) -> bool:

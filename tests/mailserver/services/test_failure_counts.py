@@ -105,3 +105,29 @@ async def test_what_redis_lost_in_a_restart_is_still_known_here(server: RedisSer
     server.stop()
     server.start()
     assert [failures.count for failures in await counts.add(["a"])] == [3]
+
+
+async def test_one_guess_counts_once_in_all_processes(client: Redis) -> None:
+    one, other = shared_counts(client, Clock()), shared_counts(client, Clock())
+    assert [failures.count for failures in await one.add(["a"], guess="old")] == [1]
+    assert [failures.count for failures in await other.add(["a"], guess="old")] == [1]
+    assert [failures.count for failures in await other.add(["a"], guess="new")] == [2]
+
+
+async def test_what_was_cleared_elsewhere_is_forgotten_here_too(client: Redis) -> None:
+    one, other = shared_counts(client, Clock()), shared_counts(client, Clock())
+    for _ in range(3):
+        await one.add(["a"])
+    await other.clear("a")
+    assert await one.look(["a"]) == [Failures()]
+    assert [failures.count for failures in await one.add(["a"])] == [1]
+
+
+async def test_it_is_known_from_where_somebody_failed(client: Redis) -> None:
+    one, other = shared_counts(client, Clock()), shared_counts(client, Clock())
+    for number in range(60):
+        await one.note_place("account 7", f"192.0.2.{number}")
+    places = await other.places("account 7")
+    assert len(places) == 50
+    assert "192.0.2.59" in places
+    assert await other.places("account 8") == []

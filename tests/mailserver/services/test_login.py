@@ -163,9 +163,9 @@ async def test_odd_passwords_are_just_wrong(logins: Logins, person: Person, pass
 async def test_failures_delay_the_answer_and_then_refuse_even_the_right_password(
     logins: Logins, person: Person, time: Time
 ) -> None:
-    for _ in range(4):
+    for number in range(4):
         with pytest.raises(LoginFailed):
-            await logins.sign_in(person.address, "wrong", network=OFFICE)
+            await logins.sign_in(person.address, f"wrong {number}", network=OFFICE)
     assert time.slept == [1, 2, 3]
     with pytest.raises(LoginThrottled) as refusal:
         await logins.sign_in(person.address, person.password, network=OFFICE)
@@ -173,9 +173,9 @@ async def test_failures_delay_the_answer_and_then_refuse_even_the_right_password
 
 
 async def test_an_unknown_person_is_slowed_just_the_same(logins: Logins, person: Person, time: Time) -> None:
-    for _ in range(4):
+    for number in range(4):
         with pytest.raises(LoginFailed):
-            await logins.sign_in(f"nobody@{person.domain}", "wrong", network=OFFICE)
+            await logins.sign_in(f"nobody@{person.domain}", f"wrong {number}", network=OFFICE)
     assert time.slept == [1, 2, 3]
     with pytest.raises(LoginThrottled):
         await logins.sign_in(f"nobody@{person.domain}", "wrong", network=OFFICE)
@@ -194,13 +194,32 @@ async def test_nobody_is_locked_out_of_a_known_network_by_guesses_from_elsewhere
     logins: Logins, person: Person, time: Time
 ) -> None:
     await logins.sign_in(person.address, person.password, network=OFFICE)
-    for _ in range(4):
+    for number in range(4):
         with pytest.raises(LoginFailed):
-            await logins.sign_in(person.address, "wrong", network=ELSEWHERE)
+            await logins.sign_in(person.address, f"wrong {number}", network=ELSEWHERE)
     with pytest.raises(LoginThrottled):
         await logins.sign_in(person.address, "wrong", network=ELSEWHERE)
     time.now += 61  # what was remembered of the first sign-in is over
     await logins.sign_in(person.address, person.password, network=OFFICE)
+
+
+async def test_a_device_with_an_old_password_locks_nobody_out(logins: Logins, person: Person, time: Time) -> None:
+    for _ in range(40):
+        with pytest.raises(LoginFailed):
+            await logins.sign_in(person.address, "of last year", network=OFFICE)
+    assert set(time.slept) == {1.0}  # no more than one guess, and no more work than one
+    await logins.sign_in(person.address, person.password, network=OFFICE)
+
+
+async def test_an_old_password_that_is_given_again_is_right_again(
+    logins: Logins, person: Person, services: RunningServices
+) -> None:
+    for _ in range(2):
+        with pytest.raises(LoginFailed):
+            await logins.sign_in(person.address, "to come", network=OFFICE)
+    new_hash = hash_password("to come")
+    change(services, person, "UPDATE account SET password_hash = %s WHERE id = %s", new_hash, person.account_id)
+    await logins.sign_in(person.address, "to come", network=OFFICE)
 
 
 async def test_loopback_is_not_counted_as_a_network(logins: Logins, person: Person) -> None:
