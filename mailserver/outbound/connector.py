@@ -16,7 +16,7 @@ from mailserver.outbound.channel import Channel, Interrupted
 from mailserver.outbound.config import ExchangeConfig
 from mailserver.outbound.connection import Connection, Route, TlsFailed
 from mailserver.outbound.metrics import CONNECTIONS
-from mailserver.outbound.outcomes import Deferred, Failed, Reason, of_fact
+from mailserver.outbound.outcomes import Deferred, Failed, Reason, of_fact, of_several
 from mailserver.outbound.sites import Security, Site
 from mailserver.outbound.wire.opening import Welcome
 from mailserver.outbound.wire.reply_reader import ReplyReader
@@ -53,16 +53,15 @@ class Connector:
         return routes[: self._config.addresses_limit]
 
     async def open(self, site: Site, routes: list[Route]) -> Connection:
-        """Tries the routes and takes off those that were tried. Raises NoConnection."""
-        outcome: Deferred | Failed = of_fact(Reason.UNREACHABLE, site.key)
+        """Tries the routes and takes off those that led nowhere. Raises NoConnection."""
+        outcome: Deferred | Failed | None = None
         while routes:
             try:
                 return await self._open_next(site, routes)
             except NoConnection as failure:
                 CONNECTIONS.labels(failure.outcome.reason.replace(" ", "_")).inc()
-                if isinstance(failure.outcome, Deferred) or not routes:
-                    outcome = failure.outcome
-        raise NoConnection(outcome)
+                outcome = of_several(outcome, failure.outcome)
+        raise NoConnection(outcome or of_fact(Reason.UNREACHABLE, site.key))
 
     async def _open_next(self, site: Site, routes: list[Route]) -> Connection:
         first = routes.pop(0)
@@ -81,6 +80,7 @@ class Connector:
             log.info("TLS failed, going on in clear", host=route.host, address=route.address, reason=failure.reason)
             self._without_tls.add(route)
             connection = await self._greet(site, route, await self._connect_to(site, route), Security.NONE)
+        routes.insert(0, route)
         CONNECTIONS.labels("tls" if connection.tls else "clear").inc()
         return connection
 

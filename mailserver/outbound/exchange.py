@@ -15,7 +15,7 @@ from mailserver.outbound.connection import Connection
 from mailserver.outbound.connector import Connector, NoConnection
 from mailserver.outbound.letters import Addressee, Letter, OpenOctets
 from mailserver.outbound.metrics import RECIPIENTS, SECONDS, TRANSACTIONS
-from mailserver.outbound.outcomes import Deferred, Delivered, Failed, Outcome, Reason, of_fact
+from mailserver.outbound.outcomes import Deferred, Delivered, Failed, Outcome, Reason, of_fact, of_several
 from mailserver.outbound.pool import Pool, pool_key
 from mailserver.outbound.sites import Site
 from mailserver.outbound.wire.transaction import Transaction
@@ -56,6 +56,7 @@ class Exchange:
         key = pool_key(site)
         routes = self._connector.routes(site)
         may_reuse = True
+        trouble: Deferred | Failed | None = None
         while errand.pending:
             if self._loop.time() >= deadline:
                 errand.give_up(of_fact(Reason.TIMED_OUT, site.key))
@@ -66,7 +67,7 @@ class Exchange:
                 try:
                     connection = await self._connector.open(site, routes)
                 except NoConnection as failure:
-                    errand.give_up(failure.outcome)
+                    errand.give_up(of_several(trouble, failure.outcome))
                     return
             chunk = errand.next_chunk(self._chunk_size(connection))
             transaction = Transaction(
@@ -82,8 +83,11 @@ class Exchange:
                 errand.give_up(transaction.breakage)
             elif is_reused:
                 may_reuse = False
-            elif transaction.has_begun or not routes:
-                errand.give_up(transaction.breakage)
+            else:
+                trouble = of_several(trouble, transaction.breakage)
+                routes.remove(connection.route)
+                if transaction.has_begun or not routes:
+                    errand.give_up(trouble)
 
     def _chunk_size(self, connection: Connection) -> int:
         return min(self._config.recipients_limit, connection.extensions.recipients_limit or 1_000_000)

@@ -110,6 +110,11 @@ def softened(outcome: Deferred | Failed) -> Deferred:
     return Deferred(Reply(reply.code, enhanced, reply.text, reply.host), outcome.reason)
 
 
+def of_several(earlier: Deferred | Failed | None, later: Deferred | Failed) -> Deferred | Failed:
+    """What several hosts of a site come to: for good only if it is with all of them."""
+    return earlier if isinstance(earlier, Deferred) and isinstance(later, Failed) else later
+
+
 def reply_of_lines(code: int, lines: list[bytes], host: str) -> Reply:
     """A host's reply from the texts of its lines (after the code and `-` or space).
 

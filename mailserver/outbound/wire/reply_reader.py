@@ -30,7 +30,7 @@ class NotSmtp(Exception):
 
 
 class ReplyReader:
-    """Feed it octets with `receive`, take replies with `next_reply` until None; that raises NotSmtp when no more come."""
+    """Feed it octets with `receive`, take replies with `next_reply` until None, or until that raises NotSmtp."""
 
     __slots__ = ("_buffer", "_fault", "_line_limit", "_lines", "_octets", "_ready", "_reply_limit")
 
