@@ -17,6 +17,7 @@ from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts
 from mailserver.services.login import Logins
 from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
+from mailserver.services.searching import Searches
 from mailserver.services.watching import Watchers
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
@@ -35,10 +36,12 @@ class Parts:
     store: MailStore
     watchers: Watchers
     logins: Logins
+    searches: Searches
     recipients: Recipients
     deliveries: Deliveries
     queueing: Queueing
     arrivals: Arrivals
+    wake_queue: Wake
     redis: Redis | None
     certificate: ServerCertificate | None
 
@@ -55,19 +58,24 @@ async def assemble(
         store = MailStore(database, keys, HotBlobs(), watchers.announce)
         logins = Logins(database, _failure_counts(config, redis), config.login, config.throttle)
         ending.callback(logins.close)
+        searches = Searches(store, config.search)
+        ending.push_async_callback(searches.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
-        queueing = Queueing(store, config.queue, is_outbound_on=config.is_outbound_on, wake=_queue_wake(redis, ending))
+        wake_queue = _queue_wake(redis, ending)
+        queueing = Queueing(store, config.queue, is_outbound_on=config.is_outbound_on, wake=wake_queue)
         recipients = Recipients(store)
         yield Parts(
             config=config,
             store=store,
             watchers=watchers,
             logins=logins,
+            searches=searches,
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,
             arrivals=Arrivals(recipients, deliveries, queueing, Writer(config.hostname), secret=keys.forwarding_key),
+            wake_queue=wake_queue,
             redis=redis,
             certificate=certificate,
         )

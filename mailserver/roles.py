@@ -5,15 +5,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from mailserver.assembly import Parts
-from mailserver.config import Role
+from mailserver.config import RelayConfig, Role
 from mailserver.imap.session.conversation import Services as ImapServices
 from mailserver.listeners import bind
+from mailserver.outbound import running as outbound
+from mailserver.outbound.resolver import Resolver
+from mailserver.outbound.routing import Router
+from mailserver.outbound.sites import Credentials, Smarthost
+from mailserver.outbound.tenancy import Tenancy
 from mailserver.pop3.conversation import Services as Pop3Services
+from mailserver.services.queue_reports import QueueReports
+from mailserver.services.returns import Writer
 from mailserver.smtp.config import Door as SmtpDoor
 from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
 from mailserver.upkeep.jobs import all_jobs
+from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.runner import Upkeep
+from tenants.errors import DomainNotLocal
+from tenants.types import Resolution
 
 
 class Running(Protocol):
@@ -49,7 +59,7 @@ async def start_imap(parts: Parts, _failed: Failed) -> Running:
     }
     imap_door = await imap.start(
         config.imap,
-        ImapServices(parts.store, parts.logins, parts.watchers),
+        ImapServices(parts.store, parts.logins, parts.watchers, parts.searches),
         imap.Listeners(bound["imap"], bound["imaps"]),
         message_limit_octets=config.message_limit_octets,
         certificate=parts.certificate,
@@ -102,11 +112,62 @@ async def start_web(parts: Parts, failed: Failed) -> Running:
     return web
 
 
+async def start_outbound(parts: Parts, _failed: Failed) -> Running:
+    config = parts.config
+    tenancy = Tenancy(parts.store, _smarthost_of(config.smarthost), cached_s=config.worker.smarthost_cached_s)
+
+    async def resolve(reverse_path: str) -> Resolution | None:
+        try:
+            return await parts.arrivals.resolve(reverse_path, reverse_path="")
+        except DomainNotLocal:
+            return None
+
+    reports = QueueReports(
+        parts.store,
+        resolve,
+        parts.deliveries,
+        Writer(config.hostname),
+        expire_after_s=config.worker.expire_after_s,
+        group_s=config.worker.report_wait_s,
+        look_every_s=config.worker.look_every_s,
+        is_outbound_on=config.is_outbound_on,
+        wake_queue=parts.wake_queue,
+    )
+    return outbound.start_outbound(
+        parts.store,
+        Router(config.hostname, config.routing, Resolver(config.dns)),
+        tenancy,
+        reports,
+        parts.redis,
+        config.worker,
+        config.exchange,
+        hostname=config.hostname,
+        is_on=config.is_outbound_on,
+    )
+
+
+def _smarthost_of(relay: RelayConfig) -> Smarthost | None:
+    if relay.host is None:
+        return None
+    credentials = Credentials(relay.user, relay.password) if relay.user else None
+    return Smarthost(relay.host.host, relay.host.port, relay.security, credentials, may_be_private=True)
+
+
 async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
-    jobs = all_jobs(parts.store, parts.deliveries, parts.config.delivery)
+    config = parts.config
+    jobs = (
+        *all_jobs(parts.store, parts.deliveries, config.delivery),
+        *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
+    )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
     return upkeep
 
 
-START: dict[Role, Start] = {"imap": start_imap, "smtp": start_smtp, "web": start_web, "upkeep": start_upkeep}
+START: dict[Role, Start] = {
+    "imap": start_imap,
+    "smtp": start_smtp,
+    "web": start_web,
+    "outbound": start_outbound,
+    "upkeep": start_upkeep,
+}

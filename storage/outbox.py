@@ -220,10 +220,10 @@ async def enqueue(
         async with database.read(who.tenant_id) as connection:
             return _id_of(await _ENQUEUE.one(connection, **values))
     async with database.transaction(who.tenant_id) as connection:
-        return await enqueue_long(connection, keys, octets, name, values)
+        return await _enqueue_long(connection, keys, octets, name, values)
 
 
-async def enqueue_long(
+async def _enqueue_long(
     connection: Connection, keys: TenantKeys, octets: memoryview, name: bytes, values: Mapping[str, object]
 ) -> OutgoingId:
     """Chunk after chunk, then the rest."""
@@ -236,13 +236,20 @@ async def enqueue_long(
 
 
 async def enqueue_within(
-    connection: Connection, keys: TenantKeys, who: Submitter, envelope: Envelope, octets: bytes, *, queued_at: datetime
+    connection: Connection,
+    keys: TenantKeys,
+    who: Submitter,
+    envelope: Envelope,
+    octets: memoryview,
+    *,
+    queued_at: datetime,
+    held: HeldReason | None,
 ) -> OutgoingId:
     """The same in a transaction that does more: mail of the installation itself, which no limit counts."""
     name = outgoing_content.new_content_name()
     limits = SendingLimits(0, 0, 0, 0)
-    values = _values(keys, who, envelope, memoryview(octets), name, queued_at, limits, None, None, 0.0)
-    return await enqueue_long(connection, keys, memoryview(octets), name, values)
+    values = _values(keys, who, envelope, octets, name, queued_at, limits, held, None, 0.0)
+    return await _enqueue_long(connection, keys, octets, name, values)
 
 
 def _values(

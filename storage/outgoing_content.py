@@ -2,13 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from storage.blobs.codec import CHUNK_OCTETS, compress, decompress
 from storage.database import Database
 from storage.errors import ContentDamaged, MessageGone
-from storage.keys import DIGEST_OCTETS, KeyRing, TenantKeys
+from storage.keys import DIGEST_OCTETS, TenantKeys
 from storage.outgoing_types import OutgoingId, QueuedMessage
 from storage.query import Connection, Query
 from storage.types import BlobDigest
@@ -69,22 +68,11 @@ async def put(connection: Connection, keys: TenantKeys, outgoing_id: OutgoingId,
     )
 
 
-async def read(database: Database, keys: KeyRing, message: QueuedMessage) -> AsyncIterator[bytes]:
-    """The message in pieces of at most CHUNK_OCTETS, each read when it is asked for.
+async def read_chunk(database: Database, keys: TenantKeys, message: QueuedMessage, chunk: int) -> bytes:
+    """CHUNK_OCTETS of the message, less at its end; the first of them holds the header, and the body of most mail.
 
     Raises MessageGone (it left the queue meanwhile), ContentDamaged, StoreUnavailable.
     """
-    tenant_keys = await keys.of(message.tenant_id)
-    for chunk in range(last_chunk(message.octets) + 1):
-        yield await _read_chunk(database, tenant_keys, message, chunk)
-
-
-async def read_beginning(database: Database, keys: KeyRing, message: QueuedMessage) -> bytes:
-    """The first chunk: the header, and the body of most mail. Raises as `read`."""
-    return await _read_chunk(database, await keys.of(message.tenant_id), message, 0)
-
-
-async def _read_chunk(database: Database, keys: TenantKeys, message: QueuedMessage, chunk: int) -> bytes:
     async with database.read(message.tenant_id) as connection:
         row = await _READ.first(connection, tenant_id=message.tenant_id, outgoing_id=message.id, chunk=chunk)
     if row is None:

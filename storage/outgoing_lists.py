@@ -45,6 +45,11 @@ class StateCount:
 
 
 @dataclass(frozen=True, slots=True)
+class _Tenant:
+    tenant_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListedEvent:
     happened_at: datetime
     kind: int
@@ -79,6 +84,12 @@ _COUNTS = Query(
     role="waypost_system",
     scans=["outgoing_recipient"],
 )
+_SUSPENDED = Query(
+    "SELECT DISTINCT tenant_id FROM outgoing_recipient WHERE state = 1 AND held_reason = 3",
+    row=_Tenant,
+    role="waypost_system",
+    scans=["outgoing_recipient"],  # its partial index of what is held
+)
 _EVENTS = Query(
     """
     SELECT happened_at, kind, address, recipients, reply_code, reply_enhanced, reply_text, reply_host FROM event
@@ -97,6 +108,12 @@ async def count_states(database: Database) -> Sequence[StateCount]:
     """Reads the whole table of recipients: for now and then."""
     async with database.system() as connection:
         return await _COUNTS.all(connection)
+
+
+async def suspended_tenants(database: Database) -> list[TenantId]:
+    """Those whose mail is held because they were suspended."""
+    async with database.system() as connection:
+        return [TenantId(each.tenant_id) for each in await _SUSPENDED.all(connection)]
 
 
 async def list_events(

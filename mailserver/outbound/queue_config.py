@@ -13,7 +13,7 @@ class WorkerConfig:
     """after this long the sender is told, once, that the message still waits"""
     first_retry_s: float = field(default=60.0, metadata={"least": 0.01})
     """how long after the first attempt the second comes; the later waits keep their proportion to it"""
-    lease_s: float = field(default=300.0, metadata={"least": 1.0})
+    lease_s: float = field(default=120.0, metadata={"least": 1.0})
     """how long a process has mail to itself without saying that it still lives; what it had is then tried by others"""
     look_every_s: float = field(default=1.0, metadata={"least": 0.05})  # how often new mail is looked for without hints
     exchanges_limit: int = field(default=200, metadata={"least": 1})  # conversations at once, all sites together

@@ -8,7 +8,7 @@ deferred without connecting, and after the rest one exchange tries how it is.
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from mailserver.outbound.outcomes import Deferred, Delivered, Failed, Outcome, Reason, Reply
+from mailserver.outbound.outcomes import Deferred, Delivered, Failed, Outcome, Reason
 
 _UNWELL = frozenset(
     {
@@ -34,16 +34,16 @@ class Health(Enum):
     UNKNOWN = auto()  # nothing was learnt: our own storage, the message itself
 
 
-def health_of(outcomes: list[Outcome]) -> tuple[Health, Reply | None]:
-    """What the outcomes of one exchange say, and the reply that says it."""
-    pushing_back: Reply | None = None
+def health_of(outcomes: list[Outcome]) -> tuple[Health, Deferred | None]:
+    """What the outcomes of one exchange say, and the one that says so if it is nothing good."""
+    pushing_back: Deferred | None = None
     is_well = False
     for outcome in outcomes:
         match outcome:
-            case Deferred(reply, reason) if reason in _UNWELL:
-                return Health.UNWELL, reply
+            case Deferred(reason=reason) if reason in _UNWELL:
+                return Health.UNWELL, outcome
             case Deferred(reply, Reason.REFUSED) if reply.code == 421 or reply.enhanced.startswith("4.7."):
-                pushing_back = reply
+                pushing_back = outcome
             case Delivered() | Failed(reason=Reason.REFUSED) | Deferred(reason=Reason.REFUSED):
                 is_well = True
             case _:
@@ -70,7 +70,7 @@ class Shaping:
         self._failures = 0
         self._rests = 0
         self._rests_until_s = 0.0
-        self.last_reply: Reply | None = None
+        self.evidence: Deferred | None = None
         """What the site said, or what kept us from hearing it, when it began to rest."""
 
     def allowed(self, now_s: float) -> int:
@@ -79,10 +79,14 @@ class Shaping:
             return 0
         return 1 if self._rests else int(self._allowed)
 
+    def is_fresh(self, now_s: float) -> bool:
+        """Whether a new one would know as much."""
+        return self._rests == 0 and self._failures == 0 and now_s >= self._rests_until_s
+
     def rest_left_s(self, now_s: float) -> float:
         return max(0.0, self._rests_until_s - now_s)
 
-    def learn(self, health: Health, reply: Reply | None, now_s: float) -> bool:
+    def learn(self, health: Health, evidence: Deferred | None, now_s: float) -> bool:
         """Whether the site begins to rest because of this."""
         match health:
             case Health.WELL:
@@ -92,17 +96,17 @@ class Shaping:
                 self._failures += 1
                 self._allowed = max(1.0, self._allowed - 1)
                 if self._failures >= 2 * self._limits.most:
-                    return self._begin_rest(reply, now_s)
+                    return self._begin_rest(evidence, now_s)
             case Health.UNWELL:
                 self._failures += 1
                 self._allowed = max(1.0, self._allowed / 2)
-                if self._rests or self._failures >= _FAILURES_BEFORE_REST or reply_is_final(reply):
-                    return self._begin_rest(reply, now_s)
+                if self._rests or self._failures >= _FAILURES_BEFORE_REST or _is_conclusive(evidence):
+                    return self._begin_rest(evidence, now_s)
             case Health.UNKNOWN:
                 pass
         return False
 
-    def _begin_rest(self, reply: Reply | None, now_s: float) -> bool:
+    def _begin_rest(self, evidence: Deferred | None, now_s: float) -> bool:
         if now_s < self._rests_until_s:
             return False  # exchanges that began before the rest say nothing new
         rest_s = min(self._limits.longest_rest_s, self._limits.rest_s * 2**self._rests)
@@ -110,10 +114,10 @@ class Shaping:
         self._rests_until_s = now_s + rest_s
         self._failures = 0
         self._allowed = float(self._limits.start)
-        self.last_reply = reply
+        self.evidence = evidence
         return True
 
 
-def reply_is_final(reply: Reply | None) -> bool:
-    """Nobody answered at any host of the site, which was tried with all its addresses: no need to ask thrice."""
-    return reply is not None and reply.is_ours and reply.enhanced == "4.4.1"
+def _is_conclusive(evidence: Deferred | None) -> bool:
+    """Nobody answered at any host of the site, with all their addresses: no need to ask thrice."""
+    return evidence is not None and evidence.reason is Reason.UNREACHABLE

@@ -1,0 +1,506 @@
+"""The queue's worker: finds lanes with due mail, leases by site, brings it there, settles.
+
+    lanes (tenant, domain)  --routing-->  sites  --leases-->  backlog of batches  --exchanges-->  settlements
+
+* A lane becomes due by a hint or by looking; it is routed to its site, and stays in the site's rotation until a lease
+  finds nothing more in it.
+* One round leases for all sites with room, in one commit. What is leased is bounded, whatever waits in the queue.
+* A batch is one message with its recipients at one site. Its end is settled; site shaping learns from it.
+* A site that rests, or does not exist, costs no connection: its mail is leased and deferred (or failed) at once.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from mailserver.observability.logs import get_logger
+from mailserver.observability.metrics import gauge
+from mailserver.observability.repeats import Repeats
+from mailserver.outbound.contents import Contents
+from mailserver.outbound.decisions import Moment, decide
+from mailserver.outbound.errors import NoSite
+from mailserver.outbound.letters import Addressee, Letter, OpenOctets
+from mailserver.outbound.outcomes import Deferred, Failed, Outcome, Reason, of_fact
+from mailserver.outbound.queue_config import WorkerConfig
+from mailserver.outbound.schedule import Schedule
+from mailserver.outbound.settling import Settler
+from mailserver.outbound.shaping import Shaping, ShapingLimits, health_of
+from mailserver.outbound.site_work import Batch, SiteWork
+from mailserver.outbound.sites import Site, Smarthost
+from mailserver.outbound.tenancy import Tenancy
+from mailserver.tasks import end_task
+from storage import outbox
+from storage.errors import StorageError, StoreUnavailable
+from storage.keys import KeyUnusable
+from storage.outgoing_acts import Chosen, hold
+from storage.outgoing_types import (
+    Ending,
+    HeldReason,
+    Lane,
+    LastReply,
+    LeasedRecipient,
+    OutgoingId,
+    QueuedMessage,
+    ReportKind,
+    Settlement,
+)
+from storage.store import MailStore
+from tenants.types import TenantId
+
+RUNNING = gauge("outbound_exchanges", "Conversations with other hosts under way.")
+LEASED = gauge("outbound_leased_recipients", "Recipients that this role has leased.")
+RESTING = gauge("outbound_resting_sites", "Sites that do not answer and are left alone for a while.")
+
+PAGE_LANES = 1_000
+KNOWN_LANES_LIMIT = 20_000
+ROUTINGS_LIMIT = 100  # lanes routed at the same time
+ROUTE_AGE_S = 60.0  # a lane that stays due for longer is routed anew
+ROUND_PAUSE_S = 0.01  # what becomes due meanwhile shares a commit
+RETRY_S = 0.5
+LEASE_MARGIN = 0.1  # the last part of a lease in which nothing is begun
+
+log = get_logger()
+
+
+class Router(Protocol):
+    async def find_site(self, domain: str) -> Site: ...
+    async def find_smarthost(self, smarthost: Smarthost) -> Site: ...
+
+
+class Exchanger(Protocol):
+    async def exchange(
+        self, site: Site, letter: Letter, addressees: Sequence[Addressee], open_octets: OpenOctets
+    ) -> list[Outcome]: ...
+
+
+@dataclass(slots=True)
+class _LaneState:
+    work: SiteWork | None = None
+    routed_at_s: float = 0.0
+    is_due_again: bool = False
+    """Something came for it while a lease was under way."""
+
+
+class Worker:
+    """One per process. `recipients_limit` is how many one exchange gets."""
+
+    def __init__(
+        self,
+        store: MailStore,
+        router: Router,
+        exchanger: Exchanger,
+        tenancy: Tenancy,
+        config: WorkerConfig,
+        *,
+        recipients_limit: int,
+        on_report: Callable[[], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = store.database
+        self._router = router
+        self._exchanger = exchanger
+        self._tenancy = tenancy
+        self._config = config
+        self._recipients_limit = recipients_limit
+        self._on_report = on_report
+        self._clock = clock
+        self._monotonic = monotonic
+        self._chance = chance
+        self._contents = Contents(store, config.content_cache_octets)
+        self._schedule = Schedule(config.first_retry_s, config.tell_delay_after_s, config.expire_after_s)
+        self._shaping = ShapingLimits(
+            min(config.site_exchanges_start, config.site_exchanges_limit),
+            config.site_exchanges_limit,
+            config.rest_s,
+            config.longest_rest_s,
+        )
+        self._settler = Settler(store.database, report_wait_s=config.report_wait_s, on_settled=self._settled)
+        self._lanes: dict[Lane, _LaneState] = {}
+        self._sites: dict[str, SiteWork] = {}
+        self._hungry: dict[str, SiteWork] = {}  # with lanes to lease from
+        self._ready: deque[SiteWork] = deque()  # with a backlog, in turn
+        self._batches: set[Batch] = set()
+        self._exchanges: set[asyncio.Task[None]] = set()
+        self._routings: set[asyncio.Task[None]] = set()
+        self._routing_turns = asyncio.Semaphore(ROUTINGS_LIMIT)
+        self._leased = 0
+        self._is_full = False  # sites got less than they had room for
+        self._is_stopping = False
+        self._wake = asyncio.Event()
+        self._look_at_once = asyncio.Event()
+        self._repeats = Repeats(time.monotonic)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- life
+
+    def start(self) -> None:
+        self._settler.start()
+        self._leasing = self._keep("lease", self._lease_forever)
+        self._tasks = [
+            self._leasing,
+            self._keep("look", self._look_forever),
+            self._keep("renew", self._renew_forever),
+        ]
+
+    def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
+        return asyncio.create_task(self._guarded(name, loop), name=f"outbound: {name}")
+
+    async def drain(self, deadline_s: float) -> None:
+        """Begin nothing more, give back what has not begun, wait for what has; cut it off before the deadline."""
+        farewell_s = min(2.0, deadline_s / 4)
+        self._is_stopping = True
+        self._wake.set()
+        await asyncio.wait({self._leasing}, timeout=farewell_s)  # a lease that was committed must be given back
+        for task in (*self._tasks, *self._routings):
+            await end_task(task)
+        for work in self._sites.values():
+            while work.backlog:
+                self._give_back(work.backlog.popleft())
+        if self._exchanges:
+            await asyncio.wait(self._exchanges, timeout=max(0.0, deadline_s - farewell_s))
+        for task in list(self._exchanges):
+            await end_task(task)
+        await self._settler.close(farewell_s)
+
+    def hint(self, lane: Lane) -> None:
+        """Somebody queued mail in this lane."""
+        self._mark_due(lane)
+
+    def look(self) -> None:
+        """Hints may have been lost: look now."""
+        self._look_at_once.set()
+
+    async def _guarded(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """A door of its own: neither Postgres away nor a bug ends a loop."""
+        while not self._is_stopping:
+            try:
+                await loop()
+            except StoreUnavailable as unavailable:
+                if (left_out := self._repeats.worth_saying(name)) is not None:
+                    log.warning("the queue waits for Postgres", what=name, error=str(unavailable), left_out=left_out)
+            except Exception:
+                log.exception("a loop of the queue failed", loop=name)
+            await asyncio.sleep(RETRY_S)
+
+    # -- lanes: what is due, and where it goes
+
+    async def _look_forever(self) -> None:
+        while True:
+            self._look_at_once.clear()
+            await self._look_at_all()
+            try:
+                async with asyncio.timeout(self._config.look_every_s):
+                    await self._look_at_once.wait()
+            except TimeoutError:
+                pass
+
+    async def _look_at_all(self) -> None:
+        """Every lane of the queue, a page at a time. New lanes wait while too many are known."""
+        after = Lane(TenantId(0), "")
+        while True:
+            page = await outbox.find_lanes(self._database, after, PAGE_LANES)
+            now = self._clock()
+            for each in page:
+                if each.due_at is not None and each.due_at <= now:
+                    self._mark_due(Lane(TenantId(each.tenant_id), each.domain))
+            if len(page) < PAGE_LANES:
+                return
+            after = Lane(TenantId(page[-1].tenant_id), page[-1].domain)
+
+    def _mark_due(self, lane: Lane) -> None:
+        state = self._lanes.get(lane)
+        if state is not None:
+            state.is_due_again = True
+        elif len(self._lanes) < KNOWN_LANES_LIMIT:
+            self._lanes[lane] = _LaneState()
+            self._begin_routing(lane)
+
+    def _begin_routing(self, lane: Lane) -> None:
+        task = asyncio.create_task(self._route(lane), name="outbound: route")
+        self._routings.add(task)
+        task.add_done_callback(self._routings.discard)
+
+    async def _route(self, lane: Lane) -> None:
+        """Put the lane into the rotation of its site. A door of its own, as it runs beside the loops."""
+        is_routed = False
+        try:
+            async with self._routing_turns:
+                is_routed = await self._route_in_turn(lane)
+        except (StorageError, KeyUnusable) as error:
+            if (left_out := self._repeats.worth_saying("route")) is not None:
+                log.warning("a tenant's mail waits", tenant=lane.tenant_id, error=str(error), left_out=left_out)
+        except Exception:
+            log.exception("a lane was not routed", tenant=lane.tenant_id, domain=lane.domain)
+        finally:
+            if not is_routed:
+                self._lanes.pop(lane, None)  # looking finds it again
+
+    async def _route_in_turn(self, lane: Lane) -> bool:
+        standing = await self._tenancy.standing(lane.tenant_id)
+        if not standing.is_active:
+            held = await hold(self._database, Chosen(lane.tenant_id, domain=lane.domain), HeldReason.SUSPENDED)
+            log.info("mail of a suspended tenant is held", tenant=lane.tenant_id, recipients=held)
+            return False
+        site: Site | None = None
+        verdict: Deferred | Failed | None = None
+        try:
+            if standing.smarthost is not None:
+                site = await self._router.find_smarthost(standing.smarthost)
+            else:
+                site = await self._router.find_site(lane.domain)
+        except NoSite as nowhere:
+            verdict = nowhere.outcome
+        work = self._work_for(f"nowhere: {lane.domain}" if site is None else site.key, site, verdict)
+        state = self._lanes[lane]
+        state.work, state.routed_at_s = work, self._monotonic()
+        work.lanes.append(lane)
+        self._hungry[work.key] = work
+        self._wake.set()
+        return True
+
+    def _work_for(self, key: str, site: Site | None, verdict: Deferred | Failed | None) -> SiteWork:
+        work = self._sites.get(key)
+        if work is None:
+            work = self._sites[key] = SiteWork(key, site, verdict, Shaping(self._shaping))
+        work.site, work.verdict = site, verdict
+        return work
+
+    # -- leases
+
+    async def _lease_forever(self) -> None:
+        while not self._is_stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._settler.is_stuck:
+                await asyncio.sleep(RETRY_S)
+                self._wake.set()
+                continue
+            try:
+                if not self._is_stopping:
+                    await self._lease_round()
+            except BaseException:
+                self._wake.set()
+                raise
+            await asyncio.sleep(ROUND_PAUSE_S)
+
+    async def _lease_round(self) -> None:
+        rooms = self._rooms()
+        if not rooms:
+            return
+        for lane in rooms:
+            self._lanes[lane].is_due_again = False
+        asked_at_s = self._monotonic()
+        leased = await outbox.lease(self._database, rooms, lease_s=self._config.lease_s)
+        self._leased += len(leased)
+        LEASED.labels().set(self._leased)
+        found: dict[Lane, int] = dict.fromkeys(rooms, 0)
+        groups: dict[tuple[str, TenantId, OutgoingId], list[LeasedRecipient]] = {}
+        for recipient in leased:
+            lane = Lane(recipient.message.tenant_id, recipient.domain)
+            found[lane] += 1
+            work = self._lanes[lane].work
+            assert work is not None
+            groups.setdefault((work.key, lane.tenant_id, recipient.message.id), []).append(recipient)
+        for lane, room in rooms.items():
+            self._after_lease(lane, is_empty=found[lane] < room)
+        for (key, _, _), recipients in groups.items():
+            self._take(self._sites[key], recipients, asked_at_s + self._config.lease_s)
+        self._dispatch()
+
+    def _rooms(self) -> dict[Lane, int]:
+        """How much to lease of which lane; sites take turns when not everything fits."""
+        now_s = self._monotonic()
+        left = self._config.leased_limit - self._leased
+        rooms: dict[Lane, int] = {}
+        share = max(1, left // max(1, len(self._hungry)))
+        for key, work in list(self._hungry.items()):
+            if left <= 0:
+                break
+            if not work.lanes:
+                del self._hungry[key]
+                continue
+            room = min(work.room(now_s, min(self._recipients_limit, share)), left)
+            if room <= 0:
+                continue
+            rooms.update(work.take_lanes(room))
+            left -= room
+            del self._hungry[key]
+            self._hungry[key] = work
+        self._is_full = left <= 0
+        return rooms
+
+    def _after_lease(self, lane: Lane, *, is_empty: bool) -> None:
+        state = self._lanes[lane]
+        assert state.work is not None
+        is_old = self._monotonic() - state.routed_at_s > ROUTE_AGE_S
+        if not is_empty and not is_old:
+            self._wake.set()
+            return
+        if is_empty and state.is_due_again and not is_old:
+            self._wake.set()  # what came meanwhile may have been too late for the lease
+            return
+        state.work.lanes.remove(lane)
+        if is_empty and not state.is_due_again:
+            del self._lanes[lane]
+        else:
+            state.work = None
+            self._begin_routing(lane)
+
+    def _take(self, work: SiteWork, recipients: list[LeasedRecipient], lease_ends_s: float) -> None:
+        verdict = work.verdict_now(self._monotonic())
+        if verdict is not None:
+            self._settle(work, recipients, [verdict] * len(recipients))
+            return
+        for start in range(0, len(recipients), self._recipients_limit):
+            part = recipients[start : start + self._recipients_limit]
+            batch = Batch(part[0].message, part, lease_ends_s)
+            self._batches.add(batch)
+            work.backlog.append(batch)
+        if work not in self._ready:
+            self._ready.append(work)
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.lease_s / 3)
+            batches = list(self._batches)
+            for start in range(0, len(batches), PAGE_LANES):
+                some = batches[start : start + PAGE_LANES]
+                asked_at_s = self._monotonic()
+                recipients = [recipient for batch in some for recipient in batch.recipients]
+                await outbox.renew(self._database, recipients, lease_s=self._config.lease_s)
+                for batch in some:
+                    batch.lease_ends_s = asked_at_s + self._config.lease_s
+
+    # -- exchanges
+
+    def _dispatch(self) -> None:
+        """Begin what may begin, one site after the other."""
+        while self._ready and len(self._exchanges) < self._config.exchanges_limit:
+            work = self._ready.popleft()
+            if self._begin_one(work):
+                self._ready.append(work)
+
+    def _begin_one(self, work: SiteWork) -> bool:
+        """Whether the site may be given more."""
+        now_s = self._monotonic()
+        verdict = work.verdict_now(now_s)
+        while work.backlog and verdict is not None:
+            batch = work.backlog.popleft()
+            self._batches.discard(batch)
+            self._settle(work, batch.recipients, [verdict] * len(batch.recipients))
+        if not work.backlog or work.running >= work.shaping.allowed(now_s):
+            return False
+        batch = work.backlog.popleft()
+        if batch.lease_ends_s - now_s < LEASE_MARGIN * self._config.lease_s:
+            self._forget(batch)
+            return True
+        assert work.site is not None
+        work.running += 1
+        task = asyncio.create_task(self._bring(work, work.site, batch), name="outbound: exchange")
+        self._exchanges.add(task)
+        RUNNING.labels().set(len(self._exchanges))
+        task.add_done_callback(lambda done: self._ended(work, done))
+        return True
+
+    async def _bring(self, work: SiteWork, site: Site, batch: Batch) -> None:
+        try:
+            outcomes = await self._exchanger.exchange(
+                site, batch.message, batch.recipients, self._contents.opener(batch.message)
+            )
+        except asyncio.CancelledError:
+            self._give_back(batch)
+            raise
+        except Exception:
+            log.exception("an exchange failed", site=site.key, outgoing=batch.message.id)
+            outcomes = [of_fact(Reason.CONTENT_UNAVAILABLE)] * len(batch.recipients)
+        self._batches.discard(batch)
+        self._learn(work, outcomes)
+        self._settle(work, batch.recipients, outcomes)
+        _log_exchange(site, batch.message, outcomes)
+
+    def _learn(self, work: SiteWork, outcomes: list[Outcome]) -> None:
+        now_s = self._monotonic()
+        health, evidence = health_of(outcomes)
+        if work.shaping.learn(health, evidence, now_s):
+            reply = evidence.reply if evidence is not None else None
+            log.warning("a site rests", site=work.key, seconds=round(work.shaping.rest_left_s(now_s)), reply=str(reply))
+
+    def _ended(self, work: SiteWork, task: "asyncio.Task[None]") -> None:
+        self._exchanges.discard(task)
+        RUNNING.labels().set(len(self._exchanges))
+        work.running -= 1
+        if not task.cancelled():
+            task.exception()  # everything expected was caught; the loop's handler has told of the rest
+        if work.lanes and work.room(self._monotonic(), 1):
+            self._wake.set()
+        if work.backlog:
+            if work not in self._ready:
+                self._ready.append(work)
+        elif work.is_idle(self._monotonic()):
+            self._sites.pop(work.key, None)
+            self._hungry.pop(work.key, None)
+        self._dispatch()
+
+    # -- ends
+
+    def _settle(self, work: SiteWork, recipients: Sequence[LeasedRecipient], outcomes: Sequence[Outcome]) -> None:
+        now = self._clock()
+        rest_s = work.shaping.rest_left_s(self._monotonic())
+        not_before = now + timedelta(seconds=rest_s) if rest_s > 0 else None
+        self._settler.put(
+            [
+                decide(recipient, outcome, self._schedule, Moment(now, self._chance(), not_before))
+                for recipient, outcome in zip(recipients, outcomes, strict=True)
+            ]
+        )
+
+    def _give_back(self, batch: Batch) -> None:
+        self._batches.discard(batch)
+        self._settler.put([Settlement(each, Ending.RETURNED, LastReply()) for each in batch.recipients])
+
+    def _forget(self, batch: Batch) -> None:
+        """Its lease is as good as over: whoever leases it next sends it."""
+        self._batches.discard(batch)
+        self._leased -= len(batch.recipients)
+
+    def _settled(self, settlements: Sequence[Settlement]) -> None:
+        self._leased -= len(settlements)
+        LEASED.labels().set(self._leased)
+        if any(each.report is not ReportKind.NONE for each in settlements):
+            self._on_report()
+        if self._is_full:
+            self._wake.set()
+
+    def count_resting(self) -> None:
+        """For the metrics; and what is known of sites that answer again is dropped."""
+        now_s = self._monotonic()
+        RESTING.labels().set(sum(work.shaping.rest_left_s(now_s) > 0 for work in self._sites.values()))
+        for key, work in list(self._sites.items()):
+            if work.is_idle(now_s):
+                del self._sites[key]
+                self._hungry.pop(key, None)
+
+
+def _log_exchange(site: Site, message: QueuedMessage, outcomes: Sequence[Outcome]) -> None:
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        name = type(outcome).__name__.lower()
+        counts[name] = counts.get(name, 0) + 1
+    last = outcomes[-1].reply
+    log.info(
+        "message tried",
+        tenant=message.tenant_id,
+        outgoing=message.id,
+        site=site.key,
+        host=last.host,
+        code=last.code,
+        enhanced=last.enhanced,
+        **counts,
+    )
