@@ -25,7 +25,18 @@ class StoredFlags:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagRequest:
+    """One STORE over at most CHUNK_MESSAGES uids. UNCHANGEDSINCE spares what has a higher modseq (RFC 7162 §3.1.3)."""
+
+    mailbox_id: MailboxId
+    uids: Sequence[Uid]
+    change: FlagChange
+    unchanged_since: Modseq | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _FlagsRow:
+    request: int
     uid: int
     outcome: str
     flags: int
@@ -41,9 +52,9 @@ class _Expunged:
 
 _CHANGE = Query(
     """
-    SELECT uid, outcome, flags, keywords, modseq FROM change_flags_v1(
-        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s::bigint[], %(operation)s::smallint, %(flags)s::smallint,
-        %(keywords)s::text[], %(unchanged_since)s, %(keyword_limit)s)
+    SELECT request, uid, outcome, flags, keywords, modseq FROM change_flags_v2(
+        %(tenant_id)s, %(account_id)s, %(mailbox_ids)s, %(counts)s, %(uids)s, %(operations)s, %(bits)s, %(words)s,
+        %(unchanged_sinces)s, %(keyword_limit)s)
     """,
     row=_FlagsRow,
 )
@@ -57,37 +68,41 @@ _EXPUNGE = Query(
 
 
 async def change_flags(
-    connection: Connection,
-    tenant_id: TenantId,
-    account_id: AccountId,
-    mailbox_id: MailboxId,
-    uids: Sequence[Uid],
-    change: FlagChange,
-    *,
-    unchanged_since: Modseq | None = None,
-) -> list[StoredFlags]:
-    """One STORE over at most CHUNK_MESSAGES uids, at one modseq; uids that are gone are absent from the answer.
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, requests: Sequence[FlagRequest]
+) -> list[list[StoredFlags]]:
+    """STOREs of one account in one transaction, each at a modseq of its own; of each the messages that are still there.
 
-    Raises TooManyKeywords.
+    Raises TooManyKeywords: then none is done.
     """
     try:
         rows = await _CHANGE.all(
             connection,
             tenant_id=tenant_id,
             account_id=account_id,
-            mailbox_id=mailbox_id,
-            uids=uids,
-            operation=int(change.operation),
-            flags=int(change.flags.system),
-            keywords=keywords_column(change.flags.keywords),
-            unchanged_since=unchanged_since,
+            mailbox_ids=[each.mailbox_id for each in requests],
+            counts=[len(each.uids) for each in requests],
+            uids=[uid for each in requests for uid in each.uids],
+            operations=[each.change.operation for each in requests],
+            bits=[each.change.flags.system for each in requests],
+            words=[_joined_keywords(each.change.flags.keywords) for each in requests],
+            unchanged_sinces=[each.unchanged_since for each in requests],
             keyword_limit=KEYWORDS_PER_MESSAGE,
         )
     except psycopg.Error as refusal:
         if refusal.sqlstate == "WP001":
             raise TooManyKeywords(KEYWORDS_PER_MESSAGE) from None
         raise
-    return [StoredFlags(Uid(r.uid), r.outcome, as_flags(r.flags, r.keywords), Modseq(r.modseq)) for r in rows]
+    stored: list[list[StoredFlags]] = [[] for _ in requests]
+    for row in rows:
+        stored[row.request - 1].append(
+            StoredFlags(Uid(row.uid), row.outcome, as_flags(row.flags, row.keywords), Modseq(row.modseq))
+        )
+    return stored
+
+
+def _joined_keywords(keywords: Collection[str]) -> str | None:
+    """Arrays of arrays must be rectangular, so they travel as one text; a keyword holds no space."""
+    return " ".join(keywords_column(keywords) or ()) or None
 
 
 async def expunge(

@@ -1,13 +1,25 @@
 """What services are handed: the mail store of this process."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from storage.blobs.hot import HotBlobs
 from storage.database import Database
+from storage.errors import StorageError
+from storage.flags import FlagRequest, StoredFlags
+from storage.joining import Joined
 from storage.keys import KeyRing
-from storage.types import Modseq
+from storage.placing import Order
+from storage.types import Modseq, Placed
 from tenants.types import AccountId, TenantId
+
+
+class Joins:
+    """The writes of this process that wait for their accounts."""
+
+    def __init__(self) -> None:
+        self.placing: Joined[Order, Placed | StorageError] = Joined()
+        self.flags: Joined[FlagRequest, list[StoredFlags]] = Joined()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +30,4 @@ class MailStore:
     keys: KeyRing
     blobs: HotBlobs
     announce: Callable[[TenantId, AccountId, Modseq], None]
+    joins: Joins = field(default_factory=Joins)

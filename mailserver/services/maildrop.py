@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mailserver.services.mailboxes import find_selectable
 from storage import flags, maildrop_rows
-from storage.flags import CHUNK_MESSAGES
+from storage.flags import CHUNK_MESSAGES, FlagRequest
 from storage.store import MailStore
 from storage.types import (
     FlagChange,
@@ -64,7 +64,8 @@ async def remove(store: MailStore, who: Principal, maildrop: Maildrop, uids: Seq
 
         async def remove_chunk(chunk: Sequence[Uid] = chunk) -> Modseq | None:
             async with store.database.transaction(who.tenant_id) as connection:
-                await flags.change_flags(connection, who.tenant_id, who.account_id, maildrop.mailbox_id, chunk, mark)
+                request = FlagRequest(maildrop.mailbox_id, chunk, mark)
+                await flags.change_flags(connection, who.tenant_id, who.account_id, [request])
                 _, modseq = await flags.expunge(connection, who.tenant_id, who.account_id, maildrop.mailbox_id, chunk)
             return modseq
 

@@ -16,7 +16,7 @@ from storage import mailboxes as stored_mailboxes
 from storage.content import Content
 from storage.contents import load
 from storage.errors import MailboxNotFound, StorageError
-from storage.flags import CHUNK_MESSAGES, StoredFlags
+from storage.flags import CHUNK_MESSAGES, FlagRequest, StoredFlags
 from storage.query import Connection
 from storage.rows import Columns, FetchRow
 from storage.store import MailStore
@@ -55,6 +55,7 @@ class Contents:
     account_modseq: Modseq
     recent_from: Uid
     day: date
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId,
         loaded.account_modseq,
         recent_from,
         loaded.day,
+        loaded.epoch,
     )
 
 
@@ -163,28 +165,29 @@ async def change_flags(
     *,
     unchanged_since: Modseq | None = None,
 ) -> list[StoredFlags]:
-    """STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3), in chunks that each have a modseq. Raises TooManyKeywords."""
-    stored: list[StoredFlags] = []
-    for start in range(0, len(uids), CHUNK_MESSAGES):
-        chunk = uids[start : start + CHUNK_MESSAGES]
+    """STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3), in chunks that each have a modseq. Raises TooManyKeywords.
 
-        async def store_chunk(chunk: Sequence[Uid] = chunk) -> list[StoredFlags]:
+    STOREs of one account that come while one is under way share the next transaction.
+    """
+    account = (who.tenant_id, who.account_id)
+
+    async def change_all(requests: Sequence[FlagRequest]) -> list[list[StoredFlags]]:
+        async def attempt() -> list[list[StoredFlags]]:
             async with store.database.read(who.tenant_id) as connection:
-                return await flags.change_flags(
-                    connection,
-                    who.tenant_id,
-                    who.account_id,
-                    mailbox_id,
-                    chunk,
-                    change,
-                    unchanged_since=unchanged_since,
-                )
+                return await flags.change_flags(connection, who.tenant_id, who.account_id, requests)
 
-        result = await store.database.retried(store_chunk)
-        stored += result
-        changed = [each.modseq for each in result if each.outcome == "changed"]
+        results = await store.database.retried(attempt)
+        changed = [each.modseq for stored in results for each in stored if each.outcome == "changed"]
         if changed:
             store.announce(who.tenant_id, who.account_id, max(changed))
+        return results
+
+    if len(uids) <= CHUNK_MESSAGES:
+        return await store.joins.flags.do(account, FlagRequest(mailbox_id, uids, change, unchanged_since), change_all)
+    stored: list[StoredFlags] = []
+    for start in range(0, len(uids), CHUNK_MESSAGES):
+        request = FlagRequest(mailbox_id, uids[start : start + CHUNK_MESSAGES], change, unchanged_since)
+        stored += await store.joins.flags.do(account, request, change_all)
     return stored
 
 

@@ -12,7 +12,7 @@ from storage.database import Database, DatabaseConfig
 from storage.query import Query
 from tenants.types import TenantId
 from tests.conftest import RunningServices
-from tests.storage.statements import STATEMENTS, parameters, title
+from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
 MINE, THEIRS = TenantId(7), TenantId(8)  # both have mail in the filled database
 THEIR_ACCOUNT, THEIR_INBOX, THEIR_MESSAGE = 80, 800, 80_001
@@ -27,6 +27,7 @@ ASKED: dict[str, Any] = {
     "target_id": THEIR_INBOX + 1,
     "message_id": THEIR_MESSAGE,
     "uids": [1, 2, 3],
+    "mailbox_ids": [THEIR_INBOX],
     "name": "INBOX",
     "names": ["INBOX"],
     "special_uses": [None],
@@ -34,21 +35,21 @@ ASKED: dict[str, Any] = {
     "digests": [b"\0" * 32],
     "references": [77],
     "keywords": ["word"],
-    "received_at": datetime(2026, 1, 1, tzinfo=UTC),
-    "sent_at": None,
-    "content_on": date(2026, 1, 1),
     "quota_octets": None,
     "inbound_id": None,
     "unchanged_since": None,
-    **dict.fromkeys(("sealed", "header", "segments", "structure", "envelope", "bodystructure"), b"\0"),
-    **dict.fromkeys(("subject", "base_subject", "sender", "recipients", "preview"), "text"),
-    **dict.fromkeys(("is_move", "everything", "is_subscribed", "is_selectable", "takes_over_subscription"), True),
-    **dict.fromkeys(("differs", "attached"), False),
-    **dict.fromkeys(("modseq", "seq", "uidvalidity", "next_uidvalidity", "limit", "limit_octets", "keyword_limit"), 1),
-    **dict.fromkeys(("operation", "flags", "first", "last", "chunk", "codec", "key_id", "wire_version"), 1),
-    **dict.fromkeys(("octets", "blob_octets", "header_octets", "grace_s"), 1),
 }
-OF_NO_TENANT = {"SELECT chunk codec sealed FROM inbound_content WHERE inbound"}
+OF_TYPE: dict[str, Any] = {
+    **dict.fromkeys(("int8", "int4", "int2"), 1),
+    "float8": 1.0,
+    "bool": True,
+    "text": "text",
+    "bytea": b"\0",
+    "timestamptz": datetime(2026, 1, 1, tzinfo=UTC),
+    "date": date(2026, 1, 1),
+}
+"""What is asked with where the name says nothing of whose it is."""
+OF_NO_TENANT = {"SELECT chunk codec sealed FROM inbound_content WHERE inbound", "SELECT nextval mail_id AS id"}
 OF_THE_APPLICATION = [query for query in STATEMENTS if query.role == "waypost_app"]
 
 
@@ -59,25 +60,44 @@ async def busy(filled: RunningServices) -> AsyncIterator[Database]:
     await opened.close()
 
 
+def asked(query: Query[Any], services: RunningServices) -> dict[str, Any]:
+    with psycopg.connect(services.app_url, autocommit=True) as connection:
+        connection.pgconn.prepare(b"", numbered(query))
+        described = connection.pgconn.describe_prepared(b"")
+        values = {}
+        for at, name in enumerate(parameters(query)):
+            found = connection.execute(
+                "SELECT typname FROM pg_type WHERE oid = %s", (described.param_type(at),)
+            ).fetchone()
+            assert found is not None
+            of_type = [OF_TYPE[found[0][1:]]] if found[0].startswith("_") else OF_TYPE[found[0]]
+            values[name] = ASKED.get(name, of_type)
+    return values
+
+
 def test_every_statement_of_the_application_names_its_tenant() -> None:
     assert {title(query) for query in OF_THE_APPLICATION if "tenant_id" not in parameters(query)} == OF_NO_TENANT
 
 
 @pytest.mark.parametrize("query", [q for q in OF_THE_APPLICATION if title(q) not in OF_NO_TENANT], ids=title)
-async def test_a_statement_about_another_tenant_raises(query: Query[Any], busy: Database) -> None:
+async def test_a_statement_about_another_tenant_raises(
+    query: Query[Any], busy: Database, filled: RunningServices
+) -> None:
     async def ask() -> None:
         async with busy.read(MINE) as connection:
-            await query.execute(connection, **{name: ASKED[name] for name in parameters(query)})
+            await query.execute(connection, **asked(query, filled))
 
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="carries tenant 7, the statement is for 8"):
         await ask()
 
 
 @pytest.mark.parametrize("query", [q for q in OF_THE_APPLICATION if title(q) not in OF_NO_TENANT], ids=title)
-async def test_a_statement_on_a_connection_of_nobody_touches_nothing(query: Query[Any], busy: Database) -> None:
+async def test_a_statement_on_a_connection_of_nobody_touches_nothing(
+    query: Query[Any], busy: Database, filled: RunningServices
+) -> None:
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege):  # most raise, as above
         async with busy.read(TenantId(0)) as connection:
-            assert await query.execute(connection, **{name: ASKED[name] for name in parameters(query)}) == 0
+            assert await query.execute(connection, **asked(query, filled)) == 0
 
 
 @pytest.mark.parametrize("table", ["message", "placement", "mailbox", "change", "blob_content", "data_key"])

@@ -109,4 +109,4 @@ async def test_accounts_do_not_wait_for_each_other(ada: Someone, company: Compan
 async def test_nothing_is_kept_of_accounts_that_are_quiet(ada: Someone) -> None:
     joiner = Joiner(ada.store)
     await asyncio.gather(*[joiner.place(ada.who.tenant_id, await order(ada, number)) for number in range(3)])
-    assert joiner._waiting == {}
+    assert ada.store.joins.placing.is_quiet
