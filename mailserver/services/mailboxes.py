@@ -51,7 +51,7 @@ async def find(store: MailStore, who: Principal, name: str) -> Mailbox:
     """The live mailbox of this name. The first call of an account's life, if it asks for one of them, makes its first
     folders. Raises MailboxNotFound."""
     name = canonical_name(name)
-    if not _is_storable(name):
+    if not is_storable(name):
         raise MailboxNotFound(name)
     async with store.database.read(who.tenant_id) as connection:
         found = await stored.find(connection, who.tenant_id, who.account_id, name)
@@ -236,7 +236,7 @@ async def subscribe(store: MailStore, who: Principal, name: str) -> None:
 async def unsubscribe(store: MailStore, who: Principal, name: str) -> None:
     """Also of a mailbox that was deleted; of one that never was, nothing happens."""
     name = canonical_name(name)
-    if _is_storable(name):
+    if is_storable(name):
         await _set_subscribed(store, who, name, is_subscribed=False)
 
 
@@ -257,7 +257,7 @@ def canonical_name(name: str) -> str:
     return unicodedata.normalize("NFC", first + delimiter + rest)
 
 
-def _is_storable(name: str) -> bool:
+def is_storable(name: str) -> bool:
     """Postgres holds neither NUL nor lone surrogates, so that there is no mailbox with such a name."""
     return "\0" not in name and name.encode("utf-8", "ignore").decode() == name
 

@@ -1,7 +1,7 @@
 """What a session knows between commands, shared by all handlers: who, which mailbox, what the client understands."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
@@ -12,6 +12,8 @@ from mailserver.imap.wire.commands import Append, Command
 from mailserver.imap.wire.response_codes import HighestModseq
 from mailserver.imap.wire.responses import Condition, Response, Untagged
 from mailserver.services.login import Logins
+from mailserver.services.opening import Pictures
+from mailserver.services.searching import Searches
 from mailserver.services.spool import Spool
 from mailserver.services.watching import Watch, Watchers
 from storage.store import MailStore
@@ -25,6 +27,8 @@ class Services:
     store: MailStore
     logins: Logins
     watchers: Watchers
+    searches: Searches
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 @dataclass(frozen=True, slots=True)

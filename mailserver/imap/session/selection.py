@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from mailserver.imap.session.conversation import Conversation, highest_modseq
 from mailserver.imap.session.names import opened
 from mailserver.imap.session.resync import missed, not_enabled
+from mailserver.imap.session.updates import share
 from mailserver.imap.session.view import NEVER_RECENT, MailboxView
 from mailserver.imap.wire.commands import Check, Close, Examine, Noop, Select, Unselect
 from mailserver.imap.wire.object_ids import mailbox_object_id
@@ -19,8 +20,9 @@ from mailserver.imap.wire.responses import (
     Tagged,
     Untagged,
 )
-from mailserver.services import mailboxes, messages
+from mailserver.services import messages
 from mailserver.services.messages import Contents
+from mailserver.services.opening import open_mailbox
 from storage.errors import StorageError
 
 
@@ -44,10 +46,9 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     if is_another_left:
         yield Untagged(Condition.OK, "The previous mailbox is closed", Code.CLOSED)
     store, who = talk.services.store, talk.person
-    mailbox = await mailboxes.find_selectable(store, who, command.mailbox)
     talk.begin_watching()
     claim_recent = not is_read_only and not talk.is_rev2
-    contents = await messages.load_contents(store, who, mailbox.id, claim_recent=claim_recent)
+    contents = await open_mailbox(store, talk.services.pictures, who, command.mailbox, claim_recent=claim_recent)
     view = view_of(contents, is_read_only=is_read_only, with_recent=not talk.is_rev2)
     if command.condstore:
         talk.enable_condstore()
@@ -65,7 +66,7 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     yield highest_modseq(view)
     yield Untagged(Condition.OK, "The id of the mailbox", MailboxIdCode(mailbox_object_id(view.mailbox_id)))
     if talk.is_rev2:
-        yield opened(command.mailbox, mailbox)
+        yield opened(command.mailbox, contents.mailbox)
     if command.resync is not None:
         async for response in missed(talk, command.resync):
             yield response
@@ -89,12 +90,15 @@ def view_of(contents: Contents, *, is_read_only: bool, with_recent: bool) -> Mai
         highest_modseq=contents.modseq,
         cursor=contents.account_modseq,
         cursor_day=contents.day,
+        epoch=contents.epoch,
     )
 
 
 async def leave(talk: Conversation) -> None:
     """What this session was told of is not \\Recent in the next one; a client that just vanishes leaves it so."""
     view = talk.view
+    if view is not None:
+        share(talk, view)
     talk.deselect()
     if view is not None and view.has_arrivals and not view.is_read_only and not talk.is_rev2:
         with contextlib.suppress(StorageError):

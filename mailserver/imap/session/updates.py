@@ -25,7 +25,21 @@ async def look(talk: Conversation, *, may_expunge: bool) -> list[Response]:
     if found.is_deleted:
         talk.close()
         return [MAILBOX_GONE]
-    return view.take_in(found, may_expunge=may_expunge, manner=talk.manner)
+    responses = view.take_in(found, may_expunge=may_expunge, manner=talk.manner)
+    share(talk, view)
+    return responses
+
+
+def share(talk: Conversation, view: MailboxView) -> None:
+    """One picture of the mailbox is enough for all sessions that are as far as this one."""
+    if not view.is_exact:
+        return
+    pictures, tenant_id = talk.services.pictures, talk.person.tenant_id
+    kept = pictures.of(tenant_id, view.mailbox_id)
+    if kept is None or (kept.epoch, kept.modseq) < (view.epoch, view.highest_modseq):
+        pictures.keep(tenant_id, view.picture())
+    elif (kept.epoch, kept.modseq) == (view.epoch, view.highest_modseq):
+        view.adopt(kept)
 
 
 async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChanges:

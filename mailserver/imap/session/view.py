@@ -31,13 +31,17 @@ from mailserver.imap.wire.responses import (
     Vanished,
 )
 from mailserver.imap.wire.sequence import (
+    SAVED,
     SequenceSet,
     UidSet,
+    joined,
     positions_of_numbers,
+    positions_of_saved,
     positions_of_uids,
     require_within,
     uid_set,
 )
+from storage.contents import Picture, without
 from storage.types import (
     FlagChange,
     FlagOperation,
@@ -95,7 +99,7 @@ PLAINLY = Manner()
 
 class MailboxView:
     """`cursor` is the account's modseq up to which changes are in the view, read on `cursor_day`; `highest_modseq` is
-    the mailbox's. Uids from `uidnext` on were not heard of yet.
+    the mailbox's, `epoch` the account's. Uids from `uidnext` on were not heard of yet.
 
     `recent_from`: uids from it on are \\Recent in this session. What arrives while the mailbox is selected is too, in
     every session that has it open: to find out who was told first would cost a write for each push. Once one of them
@@ -112,6 +116,7 @@ class MailboxView:
         "_told",
         "cursor",
         "cursor_day",
+        "epoch",
         "flags",
         "has_arrivals",
         "highest_modseq",
@@ -120,6 +125,7 @@ class MailboxView:
         "mailbox_id",
         "name",
         "recent_from",
+        "saved",
         "sync",
         "uidnext",
         "uids",
@@ -141,6 +147,7 @@ class MailboxView:
         highest_modseq: Modseq,
         cursor: Modseq,
         cursor_day: date,
+        epoch: int,
     ) -> None:
         """The arrays are not written to: `flags` holds SystemFlag bits ("B") beside ascending `uids` ("I")."""
         self.mailbox_id = mailbox_id
@@ -157,6 +164,8 @@ class MailboxView:
         self.sync = SyncPoint(highest_modseq)
         self.cursor = cursor
         self.cursor_day = cursor_day
+        self.epoch = epoch
+        self.saved: array[int] = array("I")  # what `$` means: uids, maybe of messages that are gone (RFC 5182)
         self.has_arrivals = False  # since it was opened
         self._ghosts: set[int] = set()
         self._is_ahead = False  # flags beyond the cursor were taken in
@@ -201,10 +210,19 @@ class MailboxView:
 
     def positions(self, messages: SequenceSet | UidSet) -> list[range]:
         """Where the messages named stand. Raises SequenceNumberTooLarge; uids that are not there name nothing."""
+        if isinstance(messages, SequenceSet):
+            require_within(messages, len(self.uids))
+        return self.positions_within(messages)
+
+    def positions_within(self, messages: SequenceSet | UidSet) -> list[range]:
+        """As `positions`, but sequence numbers beyond the mailbox name nothing."""
         if isinstance(messages, UidSet):
-            return positions_of_uids(messages, self.uids)
-        require_within(messages, len(self.uids))
-        return positions_of_numbers(messages, len(self.uids))
+            found = positions_of_uids(messages, self.uids)
+        else:
+            found = positions_of_numbers(messages, len(self.uids))
+        if SAVED in messages.ranges:
+            found = joined(found, positions_of_saved(self.saved, self.uids))
+        return found
 
     def uids_of(self, messages: SequenceSet | UidSet) -> list[Uid]:
         """The uids named, ascending; raises as `positions`."""
@@ -269,8 +287,8 @@ class MailboxView:
             for uid in gone:
                 keywords.pop(uid, None)
         self._ghosts.clear()
-        self.uids = _without(self.uids, positions)
-        self.flags = _without(self.flags, positions)
+        self.uids = without(self.uids, positions)
+        self.flags = without(self.flags, positions)
         self._has_own_uids = self._has_own_flags = True
         self._note_safe()
         if by_uid:
@@ -327,13 +345,23 @@ class MailboxView:
             self._note_safe()
         return True
 
-    def adopt(self, uids: "array[int]", flags: "array[int]", keywords: dict[int, frozenset[str]]) -> None:
-        """Let go of arrays of one's own for equal ones that other sessions have too."""
-        self.uids, self.flags, self.keywords = uids, flags, keywords
-        self.share()
+    def picture(self) -> Picture:
+        """What an exact view holds; others may hold it too from now on."""
+        self._has_own_uids = self._has_own_flags = self._has_own_keywords = False
+        return Picture(
+            self.mailbox_id,
+            self.epoch,
+            self.highest_modseq,
+            self.cursor,
+            self.cursor_day,
+            self.uids,
+            self.flags,
+            self.keywords,
+        )
 
-    def share(self) -> None:
-        """Others may hold the arrays from now on."""
+    def adopt(self, picture: Picture) -> None:
+        """Let go of arrays of one's own for the equal ones that other sessions have."""
+        self.uids, self.flags, self.keywords = picture.uids, picture.flags, picture.keywords
         self._has_own_uids = self._has_own_flags = self._has_own_keywords = False
 
     def _add_arrivals(self, arrived: Sequence[FlagsAt], *, with_recent: bool) -> list[Response]:
@@ -395,15 +423,3 @@ def same_flags(one: Flags, other: Flags) -> bool:
     return one.system == other.system and {keyword.casefold() for keyword in one.keywords} == {
         keyword.casefold() for keyword in other.keywords
     }
-
-
-def _without(numbers: "array[int]", positions: Sequence[int]) -> "array[int]":
-    """A copy without the elements at the ascending positions, made of the stretches between them."""
-    kept = array(numbers.typecode)
-    begin = 0
-    for position in positions:
-        if position > begin:
-            kept.extend(numbers[begin:position])
-        begin = position + 1
-    kept.extend(numbers[begin:])
-    return kept

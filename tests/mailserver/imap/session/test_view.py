@@ -41,6 +41,7 @@ def view_of(uids: Sequence[int], *, recent_from: int = 1_000_000, cursor: int = 
         highest_modseq=Modseq(cursor),
         cursor=Modseq(cursor),
         cursor_day=date(2026, 11, 2),
+        epoch=1,
     )
 
 
