@@ -41,6 +41,8 @@ from mailserver.tls import ServerCertificate
 
 SWEEP_S = 1.0
 """How often all connections are looked at for those that are over their time."""
+REST_AFTER_S = 30.0
+"""After so much silence a connection holds as little as it can."""
 LINGER_S = 10.0
 LINGER_DRAINING_S = 2.0
 """How long a client may take to read the last words."""
@@ -90,6 +92,10 @@ class Talk(Protocol):
 
     def begin_tls(self) -> int:
         """TLS stands. Returns how many octets were sent ahead in clear, and are dropped."""
+        ...
+
+    def rest(self) -> None:
+        """The client has been silent for a while: let go of what can be made anew."""
         ...
 
     def end(self, reason: str) -> None:
@@ -240,6 +246,8 @@ class Connection(TwistedProtocol):
             self._expire("silence", "You were silent for too long")
         elif self._talk.has_to_push:
             self.wake()
+        elif now - self._active_at > REST_AFTER_S:
+            self._talk.rest()
 
     def wake(self) -> None:
         """There is something to do: octets came, or a change, or the end."""

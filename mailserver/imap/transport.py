@@ -54,6 +54,7 @@ async def start(
             sign_in_failures_left=config.sign_in_failures,
             is_encrypted=client.is_encrypted,
             can_encrypt=client.can_encrypt,
+            append_limit_octets=message_limit_octets,
         )
         return Dialogue(Session(talk, monotonic), limits=limits, limits_signed_in=limits_signed_in)
 

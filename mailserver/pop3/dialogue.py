@@ -73,6 +73,9 @@ class Dialogue:
         talk.user = None
         return self._framer.discard_buffered()
 
+    def rest(self) -> None:
+        """Nothing is held that could be made anew."""
+
     def end(self, reason: str) -> None:
         """Close at the next turn. Nothing is removed (RFC 1939 §3)."""
         self._farewell = reason

@@ -25,6 +25,7 @@ from mailserver.imap.session.conversation import Conversation, Services
 from mailserver.imap.session.dialogue import Dialogue
 from mailserver.imap.session.session import Session
 from mailserver.imap.session.state import State
+from mailserver.imap.wire.compression import Compression
 from mailserver.observability.logs import get_logger
 from mailserver.services import mailboxes, messages
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
@@ -53,15 +54,16 @@ class Client:
     woken: asyncio.Event
     lines: list[str] = field(default_factory=list)
     rest: bytes = b""
+    compression: Compression | None = None
 
     async def send(self, data: bytes) -> None:
-        self.dialogue.receive(data)
+        self.dialogue.receive(data if self.compression is None else self.compression.deflate(data))
         await self.turn()
 
     async def turn(self) -> None:
         self.woken.clear()
         async for octets in self.dialogue.turn():
-            self.rest += octets
+            self.rest += octets if self.compression is None else inflated(self.compression, octets)
         if self.dialogue.wants_tls:
             self.dialogue.begin_tls()
         *lines, self.rest = self.rest.split(b"\r\n")
@@ -73,6 +75,11 @@ class Client:
                 await self.woken.wait()
                 await self.turn()
         return self.lines.pop(0)
+
+
+def inflated(compression: Compression, octets: bytes) -> bytes:
+    compression.receive(octets)
+    return b"".join(iter(compression.inflate, b""))
 
 
 def connect(services: Services, *, is_encrypted: bool = False, sign_in_failures: int = 3) -> Client:
@@ -265,6 +272,11 @@ async def _only_inbox(transcript: Transcript, client: Client) -> None:
             await mailboxes.delete(store, who, mailbox.name)
 
 
+async def _compressed(transcript: Transcript, client: Client) -> None:
+    """From here on the client compresses, and takes what comes for compressed."""
+    client.compression = Compression()
+
+
 async def _quota(transcript: Transcript, client: Client, octets: str) -> None:
     """As if the person had signed in with this quota."""
     client.talk.who = replace(transcript.who, quota_octets=int(octets))
@@ -280,6 +292,7 @@ _SET_UP: dict[str, Callable[..., Awaitable[None]]] = {
     r"signed in": _signed_in,
     r"selected (\S+)": _selected,
     r"mailbox (.+)": _mailbox,
+    r"compressed": _compressed,
     r"a quota of (\d+) octets": _quota,
     r"only INBOX": _only_inbox,
     r"subscribed to (.+)": _subscribed,

@@ -8,12 +8,14 @@ The octets of one event come in as few pieces as their size allows, and between 
 client has read: that is all the back-pressure there is, and all that is needed.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap.session.session import Session
 from mailserver.imap.wire.commands import Append, Tag
+from mailserver.imap.wire.compression import CompressedDataInvalid, Compression
 from mailserver.imap.wire.encode import encode
 from mailserver.imap.wire.framing import CommandFramer
 from mailserver.imap.wire.framing_events import (
@@ -49,12 +51,13 @@ _TOO_BIG = (Refusal.MESSAGE_TOO_BIG, Refusal.LITERAL_TOO_BIG)
 class Dialogue:
     """`limits` hold until sign-in, `limits_signed_in` from then on."""
 
-    __slots__ = ("_bad_commands", "_farewell", "_framer", "_limits_signed_in", "session")
+    __slots__ = ("_bad_commands", "_compression", "_farewell", "_framer", "_limits_signed_in", "session")
 
     def __init__(self, session: Session, *, limits: FramingLimits, limits_signed_in: FramingLimits) -> None:
         self.session = session
         self._framer = CommandFramer(limits)
         self._limits_signed_in: FramingLimits | None = limits_signed_in
+        self._compression: Compression | None = None
         self._farewell: str | None = None
         self._bad_commands = 0
 
@@ -89,13 +92,19 @@ class Dialogue:
     @property
     def buffered_octets(self) -> int:
         """What was received and not yet taken up: the connection is not to be read while this is much."""
-        return self._framer.buffered_octets
+        compressed = self._compression.pending_octets if self._compression is not None else 0
+        return self._framer.buffered_octets + compressed
 
     def greeting(self) -> bytes:
         return self._encoded(self.session.greeting())
 
     def receive(self, data: bytes) -> None:
-        self._framer.receive(data)
+        (self._compression or self._framer).receive(data)
+
+    def rest(self) -> None:
+        """The client has been silent for a while: what can be made anew is let go."""
+        if self._compression is not None:
+            self._compression.rest()
 
     def begin_tls(self) -> int:
         """TLS stands. Returns how many octets were sent ahead in clear, and are dropped (RFC 3501 §6.2.1)."""
@@ -113,18 +122,53 @@ class Dialogue:
         """Answer what was received, then push what is new. Stops where TLS begins or the session is over."""
         while not (self.over or self.wants_tls):
             if self._farewell is not None and not self.session.wants_literal:
-                yield self._encoded(self.session.bye(self._farewell))
+                yield self._sent(self._encoded(self.session.bye(self._farewell)))
                 return
             event = self._framer.next_event()
             if event is None:
-                break
+                if not self._inflated():
+                    break
+                await asyncio.sleep(0)  # a few octets can become very many: others get their turn between
+                continue
             async for octets in _in_pieces(self._responses(event), utf8=self.session.is_utf8):
-                yield octets
+                yield self._sent(octets)
             self._steer()
+            for octets in self._end_compression():
+                yield octets
         if self.session.is_idling:
             updates = await self.session.updates()
             if updates:
-                yield b"".join(map(self._encoded, updates))
+                yield self._sent(b"".join(map(self._encoded, updates)))
+
+    def _sent(self, octets: bytes) -> bytes:
+        """As they go out."""
+        return octets if self._compression is None else self._compression.deflate(octets)
+
+    def _inflated(self) -> bool:
+        """Has the framer got more of what was received compressed?"""
+        if self._compression is None:
+            return False
+        try:
+            octets = self._compression.inflate()
+        except CompressedDataInvalid:
+            self.session.drop_append()
+            self.end("The compressed data cannot be read")
+            return True
+        self._framer.receive(octets)
+        return bool(octets)
+
+    def _begin_compression(self) -> None:
+        """The client was not to send before it had read the OK; if it did, it will have compressed it."""
+        self._compression = Compression()
+        self._compression.receive(self._framer.take_buffered())
+
+    def _end_compression(self) -> Iterable[bytes]:
+        """UNAUTHENTICATE ends it (RFC 8437 §4.1)."""
+        if self._compression is not None and not self.session.is_compressed:
+            last, received = self._compression.end()
+            self._compression = None
+            self._framer.receive(received)
+            yield last
 
     def _encoded(self, response: Response) -> bytes:
         return encode(response, utf8=self.session.is_utf8)
@@ -136,6 +180,8 @@ class Dialogue:
         if self._limits_signed_in is not None and self.session.is_signed_in:
             self._framer.limits = self._limits_signed_in
             self._limits_signed_in = None
+        if self.session.is_compressed and self._compression is None:
+            self._begin_compression()
 
     async def _responses(self, event: Event) -> AsyncIterator[Response]:
         match event:
@@ -193,6 +239,8 @@ class Dialogue:
 
     def _bad(self, error: CommandSyntaxError) -> Iterable[Response]:
         if isinstance(error, UnsupportedCharset) and error.tag is not None:
+            if error.saves:
+                self.session.forget_saved()
             yield Tagged(error.tag, Condition.NO, error.reason, BadCharset(SEARCH_CHARSETS))
             return
         if isinstance(error, MailboxNameImpossible) and error.tag is not None:

@@ -6,6 +6,7 @@ awaited, which is given to `line`. What a handler raises ends the command by the
 not in the table is a bug, and the connection lives on.
 """
 
+from array import array
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -81,13 +82,15 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Expunge: messages.expunge,
     commands.UidExpunge: messages.uid_expunge,
     commands.Search: search.search,
+    commands.Sort: search.sort,
+    commands.Thread: search.thread,
     commands.Fetch: fetch.fetch,
     commands.Store: messages.store,
     commands.Copy: messages.copy,
     commands.Move: messages.move,
 }
 
-ONLY_READ = (commands.Search, commands.List, commands.Lsub, commands.Status)
+ONLY_READ = (commands.Search, commands.Sort, commands.Thread, commands.List, commands.Lsub, commands.Status)
 """Commands that may take long and leave nothing behind. FETCH, which may set \\Seen, ends when it next sends."""
 
 TELLS_HIGHEST_MODSEQ = (commands.Expunge, commands.UidExpunge, commands.Move)
@@ -153,6 +156,11 @@ class Session:
     def wants_tls(self) -> bool:
         """STARTTLS was answered with OK: TLS is to begin now, and `begin_tls` to be called."""
         return self._talk.wants_tls
+
+    @property
+    def is_compressed(self) -> bool:
+        """COMPRESS was answered with OK: what follows is DEFLATE, in both directions."""
+        return self._talk.is_compressed
 
     @property
     def wants_literal(self) -> bool:
@@ -246,6 +254,11 @@ class Session:
         if not self.has_to_push:
             return []
         return await self._looked(may_expunge=True)
+
+    def forget_saved(self) -> None:
+        """A search was refused whose result was to be saved: `$` names nothing now (RFC 5182 §2.1)."""
+        if self._talk.view is not None:
+            self._talk.view.saved = array("I")
 
     def bye(self, text: str) -> Response:
         """The last word, when it is the server that ends the session."""

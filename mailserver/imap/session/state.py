@@ -9,7 +9,18 @@ LOGOUT leads from any of them to logout.
 from enum import Enum
 
 from mailserver.imap.wire import commands
-from mailserver.imap.wire.commands import Command, Copy, Fetch, Move, Search, SearchReturns, Store, UidExpunge
+from mailserver.imap.wire.commands import (
+    Command,
+    Copy,
+    Fetch,
+    Move,
+    Search,
+    SearchReturns,
+    Sort,
+    Store,
+    Thread,
+    UidExpunge,
+)
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 
 
@@ -59,6 +70,8 @@ ALLOWED_IN: dict[type[Command], frozenset[State]] = {
     commands.Expunge: SELECTED,
     commands.UidExpunge: SELECTED,
     commands.Search: SELECTED,
+    commands.Sort: SELECTED,
+    commands.Thread: SELECTED,
     commands.Fetch: SELECTED,
     commands.Store: SELECTED,
     commands.Copy: SELECTED,
@@ -87,7 +100,7 @@ def holds_back_expunges(command: Command) -> bool:
     match command:
         case Fetch(messages=messages) | Store(messages=messages):
             return isinstance(messages, SequenceSet)
-        case Search(returns=returns):
+        case Search(returns=returns) | Sort(returns=returns) | Thread(returns=returns):
             return returns is SearchReturns.SEQUENCE_NUMBERS
         case _:
             return False

@@ -142,6 +142,12 @@ class CommandFramer:
         self._begin_command()
         return dropped
 
+    def take_buffered(self) -> bytes:
+        """What was received after the command that began another layer: it is of that layer."""
+        taken = bytes(self._buffer)
+        self.discard_buffered()
+        return taken
+
     def _step(self) -> Event | _Step | None:
         match self._state:
             case _State.COMMAND:

@@ -21,7 +21,7 @@ from mailserver.imap.wire.commands import (
     Unselect,
 )
 from mailserver.imap.wire.cursor import DEFAULT_LIMITS, Cursor, ParseLimits
-from mailserver.imap.wire.parse_auth import parse_authenticate, parse_enable, parse_id, parse_login
+from mailserver.imap.wire.parse_auth import parse_authenticate, parse_compress, parse_enable, parse_id, parse_login
 from mailserver.imap.wire.parse_fetch import parse_fetch, parse_uid_fetch
 from mailserver.imap.wire.parse_list import parse_list, parse_lsub, parse_status
 from mailserver.imap.wire.parse_mailboxes import (
@@ -87,6 +87,7 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"CAPABILITY": lambda _, tag: Capability(tag),
     b"CHECK": lambda _, tag: Check(tag),
     b"CLOSE": lambda _, tag: Close(tag),
+    b"COMPRESS": parse_compress,
     b"COPY": parse_copy,
     b"CREATE": parse_create,
     b"DELETE": parse_delete,

@@ -23,7 +23,7 @@ from tenants.types import AccountId, Address, Principal, TenantId
 from tests.conftest import NOON
 
 ANN = Principal(TenantId(1), AccountId(1), Address("ann", "mill.test"), "Ann", "en", "UTC", None, False)
-NO_SERVICES = cast(Services, Services(cast(Any, None), cast(Any, None), cast(Any, None)))
+NO_SERVICES = cast(Services, Services(*[cast(Any, None)] * 4))
 
 
 def dialogue_with(services: Services, *, who: Principal | None = None) -> Dialogue:
@@ -82,7 +82,9 @@ async def test_postgres_away_is_a_temporary_refusal(tmp_path: Any) -> None:
     database = Database(DatabaseConfig(app_url=nowhere, system_url=nowhere))
     make_master_key(tmp_path)
     store = MailStore(database, KeyRing(tmp_path, database), HotBlobs(), lambda *_: None)
-    dialogue = dialogue_with(Services(store, cast(Any, None), Watchers(database, None, WatchingConfig())), who=ANN)
+    dialogue = dialogue_with(
+        Services(store, cast(Any, None), Watchers(database, None, WatchingConfig()), cast(Any, None)), who=ANN
+    )
     for command in (b"a SELECT INBOX", b'b LIST "" *', b"c APPEND INBOX {10}", b"d STATUS INBOX (MESSAGES)"):
         answer = await said(dialogue, command + b"\r\n")
         assert answer.startswith(command[:1] + b" NO [UNAVAILABLE] "), answer
