@@ -71,7 +71,10 @@ def _int8_array(values: Sequence[int]) -> bytes:
     count = len(values)
     if count <= _FEW:
         return _few_int8(values)
-    numbers = array("q", values)
+    try:
+        numbers = array("q", values)
+    except TypeError:  # there is a None among them
+        return _few_int8(values)
     numbers.byteswap()
     octets = numbers.tobytes()
     out = bytearray(12 * count)

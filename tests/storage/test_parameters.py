@@ -30,7 +30,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bytea": BYTES,
     "date": st.dates(date(1, 1, 1), date(9999, 12, 31)),
     "timestamptz": MOMENTS,
-    "int8[]": st.lists(INT8, max_size=30),
+    "int8[]": st.lists(INT8, max_size=30) | st.lists(INT8 | st.none(), max_size=30),
     "int4[]": st.lists(INT4 | st.none(), max_size=12),
     "int2[]": st.lists(INT2, max_size=12),
     "text[]": st.lists(TEXT | st.none(), max_size=6),
