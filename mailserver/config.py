@@ -21,6 +21,7 @@ from mailserver.proxy_protocol import Network
 from mailserver.services.delivery import DeliveryConfig
 from mailserver.services.login import LoginConfig
 from mailserver.services.queueing import QueueConfig
+from mailserver.services.searching import SearchConfig
 from mailserver.services.throttle import ThrottleConfig
 from mailserver.services.watching import WatchingConfig
 from mailserver.settings import (
@@ -135,6 +136,7 @@ class Config:
     exchange: ExchangeConfig
     worker: WorkerConfig = field(metadata={"prefix": "WAYPOST_OUTBOUND_"})
     smarthost: RelayConfig
+    search: SearchConfig
     login: LoginConfig
     throttle: ThrottleConfig
     watching: WatchingConfig

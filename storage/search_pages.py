@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from storage.query import Connection, Query
-from storage.types import MailboxId
+from storage.types import MailboxId, MessageId, Uid
 from tenants.types import AccountId, TenantId
 
 RUN_BITS = 10
@@ -108,6 +108,11 @@ class _Modseqs:
 
 
 @dataclass(frozen=True, slots=True)
+class _Uid:
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     is_kept: bool
 
@@ -162,6 +167,14 @@ _MODSEQS = Query(
          ORDER BY p.uid) o
     """,  # noqa: S608 - our own pieces
     row=_Modseqs,
+)
+_UID_OF_MESSAGE = Query(
+    """
+    SELECT uid FROM placement
+     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND message_id = %(message_id)s
+       AND mailbox_id = %(mailbox_id)s AND account_id = %(account_id)s
+    """,
+    row=_Uid,
 )
 _KEPT = """
     SELECT s.number, s.stamp, coalesce(s.{column}, ''::bytea) AS packed
@@ -230,6 +243,16 @@ async def modseqs(connection: Connection, run: Run) -> "tuple[array[int], array[
     """Uids and, beside them, the modseqs of their placements."""
     row = await _MODSEQS.one(connection, **_of(run))
     return _unpacked("I", row.uids), _unpacked("q", row.modseqs)
+
+
+async def uid_of_message(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, mailbox_id: MailboxId, message_id: MessageId
+) -> Uid | None:
+    """Where a message stands in a mailbox; None: it does not."""
+    row = await _UID_OF_MESSAGE.first(
+        connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, message_id=message_id
+    )
+    return None if row is None else Uid(row.uid)
 
 
 def _of(run: Run) -> dict[str, int]:

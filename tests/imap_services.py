@@ -7,6 +7,7 @@ from dataclasses import replace
 from mailserver.imap.session.conversation import Services
 from mailserver.services.failure_counts import LocalFailureCounts
 from mailserver.services.login import LoginConfig, Logins
+from mailserver.services.searching import Searches
 from mailserver.services.throttle import ThrottleConfig
 from mailserver.services.watching import Watchers, WatchingConfig
 from storage.database import Database
@@ -20,9 +21,12 @@ async def imap_services(store: MailStore, database: Database) -> AsyncIterator[S
     logins = Logins(database, counts, LoginConfig(), ThrottleConfig(), clock=lambda: 0.0, sleep=_do_not_hold_back)
     watchers = Watchers(database, None, WatchingConfig())
     watchers.start()
+    announcing = replace(store, announce=watchers.announce)
+    searches = Searches(announcing)
     try:
-        yield Services(replace(store, announce=watchers.announce), logins, watchers)
+        yield Services(announcing, logins, watchers, searches)
     finally:
+        await searches.close()
         await watchers.close()
         logins.close()
 

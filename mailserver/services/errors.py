@@ -29,6 +29,14 @@ class RefusalReason(StrEnum):
     OTHER_SCOPE = "app password for something else"
 
 
+class TooManyConnections(ServiceError):
+    """The person has as many connections open as one may have; the password was right."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} connections are open already")
+        self.limit = limit
+
+
 class LoginRefused(ServiceError):
     """The password was right, and the person may not sign in now."""
 

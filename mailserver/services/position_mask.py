@@ -6,7 +6,6 @@ AND, OR and NOT of a hundred thousand messages are one machine loop each, where 
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from sys import byteorder
 
 Mask = int
 
@@ -43,10 +42,9 @@ def of_spans(spans: Sequence[range], count: int) -> Mask:
 
 
 def of_bit(values: "array[int]", bit: int) -> Mask:
-    """Where 16-bit values have this bit, one of their lower eight."""
+    """Where octets, an array of type B, have this bit."""
     table = bytes(0x31 if value & bit else 0x30 for value in range(256))
-    octets = values.tobytes()
-    return of_digits(octets[0 if byteorder == "little" else 1 :: 2].translate(table))
+    return of_digits(values.tobytes().translate(table))
 
 
 def positions_of(mask: Mask) -> list[int]:

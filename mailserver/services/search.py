@@ -1,64 +1,69 @@
 """Searching a mailbox: cheap keys first, each asked only about the messages that are still in question.
 
-Flags and uids are answered from the session's view, dates and sizes from columns, header keys from header octets,
-BODY and TEXT by scanning the octets of text parts. Results are exact for the moment they are read.
+Flags and sets are answered from the session's view; dates, sizes, subjects and addresses from pages of what never
+changes (`search_pages`); other header fields, BODY and TEXT by reading (`content_search`). Results are exact for the
+view that is searched.
 """
 
-import asyncio
-import re
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import assert_never
 
-from mailserver.mime.description import COLUMN_CHARACTERS
-from mailserver.mime.header import decode_header, display, parse_date
-from mailserver.mime.packing import unpack
-from mailserver.mime.part import Part
-from mailserver.mime.text import part_text
-from mailserver.observability.logs import get_logger
-from mailserver.services.messages import fetch_rows, open_content
+from mailserver.mime.envelope_people import people_of_fields, written
+from mailserver.mime.fields import Fields
+from mailserver.mime.folding import fold
+from mailserver.mime.header import display
+from mailserver.services import position_mask as masks
+from mailserver.services.content_search import Reader
+from mailserver.services.position_mask import Mask
+from mailserver.services.search_columns import entries_cut, entries_with, needle_of
 from mailserver.services.search_keys import (
     AllOf,
-    AmongUids,
+    AmongPositions,
     AnyOf,
     BodyContains,
     ChangedSince,
     DateComparison,
+    EnvelopeContains,
+    EnvelopeField,
     Everything,
     HasFlag,
     HasKeyword,
     HeaderContains,
+    InThread,
+    IsMessage,
     LargerThan,
     NoneOf,
+    ReceivedFrom,
     ReceivedOn,
+    ReceivedUntil,
+    SavedOn,
     SearchProgram,
     SentOn,
     SmallerThan,
     TextContains,
 )
-from storage import content, search_rows
-from storage.content import WholeMessage
-from storage.errors import ContentDamaged, MessageGone
-from storage.rows import Columns
-from storage.search_rows import SearchFacts
+from mailserver.services.search_pages import Page, SearchPages, stretches
+from storage import search_pages as stored
+from storage.search_pages import NEVER, Column, PackedFacts, Run
 from storage.store import MailStore
-from storage.types import MailboxId, MessageId, Uid
+from storage.types import MailboxId, MessageId
 from tenants.types import Principal
 
-log = get_logger()
-
-_FACTS_CHUNK = 5000
-_BODIES_CHUNK = 32
-_IN_A_THREAD_OCTETS = 128 * 1024
-_TIME_OF_DAY = re.compile(r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?!\d)", re.ASCII)
-_TEXT_PART_LIMIT_OCTETS = 8 * 1024 * 1024  # of one part; what stands beyond is not searched
+MICROSECONDS = 1_000_000
+_DAY = 86_400 * MICROSECONDS
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """The mailbox as the session sees it: ascending uids, flag bits beside them, keywords of those that have any."""
+    """The mailbox as the session sees it: ascending uids, flag bits beside them, keywords of those that have any.
+
+    Nobody may change the arrays while they are searched.
+    """
 
     mailbox_id: MailboxId
     uids: "array[int]"
@@ -66,275 +71,279 @@ class Searched:
     keywords: Mapping[int, frozenset[str]]
 
 
-async def search(store: MailStore, who: Principal, searched: Searched, program: SearchProgram) -> list[Uid]:
-    """Uids that match, ascending. Messages that are gone match nothing that must be read."""
-    found = await _Search(store, who, searched).matching(program, set(searched.uids))
-    return [Uid(uid) for uid in sorted(found)]
-
-
-def _cost(program: SearchProgram) -> int:
+def cost(program: SearchProgram) -> int:
     match program:
-        case Everything() | AmongUids() | HasFlag() | HasKeyword():
+        case Everything() | AmongPositions() | HasFlag() | HasKeyword():
             return 0
-        case ReceivedOn() | LargerThan() | SmallerThan() | ChangedSince():
+        case ReceivedOn() | SavedOn() | ReceivedUntil() | ReceivedFrom() | LargerThan() | SmallerThan():
             return 1
-        case SentOn():
+        case ChangedSince() | IsMessage() | InThread():
+            return 1
+        case SentOn() | EnvelopeContains():
             return 2
         case HeaderContains():
             return 3
         case BodyContains() | TextContains():
             return 4
         case AllOf(keys) | AnyOf(keys):
-            return max((_cost(key) for key in keys), default=0)
+            return max((cost(key) for key in keys), default=0)
         case NoneOf(key):
-            return _cost(key)
+            return cost(key)
 
 
 @dataclass(slots=True)
-class _Search:
+class Evaluation:
+    """One search. A set of messages is a mask over the positions of the view."""
+
     store: MailStore
+    pages: SearchPages
     who: Principal
     searched: Searched
-    facts: dict[int, SearchFacts] = field(default_factory=dict)
+    reader: Reader
+    _flag_masks: dict[int, Mask] = field(default_factory=dict)
+    _modseqs: dict[int, int] | None = None
 
-    async def matching(self, program: SearchProgram, among: set[int]) -> set[int]:
+    async def positions(self, program: SearchProgram) -> list[int]:
+        """Positions that match, ascending."""
+        everything = masks.everything(len(self.searched.uids))
+        return masks.positions_of(await self.matching(program, everything))
+
+    async def matching(self, program: SearchProgram, among: Mask) -> Mask:
         """Those of `among` that match."""
         if not among:
-            return set()
+            return 0
         match program:
             case Everything():
                 return among
             case AllOf(keys):
-                for key in sorted(keys, key=_cost):
+                for key in sorted(keys, key=cost):
                     among = await self.matching(key, among)
                 return among
             case AnyOf(keys):
-                found: set[int] = set()
-                for key in sorted(keys, key=_cost):
-                    found |= await self.matching(key, among - found)
+                found: Mask = 0
+                for key in sorted(keys, key=cost):
+                    found |= await self.matching(key, among & ~found)
                 return found
             case NoneOf(key):
-                return among - await self.matching(key, among)
-            case AmongUids(uids):
-                return among & uids
+                return among & ~await self.matching(key, among)
+            case AmongPositions(spans):
+                return among & masks.of_spans(spans, len(self.searched.uids))
             case HasFlag(flag):
-                bit = int(flag)
-                view = self.searched
-                return {uid for uid, bits in zip(view.uids, view.flags, strict=True) if bits & bit and uid in among}
+                return among & self._with_flag(int(flag))
             case HasKeyword(keyword):
-                wanted = keyword.lower()
-                return {
-                    uid
-                    for uid, words in self.searched.keywords.items()
-                    if uid in among and any(word.lower() == wanted for word in words)
-                }
+                return among & self._with_keyword(keyword)
             case LargerThan(octets):
-                return await self._by_facts(among, lambda row: row.octets > octets)
+                return await self._by_facts(among, lambda facts: _above(facts.octets, octets))
             case SmallerThan(octets):
-                return await self._by_facts(among, lambda row: row.octets < octets)
-            case ChangedSince(modseq):
-                return await self._by_facts(among, lambda row: row.modseq >= modseq)
+                return await self._by_facts(among, lambda facts: _below(facts.octets, octets))
             case ReceivedOn(comparison, day):
-                return await self._by_facts(
-                    among, lambda row: _compare(comparison, row.received_at.astimezone(UTC).date(), day)
-                )
+                return await self._by_facts(among, lambda facts: _on(facts.received, comparison, day))
+            case SavedOn(comparison, day):
+                return await self._by_facts(among, lambda facts: _on(facts.saved, comparison, day))
+            case ReceivedUntil(moment):
+                end = (_seconds(moment) + 1) * MICROSECONDS
+                return await self._by_facts(among, lambda facts: _below(facts.received, end))
+            case ReceivedFrom(moment):
+                begin = _seconds(moment) * MICROSECONDS - 1
+                return await self._by_facts(among, lambda facts: _above(facts.received, begin))
+            case IsMessage(message_id):
+                return among & self._of_uids(await self._uids_of_message(message_id))
+            case InThread(thread_id):
+                return await self._by_facts(among, lambda facts: _equal(facts.thread_ids, thread_id))
+            case ChangedSince(modseq):
+                modseqs = await self.modseqs()
+                uids = self.searched.uids
+                return among & self._of_uids([uid for uid in uids if modseqs.get(uid, 0) >= modseq])
             case SentOn(comparison, day):
                 return await self._by_sent_date(among, comparison, day)
+            case EnvelopeContains(envelope_field, text):
+                return await self._by_envelope(among, envelope_field, text)
             case HeaderContains(name, text):
-                return await self._by_header(among, name, text)
+                return self._of_uids(await self.reader.with_field(self._uids(among), name, text))
             case BodyContains(text):
-                return await self._by_body(among, text.casefold())
+                return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=False))
             case TextContains(text):
-                in_header = await self._by_any_header(among, text.casefold())
-                return in_header | await self._by_body(among - in_header, text.casefold())
+                return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=True))
             case _:
                 assert_never(program)
 
-    async def _by_facts(self, among: set[int], matches: Callable[[SearchFacts], bool]) -> set[int]:
-        await self._load_facts(among)
-        return {uid for uid in among if (row := self.facts.get(uid)) is not None and matches(row)}
+    async def modseqs(self) -> dict[int, int]:
+        """The modseq of each message that is still there, by uid."""
+        if self._modseqs is None:
+            uids, who = self.searched.uids, self.who
+            run = Run(who.tenant_id, who.account_id, self.searched.mailbox_id, uids[0], uids[-1])
+            async with self.store.database.read(who.tenant_id) as connection:
+                found, modseqs = await stored.modseqs(connection, run)
+            self._modseqs = dict(zip(found, modseqs, strict=True))
+        return self._modseqs
 
-    async def _load_facts(self, among: set[int]) -> None:
-        missing = sorted(among - self.facts.keys())
-        for uids in _chunks(missing, _FACTS_CHUNK):
-            async with self.store.database.read(self.who.tenant_id) as connection:
-                rows = await search_rows.facts(
-                    connection, self.who.tenant_id, self.who.account_id, self.searched.mailbox_id, uids
-                )
-            self.facts.update((row.uid, row) for row in rows)
+    async def pages_of(self, among: Mask, *columns: Column) -> list[Page]:
+        """Pages of the messages in question, with these columns."""
+        uids = self.searched.uids
+        wanted = [each for each in stretches(uids) if masks.has_any(among, each.begin, each.end)]
+        return await self.pages.of(self.who, self.searched.mailbox_id, uids, wanted, columns)
 
-    async def _by_sent_date(self, among: set[int], comparison: DateComparison, day: date) -> set[int]:
-        """sent_at is kept in UTC; only near the day in question does the field's own zone decide."""
-        await self._load_facts(among)
-        found: set[int] = set()
-        near: set[int] = set()
-        for uid in among:
-            row = self.facts.get(uid)
-            if row is None or row.sent_at is None:
+    async def _uids_of_message(self, message_id: MessageId) -> list[int]:
+        who = self.who
+        async with self.store.database.read(who.tenant_id) as connection:
+            uid = await stored.uid_of_message(
+                connection, who.tenant_id, who.account_id, self.searched.mailbox_id, message_id
+            )
+        return [] if uid is None else [uid]
+
+    async def pages_at(self, positions: Sequence[int], *columns: Column) -> list[Page]:
+        return await self.pages_of(masks.of_positions(positions, len(self.searched.uids)), *columns)
+
+    def _with_flag(self, bit: int) -> Mask:
+        mask = self._flag_masks.get(bit)
+        if mask is None:
+            mask = self._flag_masks[bit] = masks.of_bit(self.searched.flags, bit)
+        return mask
+
+    def _with_keyword(self, keyword: str) -> Mask:
+        wanted = keyword.lower()
+        spelt: dict[frozenset[str], bool] = {}
+        uids: list[int] = []
+        for uid, words in self.searched.keywords.items():
+            has = spelt.get(words)
+            if has is None:
+                has = spelt[words] = any(word.lower() == wanted for word in words)
+            if has:
+                uids.append(uid)
+        return self._of_uids(uids)
+
+    def _uids(self, mask: Mask) -> list[int]:
+        uids = self.searched.uids
+        return [uids[position] for position in masks.positions_of(mask)]
+
+    def _of_uids(self, uids: Sequence[int] | set[int]) -> Mask:
+        if not uids:
+            return 0
+        wanted = set(uids)
+        digits = bytes([0x31 if uid in wanted else 0x30 for uid in self.searched.uids])
+        return masks.of_digits(digits)
+
+    async def _by_facts(self, among: Mask, matches: Callable[[PackedFacts], list[int]]) -> Mask:
+        pages = await self.pages_of(among)
+        return among & self._of_entries((page, matches(page.facts)) for page in pages)
+
+    def _of_entries(self, found: Iterable[tuple[Page, list[int]]]) -> Mask:
+        """The mask of entries of pages."""
+        uids = self.searched.uids
+        digits = bytearray(b"0") * len(uids)
+        for page, entries in found:
+            if not entries:
                 continue
-            in_utc = row.sent_at.astimezone(UTC).date()
-            if abs(in_utc - day) <= timedelta(days=1):
-                near.add(uid)
-            elif _compare(comparison, in_utc, day):
-                found.add(uid)
-        async for uid, header in self._headers(near):
-            for value in field_values(header, "date"):
-                written = _day_as_written(value)
-                if written is not None and _compare(comparison, written, day):
-                    found.add(uid)
-                break
-        return found
+            places = positions_in(uids, page.facts.uids)
+            for entry in entries:
+                place = places[entry]
+                if place >= 0:
+                    digits[place] = 0x31
+        return masks.of_digits(digits)
 
-    async def _by_header(self, among: set[int], name: str, text: str) -> set[int]:
-        wanted = text.casefold()
-        if name == "subject" and wanted:
-            return await self._by_subject(among, wanted)
-        return await self._by_header_octets(among, name, wanted)
+    async def _by_sent_date(self, among: Mask, comparison: DateComparison, day: date) -> Mask:
+        """Kept in UTC; only near the day in question does the field's own zone decide."""
+        pages = await self.pages_of(among)
+        begin, end = _bounds(day - timedelta(days=1), day + timedelta(days=1))
+        near = among & self._of_entries(
+            (page, [entry for entry, moment in enumerate(page.facts.sent) if begin <= moment < end]) for page in pages
+        )
+        far = among & ~near & self._of_entries((page, _on(page.facts.sent, comparison, day)) for page in pages)
+        if not near:
+            return far
+        days = await self.reader.days_written(self._uids(near))
+        return far | self._of_uids([uid for uid, written_day in days.items() if _compare(comparison, written_day, day)])
 
-    async def _by_header_octets(self, among: set[int], name: str, wanted: str) -> set[int]:
-        found: set[int] = set()
-        async for uid, header in self._headers(among):
-            values = field_values(header, name)
-            if any(not wanted or wanted in value.casefold() for value in values):
-                found.add(uid)
-        return found
+    async def _by_envelope(self, among: Mask, envelope_field: EnvelopeField, text: str) -> Mask:
+        is_subject = envelope_field is EnvelopeField.SUBJECT
+        pages = await self.pages_of(among, Column.SUBJECTS if is_subject else Column.ADDRESSES)
+        needle = needle_of(text)
+        columns = [(page, _text_column(page, envelope_field)) for page in pages]
+        found = among & self._of_entries((page, entries_with(column, needle)) for page, column in columns)
+        cut = among & ~found & self._of_entries((page, entries_cut(column)) for page, column in columns)
+        if not cut:
+            return found
+        wanted = fold(text)
 
-    async def _by_subject(self, among: set[int], wanted: str) -> set[int]:
-        found: set[int] = set()
-        cut: set[int] = set()
-        for uids in _chunks(sorted(among), _FACTS_CHUNK):
-            async with self.store.database.read(self.who.tenant_id) as connection:
-                rows = await search_rows.subjects(
-                    connection, self.who.tenant_id, self.who.account_id, self.searched.mailbox_id, uids
-                )
-            found.update(row.uid for row in rows if wanted in row.subject.casefold())
-            cut.update(row.uid for row in rows if len(row.subject) >= COLUMN_CHARACTERS)
-        return found | await self._by_header_octets(cut - found, "subject", wanted)
+        def matches(fields: Fields) -> bool:
+            return wanted in fold(_envelope_text(fields, envelope_field))
 
-    async def _by_any_header(self, among: set[int], wanted: str) -> set[int]:
-        found: set[int] = set()
-        async for uid, header in self._headers(among):
-            if wanted in display(decode_header(header)).casefold():
-                found.add(uid)
-        return found
-
-    async def _headers(self, among: set[int]) -> AsyncIterator[tuple[Uid, bytes]]:
-        uids = [Uid(uid) for uid in sorted(among)]
-        chunks = fetch_rows(self.store, self.who, self.searched.mailbox_id, uids, Columns.HEADER)
-        async for rows in chunks:
-            for row in rows:
-                if len(row.header) == row.header_octets:
-                    yield row.uid, row.header
-                    continue
-                try:  # longer than its column holds
-                    opened = await open_content(self.store, self.who, row.message_id)
-                    yield row.uid, await opened.read(0, row.header_octets)
-                except MessageGone:
-                    continue
-
-    async def _by_body(self, among: set[int], wanted: str) -> set[int]:
-        found: set[int] = set()
-        keys = await self.store.keys.of(self.who.tenant_id)
-        for uids in _chunks(sorted(among), _BODIES_CHUNK):
-            async with self.store.database.read(self.who.tenant_id) as connection:
-                whole, others = await content.read_many(
-                    connection, keys, self.who.account_id, self.searched.mailbox_id, uids
-                )
-            if sum(len(message.octets) for message in whole) > _IN_A_THREAD_OCTETS:
-                found |= await asyncio.to_thread(_containing, whole, wanted)
-            else:
-                found |= _containing(whole, wanted)
-            for uid, message_id in others:
-                if await self._opened_body_contains(uid, message_id, wanted):
-                    found.add(uid)
-            await asyncio.sleep(0)
-        return found
-
-    async def _opened_body_contains(self, uid: Uid, message_id: MessageId, wanted: str) -> bool:
-        """A damaged message matches nothing; it must not keep anybody from finding the others."""
-        try:
-            return await self._body_read_in_parts_contains(uid, message_id, wanted)
-        except MessageGone:
-            return False
-        except ContentDamaged as damage:
-            log.error("a message cannot be searched", message=message_id, reason=damage.what)
-            return False
-
-    async def _body_read_in_parts_contains(self, uid: Uid, message_id: MessageId, wanted: str) -> bool:
-        """Part by part, so that attachments of many megabytes are not even read."""
-        opened = await open_content(self.store, self.who, message_id)
-        chunks = fetch_rows(self.store, self.who, self.searched.mailbox_id, [uid], Columns.STRUCTURE)
-        async for rows in chunks:
-            for row in rows:
-                for part in unpack(row.structure).walk():
-                    if part.header_offset and _part_header_contains(
-                        await opened.read(part.header_offset, part.header_octets), part, wanted
-                    ):
-                        return True
-                    if part.type == "text" and not part.children:
-                        octets = await opened.read(part.body_offset, min(part.body_octets, _TEXT_PART_LIMIT_OCTETS))
-                        if wanted in await asyncio.to_thread(_leaf_text, octets, part):
-                            return True
-        return False
+        return found | self._of_uids(await self.reader.with_fields(self._uids(cut), matches))
 
 
-def _containing(messages: Sequence[WholeMessage], wanted: str) -> set[int]:
-    return {message.uid for message in messages if _body_contains(message.octets, unpack(message.structure), wanted)}
+def _text_column(page: Page, envelope_field: EnvelopeField) -> bytes:
+    if envelope_field is EnvelopeField.SUBJECT:
+        return page.subjects or b""
+    assert page.addresses is not None
+    match envelope_field:
+        case EnvelopeField.FROM:
+            return page.addresses.senders
+        case EnvelopeField.TO:
+            return page.addresses.to
+        case EnvelopeField.CC:
+            return page.addresses.cc
+        case EnvelopeField.BCC:
+            return page.addresses.bcc
 
 
-def _body_contains(octets: bytes, root: Part, wanted: str) -> bool:
-    """Text parts, and the headers of parts (they name the attachments)."""
-    for part in root.walk():
-        header = octets[part.header_offset : part.header_offset + part.header_octets]
-        if part.header_offset and _part_header_contains(header, part, wanted):
-            return True
-        if part.type == "text" and not part.children and wanted in part_text(octets, part).casefold():
-            return True
-    return False
+def _envelope_text(fields: Fields, envelope_field: EnvelopeField) -> str:
+    match envelope_field:
+        case EnvelopeField.SUBJECT:
+            return display(fields.get("subject", ""))
+        case EnvelopeField.FROM:
+            return written(people_of_fields(fields).senders)
+        case EnvelopeField.TO:
+            return written(people_of_fields(fields).to)
+        case EnvelopeField.CC:
+            return written(people_of_fields(fields).cc)
+        case EnvelopeField.BCC:
+            return written(people_of_fields(fields).bcc)
 
 
-def _part_header_contains(header: bytes, part: Part, wanted: str) -> bool:
-    """As it is written, and the file name as people read it (RFC 2231 may have hidden it)."""
-    return wanted in display(decode_header(header)).casefold() or wanted in (part.filename or "").casefold()
+def positions_in(uids: "array[int]", held: "array[int]") -> Sequence[int]:
+    """Where the (ascending) uids of a page stand in a view; -1: nowhere. Mostly they stand there in one piece."""
+    if not held:
+        return range(0)
+    begin = bisect_left(uids, held[0])
+    end = bisect_right(uids, held[-1], begin)
+    if end - begin == len(held) and uids[begin:end] == held:
+        return range(begin, end)
+    place_of = dict(zip(uids[begin:end], range(begin, end), strict=True))
+    return [place_of.get(uid, -1) for uid in held]
 
 
-def _leaf_text(octets: bytes, part: Part) -> str:
-    alone = Part(
-        type=part.type,
-        subtype=part.subtype,
-        parameters=part.parameters,
-        encoding=part.encoding,
-        body_octets=len(octets),
-    )
-    return part_text(octets, alone).casefold()
+def _above(values: "array[int]", limit: int) -> list[int]:
+    return [entry for entry, value in enumerate(values) if value > limit]
 
 
-def field_values(header: bytes, name: str) -> list[str]:
-    """The decoded values of every field with this (lower-case) name, in their order."""
-    values: list[str] = []
-    current: bytearray | None = None
-    for line in header.split(b"\n"):
-        if line[:1] in (b" ", b"\t"):
-            if current is not None:
-                current += line
-            continue
-        if current is not None:
-            values.append(display(decode_header(bytes(current).replace(b"\r", b""))).strip())
-        before, colon, after = line.partition(b":")
-        is_wanted = bool(colon) and before.strip().lower() == name.encode()
-        current = bytearray(after) if is_wanted else None
-    if current is not None:
-        values.append(display(decode_header(bytes(current).replace(b"\r", b""))).strip())
-    return values
+def _below(values: "array[int]", limit: int) -> list[int]:
+    return [entry for entry, value in enumerate(values) if value < limit]
 
 
-def _day_as_written(value: str) -> date | None:
-    """The day that stands in a Date field, whatever zone, or comment about the zone, follows the time of day."""
-    time_of_day = _TIME_OF_DAY.search(value)
-    moment = parse_date(value[: time_of_day.end()]) if time_of_day is not None else None
-    if moment is None:  # the year comes last, as asctime writes it: there the zone is not looked at
-        moment = parse_date(value)
-    return moment.date() if moment is not None else None
+def _equal(values: "array[int]", wanted: int) -> list[int]:
+    return [entry for entry, value in enumerate(values) if value == wanted] if wanted in values else []
+
+
+def _on(moments: "array[int]", comparison: DateComparison, day: date) -> list[int]:
+    """By the day in UTC."""
+    begin, end = _bounds(day, day)
+    match comparison:
+        case DateComparison.BEFORE:
+            return [entry for entry, moment in enumerate(moments) if NEVER < moment < begin]
+        case DateComparison.ON:
+            return [entry for entry, moment in enumerate(moments) if begin <= moment < end]
+        case DateComparison.SINCE:
+            return [entry for entry, moment in enumerate(moments) if moment >= begin]
+
+
+def _bounds(first: date, last: date) -> tuple[int, int]:
+    """From the beginning of the first day to the end of the last, as moments of pages."""
+    epoch = _EPOCH.date()
+    return (first - epoch).days * _DAY, ((last - epoch).days + 1) * _DAY
+
+
+def _seconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(seconds=1)
 
 
 def _compare(comparison: DateComparison, found: date, day: date) -> bool:
@@ -345,8 +354,3 @@ def _compare(comparison: DateComparison, found: date, day: date) -> bool:
             return found == day
         case DateComparison.SINCE:
             return found >= day
-
-
-def _chunks(uids: Sequence[int], size: int) -> Iterable[list[Uid]]:
-    for start in range(0, len(uids), size):
-        yield [Uid(uid) for uid in uids[start : start + size]]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 
+from mailserver.mime.description import COLUMN_CHARACTERS
 from mailserver.mime.envelope_people import EnvelopePeople, sort_display, sort_mailbox, written
 from mailserver.mime.fields import Fields
 from mailserver.mime.folding import collation_key, fold
@@ -20,7 +21,7 @@ from mailserver.mime.thread_tree import UNRELATED
 from mailserver.mime.threads import is_reply_or_forward, message_id_of, parents_of
 from storage.search_pages import PackedFacts
 
-ENTRY_CHARACTERS = 4096
+ENTRY_CHARACTERS = COLUMN_CHARACTERS
 CUT = "\x01"
 _CUT_OCTET = CUT.encode()
 _REFERENCES_KEPT = 100
@@ -86,7 +87,7 @@ def text_column(texts: Iterable[str]) -> bytes:
 
 
 def _entry(text: str) -> str:
-    return text if len(text) <= ENTRY_CHARACTERS else text[:ENTRY_CHARACTERS] + CUT
+    return text if len(text) < ENTRY_CHARACTERS else text[:ENTRY_CHARACTERS] + CUT
 
 
 def needle_of(text: str) -> bytes:

@@ -1,10 +1,10 @@
-"""What can be searched for within a mailbox, as a tree of values; protocol words are gone (RFC 3501 §6.4.4)."""
+"""What can be searched for within a mailbox, as a tree of values; protocol words are gone (RFC 3501 §6.4.4 …)."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 
-from storage.types import Modseq, SystemFlag
+from storage.types import MessageId, Modseq, SystemFlag, ThreadId
 
 
 class DateComparison(Enum):
@@ -36,10 +36,10 @@ class NoneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class AmongUids:
-    """Sequence sets, UID sets and \\Recent, resolved by whoever keeps the view."""
+class AmongPositions:
+    """Sequence sets, UID sets, `$` and \\Recent, resolved by whoever keeps the view: ascending, disjoint."""
 
-    uids: frozenset[int]
+    spans: tuple[range, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,22 @@ class HasKeyword:
     """Compared without case."""
 
     keyword: str
+
+
+class EnvelopeField(Enum):
+    SUBJECT = "subject"
+    FROM = "from"
+    TO = "to"
+    CC = "cc"
+    BCC = "bcc"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeContains:
+    """The envelope's field holds the text, case disregarded; an empty text asks only for the field."""
+
+    field: EnvelopeField
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,38 @@ class SentOn:
 
 
 @dataclass(frozen=True, slots=True)
+class SavedOn:
+    """The day the message came into this mailbox, in UTC."""
+
+    comparison: DateComparison
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedUntil:
+    """Came in at this moment or before, to the second (RFC 5032)."""
+
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFrom:
+    """Came in at this moment or later, to the second (RFC 5032)."""
+
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IsMessage:
+    message_id: MessageId
+
+
+@dataclass(frozen=True, slots=True)
+class InThread:
+    thread_id: ThreadId
+
+
+@dataclass(frozen=True, slots=True)
 class LargerThan:
     octets: int
 
@@ -112,14 +160,20 @@ SearchProgram = (
     | AllOf
     | AnyOf
     | NoneOf
-    | AmongUids
+    | AmongPositions
     | HasFlag
     | HasKeyword
+    | EnvelopeContains
     | HeaderContains
     | BodyContains
     | TextContains
     | ReceivedOn
     | SentOn
+    | SavedOn
+    | ReceivedUntil
+    | ReceivedFrom
+    | IsMessage
+    | InThread
     | LargerThan
     | SmallerThan
     | ChangedSince

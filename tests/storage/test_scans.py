@@ -9,8 +9,9 @@ import pytest
 
 from mailserver.services import mailboxes, messages
 from mailserver.services.delivery import Deliveries
-from mailserver.services.search import Searched, search
+from mailserver.services.search import Searched
 from mailserver.services.search_keys import AllOf, BodyContains, DateComparison, HeaderContains, SentOn, TextContains
+from mailserver.services.searching import Searches
 from storage import housekeeping, inbound
 from storage.blobs.hot import HotBlobs
 from storage.changes import account_modseqs
@@ -70,7 +71,11 @@ async def scans(filled: RunningServices, database: Database) -> dict[str, int]:
 async def searched(ada: Someone, program: object) -> object:
     shown = await ada.contents()
     view = Searched(shown.mailbox.id, shown.uids, shown.flags, shown.keywords)
-    return await search(ada.store, ada.who, view, program)  # type: ignore[arg-type]
+    searches = Searches(ada.store)
+    try:
+        return await searches.search(ada.who, view, program)  # type: ignore[arg-type]
+    finally:
+        await searches.close()
 
 
 async def bring_and_take(ada: Someone, octets: bytes) -> None:

@@ -1,7 +1,7 @@
 """What a session knows between commands, shared by all handlers: who, which mailbox, what the client understands."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
@@ -11,6 +11,7 @@ from mailserver.imap.session.view import MailboxView, Manner
 from mailserver.imap.wire.commands import Append, Command
 from mailserver.imap.wire.response_codes import HighestModseq
 from mailserver.imap.wire.responses import Condition, Response, Untagged
+from mailserver.services.connections import Seat
 from mailserver.services.login import Logins
 from mailserver.services.opening import Pictures
 from mailserver.services.searching import Searches
@@ -47,6 +48,10 @@ class Appending:
     spool: Spool
 
 
+OF_THE_CONNECTION = frozenset({"append_limit_octets"})
+"""Of what has a default, that which is not forgotten with the person."""
+
+
 @dataclass(slots=True, eq=False)
 class Conversation:
     """`peer` is the client's address, `wake` has the transport look for updates.
@@ -69,6 +74,7 @@ class Conversation:
     can_encrypt: bool
     state: State = State.NOT_AUTHENTICATED
     who: Principal | None = None
+    seat: Seat | None = None
     view: MailboxView | None = None
     watch: Watch | None = None
     append_limit_octets: int | None = None
@@ -110,6 +116,21 @@ class Conversation:
         """How this client is told of changes."""
         return Manner(with_modseq=self.is_condstore, by_uid=self.is_qresync, with_recent=not self.is_rev2)
 
+    def admit(self, who: Principal) -> None:
+        """Somebody has signed in. Raises TooManyConnections."""
+        self.seat = self.services.logins.connections.enter(who.account_id, self.peer)
+        self.who = who
+        self.state = State.AUTHENTICATED
+
+    def forget_person(self) -> None:
+        """What was said since the greeting counts no more, except that the connection is encrypted, how often signing
+        in failed, and what the client called itself (RFC 8437 §3)."""
+        self.close()
+        for each in fields(self):
+            if each.default is not MISSING and each.name not in OF_THE_CONNECTION:
+                setattr(self, each.name, each.default)
+        self.log = self.log.try_unbind("tenant", "account")
+
     def begin_watching(self) -> None:
         """Before a mailbox is read, so that no change slips between reading and watching."""
         self.must_look = False
@@ -148,6 +169,9 @@ class Conversation:
         if self.appending is not None:
             self.appending.spool.close()
             self.appending = None
+        if self.seat is not None:
+            self.services.logins.connections.leave(self.seat)
+            self.seat = None
 
     def _hinted(self) -> None:
         if self.is_idling:

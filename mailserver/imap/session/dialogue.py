@@ -51,12 +51,13 @@ _TOO_BIG = (Refusal.MESSAGE_TOO_BIG, Refusal.LITERAL_TOO_BIG)
 class Dialogue:
     """`limits` hold until sign-in, `limits_signed_in` from then on."""
 
-    __slots__ = ("_bad_commands", "_compression", "_farewell", "_framer", "_limits_signed_in", "session")
+    __slots__ = ("_bad_commands", "_compression", "_farewell", "_framer", "_limits", "_limits_signed_in", "session")
 
     def __init__(self, session: Session, *, limits: FramingLimits, limits_signed_in: FramingLimits) -> None:
         self.session = session
         self._framer = CommandFramer(limits)
-        self._limits_signed_in: FramingLimits | None = limits_signed_in
+        self._limits = limits
+        self._limits_signed_in = limits_signed_in
         self._compression: Compression | None = None
         self._farewell: str | None = None
         self._bad_commands = 0
@@ -177,9 +178,7 @@ class Dialogue:
         """What the framer is to expect next depends on what the session has become."""
         if self.session.wants_line and not self.over:
             self._framer.expect_line()
-        if self._limits_signed_in is not None and self.session.is_signed_in:
-            self._framer.limits = self._limits_signed_in
-            self._limits_signed_in = None
+        self._framer.limits = self._limits_signed_in if self.session.is_signed_in else self._limits
         if self.session.is_compressed and self._compression is None:
             self._begin_compression()
 

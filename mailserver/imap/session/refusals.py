@@ -40,6 +40,17 @@ def _throttled(error: Exception) -> Refusal:
     )
 
 
+def _login_refused(error: Exception) -> Refusal:
+    assert isinstance(error, services.LoginRefused)
+    match error.reason:
+        case services.RefusalReason.APP_PASSWORD_NEEDED:
+            return Refusal(Condition.NO, Code.ALERT, "Mail programs need an app password for this account")
+        case services.RefusalReason.OTHER_SCOPE:
+            return Refusal(Condition.NO, Code.AUTHORIZATIONFAILED, "This app password is for something else")
+        case _:
+            return Refusal(Condition.NO, Code.CONTACTADMIN, "This account may not sign in now")
+
+
 def _name_invalid(error: Exception) -> Refusal:
     assert isinstance(error, storage.MailboxNameInvalid)
     return Refusal(Condition.NO, Code.CANNOT, f"Not a possible mailbox name: {error.reason}")
@@ -64,6 +75,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     storage.OverQuota: _no(Code.OVERQUOTA, "The mailbox is full"),
     storage.TooManyMailboxes: _no(Code.LIMIT, "There are too many mailboxes"),
     storage.TooManyKeywords: _no(Code.LIMIT, "A message cannot have so many keywords"),
+    services.SearchTooLong: _no(Code.LIMIT, "The search took too long, try a narrower one"),
     # What is away, or broken
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
@@ -72,7 +84,8 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     # Signing in
     services.LoginFailed: _no(Code.AUTHENTICATIONFAILED, "The name or the password is wrong"),
     services.LoginThrottled: _throttled,
-    services.LoginRefused: _no(Code.CONTACTADMIN, "This account may not sign in now"),
+    services.LoginRefused: _login_refused,
+    services.TooManyConnections: _no(Code.LIMIT, "You have too many connections open already"),
     tenants.AccountSuspended: _no(Code.CONTACTADMIN, "This account may not sign in now"),
     tenants.TenantSuspended: _no(Code.CONTACTADMIN, "This account may not sign in now"),
     SaslMalformed: _bad,
@@ -104,6 +117,19 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
         tenants.NameInvalid,
         tenants.ImportRefused,
         tenants.StillInUse,
+        tenants.SenderNotWelcome,
+        tenants.ExpansionTooLarge,
+        tenants.GroupNotFound,
+        tenants.MemberNotFound,
+        tenants.ForwardingNotFound,
+        tenants.TooManyTargets,
+        tenants.GroupIsCatchAll,
+        tenants.DomainStandsForAnother,
+        tenants.DomainHasAddresses,
+        tenants.AppPasswordExists,
+        tenants.AppPasswordNotFound,
+        tenants.ScopesInvalid,
+        tenants.ExpiryInvalid,
     }
 )
 """Administration and delivery refuse with these; if one reaches an IMAP session, that is a bug of ours."""

@@ -54,6 +54,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.Capability: auth.capability,
     commands.Noop: selection.noop,
     commands.Logout: auth.logout,
+    commands.Unauthenticate: auth.unauthenticate,
     commands.Id: auth.identify,
     commands.StartTls: auth.start_tls,
     commands.Authenticate: auth.authenticate,

@@ -3,7 +3,7 @@
 not authenticated ──LOGIN, AUTHENTICATE──▶ authenticated ──SELECT, EXAMINE──▶ selected
                                                  ▲                               │
                                                  └──CLOSE, UNSELECT, failed SELECT┘
-LOGOUT leads from any of them to logout.
+UNAUTHENTICATE leads back to not authenticated (RFC 8437), LOGOUT from any of them to logout.
 """
 
 from enum import Enum
@@ -46,6 +46,7 @@ ALLOWED_IN: dict[type[Command], frozenset[State]] = {
     commands.StartTls: NOT_AUTHENTICATED,
     commands.Authenticate: NOT_AUTHENTICATED,
     commands.Login: NOT_AUTHENTICATED,
+    commands.Unauthenticate: SIGNED_IN,
     commands.Enable: SIGNED_IN,
     commands.Compress: SIGNED_IN,
     commands.Namespace: SIGNED_IN,

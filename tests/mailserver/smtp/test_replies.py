@@ -26,6 +26,7 @@ NEVER_HERE = {
     "TooManyMailboxes",
     "TooManyKeywords",
     "ContentDamaged",
+    "SearchTooLong",
     "MessageGone",
     "TenantNotFound",
     "TenantExists",
