@@ -100,7 +100,7 @@ def _act(change: str, only: str, event: EventKind) -> Query[_Count]:
 _HOLD = _change("state = 1, held_reason = %(reason)s::smallint", "r.state = 0", EventKind.HELD)
 _RELEASE = _change(
     "state = 0, held_reason = NULL, next_attempt_at = now(), waits_since = now()",
-    "(r.state = 1 OR r.held_reason = 4)",
+    "(r.state = 1 OR (r.held_reason = 4 AND r.next_attempt_at > now()))",
     EventKind.RELEASED,
 )
 _RETRY = _change("next_attempt_at = now(), held_reason = NULL", "r.state = 0", EventKind.RETRIED)
