@@ -53,7 +53,6 @@ class Reason(StrEnum):
     NEEDS_UTF8 = "needs SMTPUTF8"
     TOO_MANY_RECIPIENTS = "too many recipients"  # for one transaction; the rest goes in another
     CONTENT_UNAVAILABLE = "content unavailable"  # our own storage could not give the octets
-    CONTENT_INVALID = "content invalid"  # octets that SMTP cannot carry
     ADDRESS_INVALID = "address invalid"  # cannot be put into a command
 
 
@@ -160,6 +159,5 @@ _FACTS: dict[Reason, tuple[str, str]] = {
     Reason.NEEDS_UTF8: ("5.6.7", "The message needs SMTPUTF8, which the host does not offer"),
     Reason.TOO_MANY_RECIPIENTS: ("4.5.3", "The host takes no more recipients at once"),
     Reason.CONTENT_UNAVAILABLE: ("4.3.0", "The message cannot be read now"),
-    Reason.CONTENT_INVALID: ("5.6.0", "The message has octets that mail cannot carry"),
     Reason.ADDRESS_INVALID: ("5.1.3", "The address cannot be written in SMTP"),
 }
