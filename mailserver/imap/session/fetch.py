@@ -31,7 +31,7 @@ from mailserver.imap.wire.responses import (
     Response,
     Tagged,
 )
-from mailserver.imap.wire.sequence import UidSet
+from mailserver.imap.wire.sequence import SAVED, UidSet, part_of, uids_at
 from mailserver.mime.structure import unpack
 from mailserver.services import changes, messages
 from storage.changes import MailboxChanges
@@ -64,19 +64,23 @@ async def fetch(talk: Conversation, command: Fetch) -> AsyncIterator[Response]:
         for response in talk.enable_condstore():
             yield response
     plan = plan_fetch(command.items, is_condstore=talk.is_condstore)
+    positions = view.positions(command.messages)
+    if command.partial is not None:
+        positions = part_of(positions, command.partial.positions(sum(map(len, positions))))
     if plan.is_in_view and command.changed_since is None:
-        for spread in view.positions(command.messages):
+        for spread in positions:
             for start in range(spread.start, spread.stop, VIEW_MESSAGES):
                 yield Fetched(flags_from_view(view, range(start, min(start + VIEW_MESSAGES, spread.stop)), plan))
         yield Tagged(command.tag, Condition.OK, "Done")
         return
-    uids: Sequence[Uid] = view.uids_of(command.messages)
+    uids: Sequence[Uid] = [Uid(uid) for uid in uids_at(positions, view.uids)]
     if command.changed_since is not None and command.changed_since >= view.highest_modseq:
         uids = []  # what came since is told before the end
     elif command.changed_since is not None:
         found = await _changed_since(talk, command.changed_since)
         if command.vanished:
-            for gone in vanished(view, found, command.messages.ranges):
+            named = [each for each in command.messages.ranges if each != SAVED]  # what is gone is in `$` no more
+            for gone in vanished(view, found, named):
                 yield gone
         if found.is_complete:
             touched = {uid for uid, _, _ in (*found.arrived, *found.changed)}

@@ -14,7 +14,7 @@ from mailserver.imap.wire.list_options import ListOptions, StatusItem
 from mailserver.imap.wire.list_pattern import ListPattern
 from mailserver.imap.wire.resync import Resync
 from mailserver.imap.wire.search_keys import SearchKey
-from mailserver.imap.wire.search_options import ReturnOptions, SortCriterion, ThreadAlgorithm
+from mailserver.imap.wire.search_options import PartialRange, ReturnOptions, SortCriterion, ThreadAlgorithm
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 from storage.types import FlagChange, Flags, Modseq
 
@@ -46,6 +46,13 @@ class Id:
 
     tag: Tag
     parameters: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthenticate:
+    """UNAUTHENTICATE (RFC 8437): the connection is to be used by somebody else."""
+
+    tag: Tag
 
 
 # Not authenticated
@@ -312,7 +319,8 @@ class Fetch:
     """FETCH and UID FETCH. Each item once, at least one.
 
     UID FETCH has UID among its items, CHANGEDSINCE has MODSEQ (RFC 3501 §6.4.8, RFC 7162 §3.1.4.1). `vanished`: also
-    tell what is gone since (§3.2.6); only UID FETCH has it.
+    tell what is gone since (§3.2.6). `partial`: only these of the messages named (RFC 9394 §3.3). Only UID FETCH has
+    the two.
     """
 
     tag: Tag
@@ -320,6 +328,7 @@ class Fetch:
     items: tuple[FetchItem, ...]
     changed_since: Modseq | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +364,7 @@ Command = (
     Capability
     | Noop
     | Logout
+    | Unauthenticate
     | Id
     | StartTls
     | Authenticate

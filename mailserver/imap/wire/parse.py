@@ -18,6 +18,7 @@ from mailserver.imap.wire.commands import (
     Noop,
     StartTls,
     Tag,
+    Unauthenticate,
     Unselect,
 )
 from mailserver.imap.wire.cursor import DEFAULT_LIMITS, Cursor, ParseLimits
@@ -102,6 +103,7 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"LIST": parse_list,
     b"LOGIN": parse_login,
     b"LOGOUT": lambda _, tag: Logout(tag),
+    b"UNAUTHENTICATE": lambda _, tag: Unauthenticate(tag),
     b"LSUB": parse_lsub,
     b"MOVE": parse_move,
     b"NAMESPACE": lambda _, tag: Namespace(tag),

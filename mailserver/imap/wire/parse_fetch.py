@@ -6,6 +6,8 @@ from mailserver.imap.wire.commands import Fetch, Tag
 from mailserver.imap.wire.cursor import MAX_NUMBER64, Cursor
 from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, FetchItem, Partial, Section, SectionKind
 from mailserver.imap.wire.parse_messages import sequence_set, uid_set
+from mailserver.imap.wire.parse_search import partial_range
+from mailserver.imap.wire.search_options import PartialRange
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 from storage.types import Modseq
 
@@ -44,19 +46,21 @@ def _fetch(cursor: Cursor, tag: Tag, messages: SequenceSet | UidSet, items: dict
             cursor.space("another item, or `)`")
     else:
         items.update(dict.fromkeys(_item_or_macro(cursor)))
-    changed_since, vanished = None, False
+    changed_since, vanished, partial = None, False, None
     if cursor.accept(b" ("):
-        changed_since, vanished = _modifiers(cursor)
-        items[FetchAttribute.MODSEQ] = None
-    if vanished and isinstance(messages, SequenceSet):
-        raise cursor.error("VANISHED is a modifier of UID FETCH alone")
-    return Fetch(tag, messages, tuple(items), changed_since, vanished)
+        changed_since, vanished, partial = _modifiers(cursor)
+        if changed_since is not None:
+            items[FetchAttribute.MODSEQ] = None
+    if (vanished or partial is not None) and isinstance(messages, SequenceSet):
+        raise cursor.error("VANISHED and PARTIAL are modifiers of UID FETCH alone")
+    return Fetch(tag, messages, tuple(items), changed_since, vanished, partial)
 
 
-def _modifiers(cursor: Cursor) -> tuple[Modseq, bool]:
-    """CHANGEDSINCE, and with it VANISHED, in any order (RFC 7162 §3.1.4.1, §3.2.6)."""
+def _modifiers(cursor: Cursor) -> tuple[Modseq | None, bool, PartialRange | None]:
+    """CHANGEDSINCE, with it VANISHED, and PARTIAL, in any order (RFC 7162 §3.1.4.1, §3.2.6, RFC 9394 §3.3)."""
     changed_since: Modseq | None = None
     vanished = False
+    partial: PartialRange | None = None
     while True:
         name = cursor.word("a modifier")
         if name == b"CHANGEDSINCE" and changed_since is None:
@@ -64,14 +68,17 @@ def _modifiers(cursor: Cursor) -> tuple[Modseq, bool]:
             changed_since = Modseq(cursor.number("a mod-sequence", largest=MAX_NUMBER64))
         elif name == b"VANISHED":
             vanished = True
+        elif name == b"PARTIAL" and partial is None:
+            cursor.space("a range of messages")
+            partial = partial_range(cursor)
         else:
-            raise cursor.error("the modifiers are CHANGEDSINCE and VANISHED, each once")
+            raise cursor.error("the modifiers are CHANGEDSINCE, VANISHED and PARTIAL, each once")
         if cursor.accept(b")"):
             break
         cursor.space("another modifier, or `)`")
-    if changed_since is None:
+    if vanished and changed_since is None:
         raise cursor.error("VANISHED comes with CHANGEDSINCE")
-    return changed_since, vanished
+    return changed_since, vanished, partial
 
 
 def _item_or_macro(cursor: Cursor) -> tuple[FetchItem, ...]:

@@ -220,6 +220,19 @@ def positions_of_saved(saved: "array[int]", uids: "array[int]") -> list[range]:
     return [range(low, high) for low, high in spans]
 
 
+def part_of(positions: Iterable[range], wanted: range) -> list[range]:
+    """Of all members of the positions, counted in their order, those whose places are wanted."""
+    found: list[range] = []
+    counted = 0
+    for span in positions:
+        begin = max(wanted.start - counted, 0)
+        end = min(wanted.stop - counted, len(span))
+        if begin < end:
+            found.append(span[begin:end])
+        counted += len(span)
+    return found
+
+
 def uids_at(positions: Iterable[range], uids: "array[int]") -> list[int]:
     """The uids at resolved positions, ascending."""
     found: list[int] = []
