@@ -160,7 +160,7 @@ class Connection(TwistedProtocol):
         self._is_reading = True
         self._has_ended = False
         self._closing_since: float | None = None
-        self._opened_at = self._active_at = monotonic()
+        self._strange_since = self._active_at = monotonic()
         self._wire: Any = None  # the transport, whose interfaces have no types
         self.peer = ""
 
@@ -240,7 +240,7 @@ class Connection(TwistedProtocol):
         elif self._talk is None or self._task is not None:
             return
         elif not self._talk.is_signed_in:
-            if now - self._opened_at > limits.sign_in_within_s:
+            if now - self._strange_since > limits.sign_in_within_s:
                 self._expire("sign-in", "Nobody has signed in")
         elif now - self._active_at > limits.autologout_s:
             self._expire("silence", "You were silent for too long")
@@ -277,6 +277,8 @@ class Connection(TwistedProtocol):
         finally:
             self._task = None
             self._active_at = monotonic()
+            if talk.is_signed_in:
+                self._strange_since = self._active_at  # UNAUTHENTICATE makes a stranger of it again
             if self._is_lost:
                 self._closed()
 

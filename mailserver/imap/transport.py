@@ -16,6 +16,7 @@ from mailserver.imap.wire.response_codes import Code
 from mailserver.imap.wire.responses import Bye
 from mailserver.observability.logs import get_logger, new_connection_id
 from mailserver.proxy_protocol import Network
+from mailserver.services.exchanges import mechanisms
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door import Client, Door, Limits
 
@@ -43,6 +44,7 @@ async def start(
     """Open the door. Twisted's reactor must be installed on the running loop (`asyncioreactor.install`)."""
     limits = framing_limits_before_sign_in(config)
     limits_signed_in = framing_limits(config, message_limit_octets=message_limit_octets)
+    offered = mechanisms(services.logins)
 
     def begin(client: Client) -> Dialogue:
         talk = Conversation(
@@ -55,6 +57,7 @@ async def start(
             is_encrypted=client.is_encrypted,
             can_encrypt=client.can_encrypt,
             append_limit_octets=message_limit_octets,
+            mechanisms=offered,
         )
         return Dialogue(Session(talk, monotonic), limits=limits, limits_signed_in=limits_signed_in)
 

@@ -20,6 +20,7 @@ from mailserver.observability.logs import get_logger
 from mailserver.sasl import SaslMalformed, prepare
 from mailserver.services.app_password_uses import AppPasswordUses
 from mailserver.services.attempts import SIGN_INS, Attempt, Attempts
+from mailserver.services.connections import AccountConnections
 from mailserver.services.errors import LoginFailed, LoginRefused, RefusalReason
 from mailserver.services.failure_counts import FailureCounts
 from mailserver.services.password_checks import PasswordChecks, RememberedPasswords, app_credential
@@ -45,6 +46,10 @@ class LoginConfig:
     remembered_s: float = 60.0  # how long a right password is not checked anew
     remembered_limit: int = 10_000  # right passwords remembered at once, and as many wrong ones
     tarpits_limit: int = 1_000  # failed sign-ins whose answers are held back at once; more are answered at once
+    connections_per_account: int = field(default=100, metadata={"least": 1})
+    """connections of one person to one process, in all"""
+    connections_per_account_and_network: int = field(default=50, metadata={"least": 1})
+    """connections of one person to one process from one IPv4 address or IPv6 /64"""
     scram_iterations: int = field(default=ITERATIONS, metadata={"most": MOST_ITERATIONS})
     """rounds of hashing in what is kept of passwords for SCRAM-SHA-256; 0: nothing is kept and it is not offered"""
 
@@ -57,6 +62,7 @@ class Logins:
     """Signs people in. One per process; `close` ends its threads.
 
     `secret` is the installation's: what keeps guesses in the counts, and salts of nobody, from being foreseen.
+    `connections` counts what people who signed in have open, which the doors see to.
     """
 
     def __init__(
@@ -84,6 +90,9 @@ class Logins:
         )
         self._attempts = Attempts(
             counts, throttle, guess_key=self._secret, tarpits_limit=config.tarpits_limit, clock=clock, sleep=sleep
+        )
+        self.connections = AccountConnections(
+            per_account=config.connections_per_account, per_network=config.connections_per_account_and_network
         )
         self._least_delay_s = throttle.delay_step_s
         self._uses = AppPasswordUses(database, clock=clock)

@@ -28,6 +28,7 @@ from mailserver.imap.session.state import State
 from mailserver.imap.wire.compression import Compression
 from mailserver.observability.logs import get_logger
 from mailserver.services import mailboxes, messages
+from mailserver.services.exchanges import mechanisms
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
 from tenants.types import Principal
 from tests.conftest import NOON, plain_message
@@ -94,6 +95,7 @@ def connect(services: Services, *, is_encrypted: bool = False, sign_in_failures:
         is_encrypted=is_encrypted,
         can_encrypt=True,
         append_limit_octets=MESSAGE_LIMIT_OCTETS,
+        mechanisms=mechanisms(services.logins),
     )
     config = ImapConfig()
     dialogue = Dialogue(
@@ -243,8 +245,20 @@ async def _big_message(transcript: Transcript, client: Client, octets: str, name
     await _append(transcript, name, plain_message(1, body=body), Flags())
 
 
-async def _append(transcript: Transcript, name: str, octets: bytes, flags: Flags) -> None:
-    at = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+async def _letter(transcript: Transcript, client: Client, name: str, flags: str, day: str, fields: str) -> None:
+    """Header fields on one line, parted by ` | `; they and the body come as they are written."""
+    header = "\r\n".join(fields.split(" | "))
+    at = datetime.fromisoformat(f"{day}T12:00:00+00:00") if day else _NOV_2
+    words = flags.split()
+    system = SystemFlag(sum(FLAGS[word] for word in words if word in FLAGS))
+    shown = Flags(system, frozenset(word for word in words if word not in FLAGS))
+    await _append(transcript, name, f"{header}\r\n\r\nText.\r\n".encode(), shown, at)
+
+
+_NOV_2 = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+
+
+async def _append(transcript: Transcript, name: str, octets: bytes, flags: Flags, at: datetime = _NOV_2) -> None:
     await messages.append(transcript.services.store, transcript.who, name, octets, flags=flags, received_at=at)
 
 
@@ -277,6 +291,10 @@ async def _compressed(transcript: Transcript, client: Client) -> None:
     client.compression = Compression()
 
 
+async def _not_compressed(transcript: Transcript, client: Client) -> None:
+    client.compression = None
+
+
 async def _quota(transcript: Transcript, client: Client, octets: str) -> None:
     """As if the person had signed in with this quota."""
     client.talk.who = replace(transcript.who, quota_octets=int(octets))
@@ -293,11 +311,13 @@ _SET_UP: dict[str, Callable[..., Awaitable[None]]] = {
     r"selected (\S+)": _selected,
     r"mailbox (.+)": _mailbox,
     r"compressed": _compressed,
+    r"not compressed": _not_compressed,
     r"a quota of (\d+) octets": _quota,
     r"only INBOX": _only_inbox,
     r"subscribed to (.+)": _subscribed,
     r"(\d+) messages? in (\S+)": _messages,
     r"message in (\S+) \((.*)\) from (\S+)": _message,
+    r"letter in (\S+) \((.*?)\) (\d{4}-\d\d-\d\d)?: ?(.+)": _letter,
     r"a message of (\d+) octets in (\S+)": _big_message,
     r"flags of (\S+) uid (\d+) are \((.*)\)": _flags,
     r"uid (\d+) of (\S+) is expunged": lambda t, c, uid, name: _expunged(t, c, name, uid),

@@ -1,12 +1,21 @@
-"""Before a person is known: capabilities, STARTTLS, LOGIN, AUTHENTICATE, ID (RFC 3501 §6.1, §6.2, RFC 2971)."""
+"""Before a person is known, and after: STARTTLS, LOGIN, AUTHENTICATE, UNAUTHENTICATE, ID (RFC 3501 §6.1, §6.2)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from mailserver.imap.session.capabilities import capabilities
 from mailserver.imap.session.conversation import AwaitedLine, Conversation
 from mailserver.imap.session.selection import leave
 from mailserver.imap.session.state import State
-from mailserver.imap.wire.commands import Authenticate, Capability, Id, Login, Logout, StartTls, Tag
+from mailserver.imap.wire.commands import (
+    Authenticate,
+    Capability,
+    Id,
+    Login,
+    Logout,
+    StartTls,
+    Tag,
+    Unauthenticate,
+)
 from mailserver.imap.wire.response_codes import CapabilityCode, Code
 from mailserver.imap.wire.responses import (
     Bye,
@@ -17,8 +26,10 @@ from mailserver.imap.wire.responses import (
     ServerId,
     Tagged,
 )
-from mailserver.sasl import Credentials, decode_response, plain, prepare
+from mailserver.sasl import Credentials, decode_response, prepare
 from mailserver.services.errors import LoginFailed
+from mailserver.services.exchanges import Exchange, begin_exchange
+from tenants.types import Principal, Scope
 
 SERVER_NAME = "Waypost"
 SERVER_VERSION = "0.1.0"
@@ -59,50 +70,70 @@ async def login(talk: Conversation, command: Login) -> AsyncIterator[Response]:
     if not talk.is_encrypted:
         yield _privacy_required(command.tag)
         return
-    credentials = Credentials(prepare(command.user), prepare(command.password))
-    async for response in _sign_in(talk, command.tag, credentials):
+    claimed = Credentials(prepare(command.user), prepare(command.password))
+    sign_in = talk.services.logins.sign_in(claimed.username, claimed.password, network=talk.peer, scope=Scope.IMAP)
+    async for response in _advanced(talk, command, sign_in, None):
         yield response
 
 
 async def authenticate(talk: Conversation, command: Authenticate) -> AsyncIterator[Response]:
-    """AUTHENTICATE PLAIN (RFC 4616), with its response at once (SASL-IR, RFC 4959) or after a challenge."""
+    """AUTHENTICATE: responses at once (SASL-IR, RFC 4959) or after challenges."""
     if not talk.is_encrypted:
         yield _privacy_required(command.tag)
-    elif command.mechanism != "PLAIN":
+        return
+    exchange = begin_exchange(talk.services.logins, command.mechanism, network=talk.peer, scope=Scope.IMAP)
+    if exchange is None:
         yield Tagged(command.tag, Condition.NO, "This mechanism is not offered", Code.CANNOT)
-    elif command.initial_response is None:
-        talk.awaited = AwaitedLine(command, _take_response)
-        yield Challenge(b"")
-    else:
-        async for response in _sign_in(talk, command.tag, plain(command.initial_response)):
-            yield response
-
-
-async def _take_response(talk: Conversation, line: bytes) -> AsyncIterator[Response]:
-    assert talk.awaited is not None
-    tag = talk.awaited.command.tag
-    talk.awaited = None
-    async for response in _sign_in(talk, tag, plain(decode_response(line))):
+        return
+    async for response in _advanced(talk, command, exchange.respond(command.initial_response), exchange):
         yield response
 
 
-async def _sign_in(talk: Conversation, tag: Tag, credentials: Credentials) -> AsyncIterator[Response]:
-    """Raises what `sign_in` raises; after the last failure that is allowed, the connection ends."""
+async def unauthenticate(talk: Conversation, command: Unauthenticate) -> AsyncIterator[Response]:
+    """UNAUTHENTICATE (RFC 8437 §3): everything but TLS is as it was at the greeting."""
+    talk.forget_person()
+    yield Tagged(command.tag, Condition.OK, "Who is next?", CapabilityCode(capabilities(talk)))
+
+
+async def _advanced(
+    talk: Conversation,
+    command: Login | Authenticate,
+    step: Awaitable[bytes | Principal],
+    exchange: Exchange | None,
+) -> AsyncIterator[Response]:
+    """What a step of the exchange comes to. Raises what it raises; after the last failure that is allowed, the
+    connection ends."""
     try:
-        who = await talk.services.logins.sign_in(credentials.username, credentials.password, network=talk.peer)
+        found = await step
+        if isinstance(found, Principal):
+            talk.admit(found)
     except LoginFailed:
         talk.sign_in_failures_left -= 1
         if talk.sign_in_failures_left > 0:
             raise
         talk.state = State.LOGOUT
-        yield Tagged(tag, Condition.NO, "The name or the password is wrong", Code.AUTHENTICATIONFAILED)
+        yield Tagged(command.tag, Condition.NO, "The name or the password is wrong", Code.AUTHENTICATIONFAILED)
         yield Bye("Too many failed sign-ins")
         return
-    talk.who = who
-    talk.state = State.AUTHENTICATED
-    talk.log = talk.log.bind(tenant=who.tenant_id, account=who.account_id)
-    talk.log.info("signed in", peer=talk.peer)
-    yield Tagged(tag, Condition.OK, "Signed in", CapabilityCode(capabilities(talk)))
+    if isinstance(found, bytes):
+        assert exchange is not None
+        talk.awaited = AwaitedLine(command, _taking_responses(command, exchange))
+        yield Challenge(found)
+        return
+    talk.log = talk.log.bind(tenant=found.tenant_id, account=found.account_id)
+    talk.log.info("signed in", peer=talk.peer, app_password=found.credential.app_password_id)
+    yield Tagged(command.tag, Condition.OK, "Signed in", CapabilityCode(capabilities(talk)))
+
+
+def _taking_responses(
+    command: Login | Authenticate, exchange: Exchange
+) -> Callable[[Conversation, bytes], AsyncIterator[Response]]:
+    async def take(talk: Conversation, line: bytes) -> AsyncIterator[Response]:
+        talk.awaited = None
+        async for response in _advanced(talk, command, exchange.respond(decode_response(line)), exchange):
+            yield response
+
+    return take
 
 
 def _privacy_required(tag: Tag) -> Tagged:

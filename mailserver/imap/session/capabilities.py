@@ -26,6 +26,16 @@ SIGNED_IN = (
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",
     "CONDSTORE",
+    "ESEARCH",
+    "SEARCHRES",
+    "WITHIN",
+    "SORT",
+    "SORT=DISPLAY",
+    "ESORT",
+    "THREAD=ORDEREDSUBJECT",
+    "THREAD=REFERENCES",
+    "PARTIAL",
+    "UNAUTHENTICATE",
     "COMPRESS=DEFLATE",
 )
 
@@ -36,5 +46,5 @@ def capabilities(talk: Conversation) -> tuple[str, ...]:
         limit = talk.append_limit_octets
         return ALWAYS + SIGNED_IN + (() if limit is None else (f"APPENDLIMIT={limit}",))
     if talk.is_encrypted:
-        return (*ALWAYS, "AUTH=PLAIN")
+        return (*ALWAYS, *(f"AUTH={name}" for name in talk.mechanisms))
     return (*ALWAYS, "STARTTLS", "LOGINDISABLED") if talk.can_encrypt else (*ALWAYS, "LOGINDISABLED")

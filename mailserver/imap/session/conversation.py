@@ -48,7 +48,7 @@ class Appending:
     spool: Spool
 
 
-OF_THE_CONNECTION = frozenset({"append_limit_octets"})
+OF_THE_CONNECTION = frozenset({"append_limit_octets", "mechanisms"})
 """Of what has a default, that which is not forgotten with the person."""
 
 
@@ -60,6 +60,7 @@ class Conversation:
     delivered, so nothing that follows could be understood.
 
     `append_limit_octets`: the largest message that APPEND takes, None: not known here.
+    `mechanisms`: those of SASL that are offered.
     `is_rev2`: the client has enabled IMAP4rev2. `is_utf8`: it has enabled UTF8=ACCEPT or IMAP4rev2, so mailbox names
     travel as UTF-8, and strings may be quoted with UTF-8 in them; `is_utf8_accept`: the former by its own name.
     """
@@ -78,6 +79,7 @@ class Conversation:
     view: MailboxView | None = None
     watch: Watch | None = None
     append_limit_octets: int | None = None
+    mechanisms: tuple[str, ...] = ()
     is_condstore: bool = False
     is_qresync: bool = False
     is_rev2: bool = False

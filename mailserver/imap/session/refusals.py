@@ -97,6 +97,8 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
     {
         AlreadyPlaced,
         storage.SendingLimitReached,
+        services.ForwardingLoop,
+        services.OnlyReturns,
         tenants.AddressInvalid,
         tenants.RecipientUnknown,
         tenants.DomainNotLocal,
