@@ -152,6 +152,8 @@ class Connection(asyncio.Protocol):
             self._waits_since_s = monotonic()
             if session.wants_message:
                 framer.begin_message()
+            elif (chunk := session.wants_chunk) is not None:
+                framer.begin_chunk(chunk.octets, is_first=chunk.is_first, is_last=chunk.is_last)
             elif session.wants_tls:
                 await self._start_tls(session)
             elif type(event) is MessageEnd:

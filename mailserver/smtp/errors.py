@@ -17,6 +17,10 @@ class CommandSyntaxError(SmtpRefusal):
         self.reason = reason
 
 
+class ChunkSizeUnreadable(SmtpRefusal):
+    """BDAT without a number: where the next command begins, nobody knows (RFC 3030 §2)."""
+
+
 class PathInvalid(SmtpRefusal):
     """The argument of MAIL FROM or RCPT TO is no path (RFC 5321 §4.1.2)."""
 

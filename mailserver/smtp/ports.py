@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mailserver.services.incoming import IncomingMail
+from mailserver.services.exchanges import Exchange
 from tenants.types import Principal, Resolution
 
 
@@ -29,9 +30,15 @@ class Take(Protocol):
 
 
 class SignIn(Protocol):
-    """`network` is the client's IP address. Raises LoginFailed, LoginThrottled, LoginRefused, StoreUnavailable."""
+    """How people sign in here: the names of SASL mechanisms, the best first, and an exchange of one of them.
 
-    async def __call__(self, address: str, password: str, /, *, network: str) -> Principal: ...
+    `network` is the client's IP address. `begin` gives None where there is no such mechanism.
+    """
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]: ...
+
+    def begin(self, mechanism: str, /, *, network: str) -> Exchange | None: ...
 
 
 class SenderAddresses(Protocol):

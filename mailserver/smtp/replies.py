@@ -12,7 +12,7 @@ from mailserver import sasl
 from mailserver.services import errors as services
 from mailserver.services.spool import SpoolUnavailable
 from mailserver.smtp import errors as smtp
-from mailserver.smtp.wire.message_reader import Fault
+from mailserver.smtp.wire.message_text import Fault
 from storage import errors as storage
 from tenants import errors as tenants
 
@@ -82,6 +82,8 @@ USE_EHLO = reply(500, "5.5.1", "This is SMTP; say EHLO")
 MAIL_FIRST = reply(503, "5.5.1", "MAIL comes first")
 RCPT_FIRST = reply(503, "5.5.1", "RCPT comes first")
 NO_VALID_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")
+CHUNKS_ARE_COMING = reply(503, "5.5.1", "The message comes in chunks already; RSET starts again")
+CHUNK_TOO_BIG = reply(552, "5.3.4", "The chunk is bigger than any message here; this connection is lost")
 MAIL_ALREADY_GIVEN = reply(503, "5.5.1", "MAIL was already given; RSET starts again")
 TLS_ALREADY = reply(503, "5.5.1", "TLS is already in use")
 TLS_NOT_OFFERED = reply(502, "5.5.1", "TLS is not offered here")
@@ -101,6 +103,10 @@ SERVER_BUG = reply(451, "4.3.0", "Something failed here and was noted; try again
 
 def challenge(base64: bytes) -> Reply:
     return reply(334, "", base64.decode("ascii"))
+
+
+def chunk_received(octets: int) -> Reply:
+    return reply(250, "2.0.0", f"{octets} octets received")
 
 
 def accepted(message_id: str) -> Reply:
@@ -135,6 +141,8 @@ def for_fault(fault: Fault, *, message_limit_octets: int, line_limit_octets: int
             return declared_too_big(message_limit_octets)
         case Fault.BARE_LINE_END:
             return reply(550, "5.6.11", "The message holds a bare CR or LF; every line ends in CR LF")
+        case Fault.NUL:
+            return reply(554, "5.6.0", "The message holds a NUL octet, which is no text")
         case Fault.LINE_TOO_LONG:
             return reply(500, "5.6.0", f"A line of the message is too long: at most {line_limit_octets} octets")
 
@@ -186,6 +194,7 @@ def _sending_limit(error: storage.SendingLimitReached) -> Reply:
 
 _answer(smtp.CommandUnknown, _always(reply(500, "5.5.1", "No such command here")))
 _answer(smtp.CommandSyntaxError, lambda error: reply(501, "5.5.4", error.reason))
+_answer(smtp.ChunkSizeUnreadable, _always(reply(501, "5.5.4", "Syntax: BDAT octets [LAST]; this connection is lost")))
 _answer(smtp.PathInvalid, _path_invalid)
 _answer(smtp.SenderNeedsUtf8, _always(reply(550, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))
 _answer(smtp.RecipientNeedsUtf8, _always(reply(553, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))

@@ -24,7 +24,7 @@ from mailserver.smtp.session import Session, Surroundings
 from mailserver.smtp.submission import Submission
 from mailserver.smtp.transaction import Client
 from mailserver.smtp.wire.framing import Framer
-from mailserver.smtp.wire.message_reader import MessageLimits
+from mailserver.smtp.wire.message_text import MessageLimits
 
 log = get_logger()
 

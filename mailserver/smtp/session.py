@@ -1,15 +1,17 @@
 """An SMTP or LMTP conversation without its socket: events in, replies out (RFC 5321 §3, §4.1.4).
 
     CONNECTED --HELO--> READY --MAIL--> MAIL --DATA--> MESSAGE --end of data--> READY
-                          |                     (RCPT stays in MAIL; RSET, HELO go back to READY)
+                          |              |      (RCPT stays in MAIL; RSET, HELO go back to READY)
+                          |              +--BDAT--> MESSAGE --end of chunk--> MAIL, or after the last READY
                           +--AUTH--> AUTH --response--> READY
 
-The session never reads ahead: whoever feeds it looks at `wants_message`, `wants_tls` and `is_over` after every event.
-What differs between MX, submission and LMTP is asked of `Rules`; refusals come as exceptions and leave through the
-table in `replies`.
+The session never reads ahead: whoever feeds it looks at `wants_message`, `wants_chunk`, `wants_tls` and `is_over` after
+every event. What differs between MX, submission and LMTP is asked of `Rules`; refusals come as exceptions and leave
+through the table in `replies`.
 """
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,14 +20,14 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
-from mailserver.sasl import Credentials
+from mailserver.sasl import decode_response
 from mailserver.services.errors import LoginFailed, LoginRefused
+from mailserver.services.exchanges import Exchange
 from mailserver.services.incoming import Addressee
 from mailserver.services.spool import Spool
 from mailserver.smtp import replies
-from mailserver.smtp.authentication import MECHANISMS, Challenge, Exchange
 from mailserver.smtp.config import SmtpConfig
-from mailserver.smtp.errors import RecipientNeedsUtf8, SenderNeedsUtf8
+from mailserver.smtp.errors import ChunkSizeUnreadable, MechanismUnknown, RecipientNeedsUtf8, SenderNeedsUtf8
 from mailserver.smtp.metrics import DoorMetrics
 from mailserver.smtp.ports import SignIn
 from mailserver.smtp.replies import Reply
@@ -34,6 +36,7 @@ from mailserver.smtp.trace import TlsFacts
 from mailserver.smtp.transaction import Arrival, Client, Transaction
 from mailserver.smtp.wire.commands import (
     Auth,
+    Bdat,
     Command,
     Data,
     Ehlo,
@@ -51,6 +54,7 @@ from mailserver.smtp.wire.commands import (
 )
 from mailserver.smtp.wire.framing import (
     BareLineFeed,
+    ChunkEnd,
     CommandLine,
     Endless,
     Event,
@@ -58,6 +62,7 @@ from mailserver.smtp.wire.framing import (
     MessageEnd,
     MessageOctets,
 )
+from mailserver.smtp.wire.message_text import Fault
 from mailserver.smtp.wire.parse import parse
 from storage.errors import StoreUnavailable
 
@@ -65,7 +70,7 @@ Replies = Sequence[Reply]
 SILENCE: Replies = ()
 LOGGED_RECIPIENTS = 20
 ABOUT_MAIL = frozenset({550, 552, 553, 554})  # refusals of people and messages, which an LMTP client only hands over
-EXTENSIONS = ("8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8")
+EXTENSIONS = ("8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8", "CHUNKING")
 
 
 class State(Enum):
@@ -74,6 +79,15 @@ class State(Enum):
     MAIL = auto()
     AUTH = auto()
     MESSAGE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What comes next is so many octets of a message (RFC 3030)."""
+
+    octets: int
+    is_first: bool
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +129,16 @@ class Session:
         self._commands = 0
         self._errors = 0
         self._auth_failures = 0
+        self._chunk: Chunk | None = None
+        self._chunk_refusal: Reply | None = None
         self.wants_message = False
+        self.wants_chunk: Chunk | None = None
         self.wants_tls = False
         self.is_over = False
 
     @property
     def is_in_message(self) -> bool:
-        """From the 354 to the reply after the message."""
+        """From the 354, or BDAT, to the reply after the octets."""
         return self._state is State.MESSAGE
 
     @property
@@ -147,6 +164,7 @@ class Session:
     async def handle(self, event: Event) -> Replies:
         """What to answer. Nothing raised by a service or by a bug leaves here."""
         self.wants_message = False
+        self.wants_chunk = None
         try:
             answers = await self._dispatch(event)
         except TimeoutError:
@@ -154,6 +172,7 @@ class Session:
             answers = (replies.NOT_NOW,)
         except Exception as error:  # noqa: BLE001 (the door: a bug is noted, and the others live on)
             answers = (self._refuse(error),)
+            self.is_over = isinstance(error, ChunkSizeUnreadable)
         for answer in answers:
             if answer.code >= 400:
                 self._count_refusal(answer)
@@ -170,7 +189,9 @@ class Session:
                 self._take(octets)
                 return SILENCE
             case MessageEnd():
-                return await self._finish(event)
+                return await self._end_message(event)
+            case ChunkEnd(fault):
+                return (self._end_chunk(fault),)
             case LineTooLong():
                 return (self._line_too_long(),)
             case BareLineFeed():
@@ -188,6 +209,8 @@ class Session:
         if len(line) + 2 > limit_octets and line[:5].upper() != b"AUTH ":
             return (replies.line_too_long(limit_octets),)
         command = parse(line)
+        if isinstance(command, Bdat):
+            return self._begin_chunk(command)
         return (await HANDLERS[type(command)](self, command),)
 
     def _line_too_long(self) -> Reply:
@@ -215,7 +238,7 @@ class Session:
         if self._offers_tls and self._client.tls is None:
             offered.append("STARTTLS")
         if self._rules.offers_auth and self._client.tls is not None and self._client.principal is None:
-            offered.append(f"AUTH {' '.join(MECHANISMS)}")
+            offered.append(f"AUTH {' '.join(self._surroundings.sign_in.mechanisms)}")
         return offered
 
     async def _reset(self, _: Command) -> Reply:
@@ -246,25 +269,28 @@ class Session:
             return replies.AUTH_ALREADY
         if self._transaction is not None:
             return replies.AUTH_DURING_MAIL
-        exchange = Exchange(command.mechanism)
-        return await self._advance(exchange, exchange.start(command.initial_response))
+        exchange = self._surroundings.sign_in.begin(command.mechanism, network=self._client.address)
+        if exchange is None:
+            raise MechanismUnknown
+        initial = command.initial_response
+        return await self._advance(exchange, decode_response(initial) if initial is not None else None)
 
     async def _respond(self, exchange: Exchange, line: bytes) -> Replies:
         self._exchange = None
         self._state = State.READY
-        return (await self._advance(exchange, exchange.respond(line)),)
+        return (await self._advance(exchange, decode_response(line)),)
 
-    async def _advance(self, exchange: Exchange, step: Challenge | Credentials) -> Reply:
-        if isinstance(step, Challenge):
-            self._exchange = exchange
-            self._state = State.AUTH
-            return replies.challenge(step.base64)
+    async def _advance(self, exchange: Exchange, response: bytes | None) -> Reply:
         try:
-            principal = await self._surroundings.sign_in(step.username, step.password, network=self._client.address)
+            principal = await exchange.respond(response)
         except (LoginFailed, LoginRefused) as error:
             return await self._sign_in_failed(error)
         except StoreUnavailable:
             return replies.AUTH_UNAVAILABLE
+        if isinstance(principal, bytes):
+            self._exchange = exchange
+            self._state = State.AUTH
+            return replies.challenge(b64encode(principal))
         self._client.principal = principal
         self._log = self._log.bind(tenant=principal.tenant_id, account=principal.account_id)
         self._log.info("signed in")
@@ -307,6 +333,8 @@ class Session:
         transaction = self._transaction
         if transaction is None:
             return replies.MAIL_FIRST
+        if self._arrival is not None:
+            return replies.CHUNKS_ARE_COMING
         if len(transaction.accepted) >= self._config.recipients_limit:
             return replies.too_many_recipients(self._config.recipients_limit)
         try:
@@ -331,9 +359,20 @@ class Session:
         transaction = self._transaction
         if transaction is None:
             return replies.MAIL_FIRST
+        if self._arrival is not None:
+            return replies.CHUNKS_ARE_COMING
         if not transaction.accepted:
-            is_all_refused = transaction.has_refused_recipients and not self._rules.is_lmtp  # RFC 2033 §4.2: 503
-            return replies.NO_VALID_RECIPIENTS if is_all_refused else replies.RCPT_FIRST
+            return self._no_recipients(transaction)
+        self._begin_arrival(transaction)
+        self._state = State.MESSAGE
+        self.wants_message = True
+        return replies.START_MESSAGE
+
+    def _no_recipients(self, transaction: Transaction) -> Reply:
+        is_all_refused = transaction.has_refused_recipients and not self._rules.is_lmtp  # RFC 2033 §4.2: 503
+        return replies.NO_VALID_RECIPIENTS if is_all_refused else replies.RCPT_FIRST
+
+    def _begin_arrival(self, transaction: Transaction) -> None:
         received_at = self._surroundings.clock()
         self._arrival = Arrival(
             Spool(memory_limit_octets=self._config.spool_memory_limit_octets, directory=self._config.spool_directory),
@@ -342,9 +381,41 @@ class Session:
             header_limit_octets=self._config.header_limit_octets,
             on_header=lambda header: self._complete_header(transaction, header, received_at),
         )
+
+    def _begin_chunk(self, command: Bdat) -> Replies:
+        """Nothing is answered before the chunk was read, for its octets come whatever is answered (RFC 3030 §2)."""
+        if command.octets > max(self._config.swallow_limit_octets, self._config.message_limit_octets):
+            return (self._hang_up(replies.CHUNK_TOO_BIG),)
+        transaction, is_first = self._transaction, self._arrival is None
+        self._chunk_refusal = None
+        if transaction is None:
+            self._chunk_refusal = replies.MAIL_FIRST
+        elif not transaction.accepted:
+            self._chunk_refusal = self._no_recipients(transaction)
+        elif is_first:
+            self._begin_arrival(transaction)
+        self._chunk = self.wants_chunk = Chunk(command.octets, is_first, command.is_last)
         self._state = State.MESSAGE
-        self.wants_message = True
-        return replies.START_MESSAGE
+        return SILENCE
+
+    def _end_chunk(self, fault: Fault | None) -> Reply:
+        refusal = self._chunk_refusal
+        if refusal is None and fault is not None:
+            refusal = self._faulty(fault)
+        if refusal is None and self._arrival is not None:
+            refusal = self._arrival.refusal
+        if refusal is not None or self._chunk is None:
+            self._end_transaction()
+            return refusal or replies.MAIL_FIRST
+        self._state = State.MAIL
+        return replies.chunk_received(self._chunk.octets)
+
+    async def _end_message(self, end: MessageEnd) -> Replies:
+        refusal, self._chunk_refusal = self._chunk_refusal, None
+        if refusal is None:
+            return await self._finish(end)
+        self._end_transaction()
+        return (refusal,)
 
     def _complete_header(self, transaction: Transaction, header: bytes, received_at: datetime) -> bytes:
         transaction.has_utf8_header = not header.isascii()
@@ -375,12 +446,7 @@ class Session:
 
     async def _settle(self, end: MessageEnd, transaction: Transaction, arrival: Arrival) -> Replies:
         if end.fault is not None:
-            fault = replies.for_fault(
-                end.fault,
-                message_limit_octets=self._config.message_limit_octets,
-                line_limit_octets=self._config.text_line_limit_octets,
-            )
-            return (fault,)
+            return (self._faulty(end.fault),)
         if arrival.refusal is not None:
             return (arrival.refusal,)
         try:
@@ -392,6 +458,13 @@ class Session:
             return (replies.NOT_NOW,)
         except Exception as error:  # noqa: BLE001 (LMTP owes one reply for each recipient even then)
             return (self._refuse(error),)
+
+    def _faulty(self, fault: Fault) -> Reply:
+        return replies.for_fault(
+            fault,
+            message_limit_octets=self._config.message_limit_octets,
+            line_limit_octets=self._config.text_line_limit_octets,
+        )
 
     def _report(self, transaction: Transaction, arrival: Arrival, answers: Replies) -> None:
         seconds = self._surroundings.monotonic() - arrival.began_at_s
@@ -414,6 +487,7 @@ class Session:
             self._arrival = None
         self._transaction = None
         self._exchange = None
+        self._chunk = None
         if self._state is not State.CONNECTED:
             self._state = State.READY
 

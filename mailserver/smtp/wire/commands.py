@@ -55,6 +55,14 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Bdat:
+    """A chunk of so many octets follows at once (RFC 3030 §2)."""
+
+    octets: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Rset:
     pass
 
@@ -97,4 +105,4 @@ class Auth:
     initial_response: bytes | None
 
 
-Command = Helo | Ehlo | Lhlo | Mail | Rcpt | Data | Rset | Noop | Quit | Vrfy | Expn | Help | StartTls | Auth
+Command = Helo | Ehlo | Lhlo | Mail | Rcpt | Data | Bdat | Rset | Noop | Quit | Vrfy | Expn | Help | StartTls | Auth

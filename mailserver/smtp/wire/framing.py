@@ -7,7 +7,9 @@ for one line is never executed here in parts.
 
 from dataclasses import dataclass
 
-from mailserver.smtp.wire.message_reader import Fault, MessageLimits, MessageReader
+from mailserver.smtp.wire.chunk_reader import ChunkReader
+from mailserver.smtp.wire.message_reader import MessageReader
+from mailserver.smtp.wire.message_text import Fault, MessageLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,15 @@ class MessageOctets:
 
 @dataclass(frozen=True, slots=True)
 class MessageEnd:
-    """CRLF "." CRLF. With a fault the message must be refused; its octets were not all given out."""
+    """CRLF "." CRLF, or the last chunk is whole. With a fault the message must be refused; not all octets were given
+    out."""
+
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkEnd:
+    """A chunk was read that is not the message's last. With a fault the message is refused here and now."""
 
     fault: Fault | None
 
@@ -46,7 +56,7 @@ class Endless:
     """A line or message that is already refused goes on without end: hang up."""
 
 
-Event = CommandLine | LineTooLong | BareLineFeed | MessageOctets | MessageEnd | Endless
+Event = CommandLine | LineTooLong | BareLineFeed | MessageOctets | MessageEnd | ChunkEnd | Endless
 
 _LINE_TOO_LONG = LineTooLong()
 _BARE_LINE_FEED = BareLineFeed()
@@ -54,9 +64,24 @@ _ENDLESS = Endless()
 
 
 class Framer:
-    """Feed it octets with `receive`, take events with `next_event` until None; `begin_message` after DATA's 354."""
+    """Feed it octets with `receive`, take events with `next_event` until None.
 
-    __slots__ = ("_at", "_buffer", "_dropped", "_ended", "_is_tainted", "_limits", "_line_limit_octets", "_message")
+    `begin_message` after DATA's 354, `begin_chunk` after every BDAT.
+    """
+
+    __slots__ = (
+        "_at",
+        "_buffer",
+        "_chunks",
+        "_dropped",
+        "_ended",
+        "_is_in_chunk",
+        "_is_last_chunk",
+        "_is_tainted",
+        "_limits",
+        "_line_limit_octets",
+        "_message",
+    )
 
     def __init__(self, line_limit_octets: int, limits: MessageLimits) -> None:
         self._line_limit_octets = line_limit_octets
@@ -67,6 +92,9 @@ class Framer:
         self._is_tainted = False
         self._message: MessageReader | None = None
         self._ended = False
+        self._chunks: ChunkReader | None = None
+        self._is_in_chunk = False
+        self._is_last_chunk = False
 
     @property
     def waiting_octets(self) -> int:
@@ -75,7 +103,7 @@ class Framer:
 
     @property
     def is_in_message(self) -> bool:
-        return self._message is not None
+        return self._message is not None or self._is_in_chunk
 
     def receive(self, data: bytes) -> None:
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
@@ -83,6 +111,13 @@ class Framer:
 
     def begin_message(self) -> None:
         self._message = MessageReader(self._limits)
+
+    def begin_chunk(self, octets: int, *, is_first: bool, is_last: bool) -> None:
+        if is_first or self._chunks is None:
+            self._chunks = ChunkReader(self._limits)
+        self._chunks.begin(octets)
+        self._is_in_chunk = True
+        self._is_last_chunk = is_last
 
     def discard(self) -> None:
         """Forget what was received: it came before TLS and nobody vouches for it (RFC 3207 §4.2)."""
@@ -92,6 +127,8 @@ class Framer:
     def next_event(self) -> Event | None:
         if self._message is not None:
             return self._next_of_message(self._message)
+        if self._is_in_chunk and self._chunks is not None:
+            return self._next_of_chunk(self._chunks)
         while self._at < len(self._buffer):
             line_end = self._buffer.find(b"\n", self._at)
             if line_end < 0:
@@ -138,3 +175,19 @@ class Framer:
         self._message = None
         self._ended = False
         return MessageEnd(message.fault)
+
+    def _next_of_chunk(self, chunks: ChunkReader) -> Event | None:
+        while chunks.left:
+            piece = self._buffer[self._at : self._at + chunks.left]
+            if not piece:
+                return None
+            self._at += len(piece)
+            if octets := chunks.read(piece):
+                return MessageOctets(octets)
+            if chunks.is_endless:
+                return _ENDLESS
+        self._is_in_chunk = False
+        if not self._is_last_chunk:
+            return ChunkEnd(chunks.fault)
+        self._chunks = None
+        return MessageEnd(chunks.end())

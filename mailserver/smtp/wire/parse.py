@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 
 from mailserver.dsn.addresses import decode_original_recipient, decode_xtext
-from mailserver.smtp.errors import CommandSyntaxError, CommandUnknown, ParameterUnknown
+from mailserver.smtp.errors import ChunkSizeUnreadable, CommandSyntaxError, CommandUnknown, ParameterUnknown
 from mailserver.smtp.wire.commands import (
     Auth,
+    Bdat,
     Command,
     Data,
     Ehlo,
@@ -33,6 +34,7 @@ _ENVELOPE_ID_CHARACTERS = 100  # RFC 3461 §4.4
 _ORIGINAL_RECIPIENT_OCTETS = 500  # RFC 3461 §4.2
 _RETURN_CONTENT = {"FULL": ReturnContent.FULL, "HDRS": ReturnContent.HEADERS}
 _NOTIFY = {"SUCCESS": Notify.SUCCESS, "FAILURE": Notify.FAILURE, "DELAY": Notify.DELAY}
+_CHUNK = re.compile(rb"([0-9]{1,20})( +LAST)?", re.IGNORECASE)
 _MECHANISM = re.compile(r"[A-Za-z0-9_-]{1,20}")
 
 
@@ -97,6 +99,13 @@ def _parse_rcpt(argument: bytes) -> Rcpt:
             case _:
                 raise ParameterUnknown(keyword)
     return Rcpt(forward_path, notify, original_recipient, not argument.isascii())
+
+
+def _parse_bdat(argument: bytes) -> Bdat:
+    found = _CHUNK.fullmatch(argument)
+    if found is None:
+        raise ChunkSizeUnreadable
+    return Bdat(int(found[1]), found[2] is not None)
 
 
 def _parse_envelope_id(value: str | None) -> str:
@@ -187,6 +196,7 @@ _PARSERS: dict[bytes, Callable[[bytes], Command]] = {
     b"MAIL": _parse_mail,
     b"RCPT": _parse_rcpt,
     b"DATA": _without_argument(Data()),
+    b"BDAT": _parse_bdat,
     b"RSET": _without_argument(Rset()),
     b"QUIT": _without_argument(Quit()),
     b"STARTTLS": _without_argument(StartTls()),

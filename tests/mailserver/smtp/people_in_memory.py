@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, OnlyReturns, RefusalReason
+from mailserver.services.exchanges import LOGIN, PLAIN, Exchange, LoginExchange, PlainExchange
 from mailserver.services.incoming import IncomingMail
 from mailserver.smtp.ports import Services
 from storage.errors import OverQuota, StoreUnavailable
@@ -48,7 +49,7 @@ class Town:
     sign_ins_from: list[str] = field(default_factory=list)
 
     def services(self) -> Services:
-        return Services(self.resolve, self.take, self.take, self.sign_in, self.sender_addresses)
+        return Services(self.resolve, self.take, self.take, self, self.sender_addresses)
 
     async def resolve(
         self, address: str, /, *, reverse_path: str, sender: Principal | None = None
@@ -96,6 +97,16 @@ class Town:
 
     def _name(self, resolution: Resolution) -> str:
         return NAMES[resolution.recipients[0].account_id]
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        return (PLAIN, LOGIN)
+
+    def begin(self, mechanism: str, /, *, network: str) -> Exchange | None:
+        async def sign_in(address: str, password: str) -> Principal:
+            return await self.sign_in(address, password, network=network)
+
+        return {PLAIN: PlainExchange(sign_in), LOGIN: LoginExchange(sign_in)}.get(mechanism)
 
     async def sign_in(self, address: str, password: str, /, *, network: str) -> Principal:
         self.sign_ins_from.append(network)

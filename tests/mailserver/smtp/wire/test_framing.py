@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mailserver.smtp.wire.framing import (
     BareLineFeed,
+    ChunkEnd,
     CommandLine,
     Endless,
     Event,
@@ -16,7 +17,7 @@ from mailserver.smtp.wire.framing import (
     MessageEnd,
     MessageOctets,
 )
-from mailserver.smtp.wire.message_reader import Fault, MessageLimits
+from mailserver.smtp.wire.message_text import Fault, MessageLimits
 
 LIMITS = MessageLimits(message_octets=1_000, line_octets=100, swallow_octets=5_000)
 
@@ -32,6 +33,9 @@ def events(pieces: Iterable[bytes], *, limits: MessageLimits = LIMITS, in_messag
         while (event := framer.next_event()) is not None:
             if event == CommandLine(b"DATA"):
                 framer.begin_message()
+            if isinstance(event, CommandLine) and event.octets.startswith(b"BDAT "):
+                is_last = event.octets.endswith(b" LAST")
+                framer.begin_chunk(int(event.octets.split()[1]), is_first=False, is_last=is_last)
             if isinstance(event, MessageOctets) and found and isinstance(found[-1], MessageOctets):
                 found[-1] = MessageOctets(found[-1].octets + event.octets)
             else:
@@ -56,7 +60,7 @@ TROUBLE = st.lists(
     max_size=30,
 ).map(b"".join)
 CUTS = st.lists(st.integers(min_value=0, max_value=10_000), max_size=12)
-LINES = st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), max_size=15)
+LINES = st.lists(st.binary(max_size=20).map(lambda line: line.translate(None, b"\r\n\0")), max_size=15)
 
 
 @given(TROUBLE, CUTS)
@@ -75,6 +79,33 @@ def test_a_message_comes_out_as_it_went_in(lines: list[bytes], cuts: list[int]) 
     message = b"".join(line + b"\r\n" for line in lines)
     expected: list[Event] = [MessageOctets(message)] if message else []
     assert events(cut(stuffed(message), cuts), in_message=True) == [*expected, MessageEnd(None)]
+
+
+@given(LINES, CUTS, CUTS)
+def test_chunks_come_out_as_they_went_in_wherever_they_are_cut(
+    lines: list[bytes], chunk_cuts: list[int], cuts: list[int]
+) -> None:
+    message = b"".join(line + b"\r\n" for line in lines)
+    chunks = cut(message, chunk_cuts)
+    commands = [b"BDAT %d%s\r\n" % (len(chunk), b" LAST" * (n == len(chunks))) for n, chunk in enumerate(chunks, 1)]
+    sent = b"".join(command + chunk for command, chunk in zip(commands, chunks, strict=True)) + b"NOOP\r\n"
+    found = events(cut(sent, cuts))
+    assert b"".join(event.octets for event in found if isinstance(event, MessageOctets)) == message
+    assert [event for event in found if isinstance(event, ChunkEnd)] == [ChunkEnd(None)] * (len(chunks) - 1)
+    assert found[-2:] == [MessageEnd(None), CommandLine(b"NOOP")]
+
+
+@given(TROUBLE, CUTS, CUTS)
+def test_what_is_wrong_with_a_chunked_message_does_not_depend_on_its_cuts(
+    octets: bytes, chunk_cuts: list[int], cuts: list[int]
+) -> None:
+    def fault(chunks: list[bytes], pieces: list[int]) -> bool:
+        commands = [b"BDAT %d%s\r\n" % (len(c), b" LAST" * (n == len(chunks))) for n, c in enumerate(chunks, 1)]
+        sent = b"".join(command + chunk for command, chunk in zip(commands, chunks, strict=True))
+        (end,) = [event for event in events(cut(sent, pieces)) if isinstance(event, MessageEnd)]
+        return end.fault is not None
+
+    assert fault(cut(octets, chunk_cuts), cuts) == fault([octets], [])
 
 
 def test_what_follows_a_message_is_commands() -> None:
