@@ -40,10 +40,18 @@ class _Ended:
 
 _CLAIM = Query(
     """
-    WITH ripe AS MATERIALIZED (
-        SELECT r.tenant_id, r.outgoing_id, r.ordinal, r.report, r.report_id FROM outgoing_recipient r
+    WITH told AS MATERIALIZED (
+        SELECT DISTINCT r.tenant_id, r.outgoing_id, r.report FROM outgoing_recipient r
          WHERE r.report <> 0 AND (r.leased_until IS NULL OR r.leased_until < now())
-         ORDER BY r.tenant_id, r.outgoing_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+         ORDER BY r.tenant_id, r.outgoing_id LIMIT %(limit)s
+    ), ripe AS MATERIALIZED (
+        -- with those that ended a moment later and would wait alone: nobody has claimed them
+        SELECT r.tenant_id, r.outgoing_id, r.ordinal, r.report, r.report_id
+          FROM outgoing_recipient r
+          JOIN told t ON t.tenant_id = r.tenant_id AND t.outgoing_id = r.outgoing_id AND t.report = r.report
+         WHERE r.report <> 0
+           AND (r.leased_until IS NULL OR r.leased_until < now() OR (r.state = 2 AND r.report_id IS NULL))
+         ORDER BY r.tenant_id, r.outgoing_id, r.ordinal LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
     ), grouped AS MATERIALIZED (
         SELECT tenant_id, outgoing_id, report, report_id AS old_id, coalesce(report_id, nextval('mail_id')) AS id
           FROM ripe GROUP BY tenant_id, outgoing_id, report, report_id

@@ -50,7 +50,7 @@ class Outbound:
         self._database = database
         self._reports = reports
         self._tenancy = tenancy
-        self._worker = worker
+        self.worker = worker
         self._exchange = exchange
         self._hints = hints
         self._repeats = Repeats(time.monotonic)
@@ -58,8 +58,8 @@ class Outbound:
 
     def start(self) -> None:
         self._reports.start()
-        if self._worker is not None:
-            self._worker.start()
+        if self.worker is not None:
+            self.worker.start()
         if self._hints is not None:
             self._hints.start()
         self._counting = asyncio.create_task(self._count_forever(), name="outbound: count")
@@ -68,8 +68,8 @@ class Outbound:
         await end_task(self._counting)
         if self._hints is not None:
             await self._hints.close()
-        if self._worker is not None:
-            await self._worker.drain(deadline_s)
+        if self.worker is not None:
+            await self.worker.drain(deadline_s)
         await self._reports.close()
         if self._exchange is not None:
             await self._exchange.close()
@@ -98,8 +98,8 @@ class Outbound:
         for state in QueueState:
             RECIPIENTS.labels(state.name.lower()).set(counts[state])
             OLDEST.labels(state.name.lower()).set(oldest_s[state])
-        if self._worker is not None:
-            self._worker.count_resting()
+        if self.worker is not None:
+            self.worker.count_resting()
 
     async def _release_resumed(self) -> None:
         """Mail that was held because its tenant was suspended goes on when it is active again."""

@@ -26,6 +26,7 @@ from storage.outgoing_types import (
     QueuedRecipient,
     QueueState,
     ReportKind,
+    ReportWork,
     ReturnContent,
     Settlement,
     Submitter,
@@ -392,12 +393,12 @@ async def test_a_retry_is_due_at_once(box: Box) -> None:
 # -- reports
 
 
-async def claims(box: Box) -> list[outgoing_reports.ReportWork]:
+async def claims(box: Box) -> list[ReportWork]:
     found = await outgoing_reports.claim(box.database, 1000, lease_s=0.0)
     return [work for work in found if work.message.tenant_id == box.tenant_id]
 
 
-async def end(box: Box, work: outgoing_reports.ReportWork) -> bool:
+async def end(box: Box, work: ReportWork) -> bool:
     async with box.database.transaction(box.tenant_id) as connection:
         return await outgoing_reports.end(connection, work)
 
