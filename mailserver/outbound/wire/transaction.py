@@ -18,11 +18,13 @@ from mailserver.outbound.outcomes import (
     Reply,
     of_fact,
     of_refusal,
+    reply_of_lines,
     softened,
 )
 from mailserver.outbound.wire.commands import is_writable, mail_from, rcpt_to
 from mailserver.outbound.wire.extensions import Extensions
-from mailserver.outbound.wire.steps import Hear, Say, SendContent, Steps, Wait, hear
+from mailserver.outbound.wire.reply_reader import RawReply
+from mailserver.outbound.wire.steps import Hear, Say, SendContent, Steps, Wait, hear, hear_raw
 
 _RSET = b"RSET\r\n"
 _DATA = b"DATA\r\n"
@@ -123,7 +125,7 @@ class Transaction:
             yield from self._hear_recipient(index, accepted)
         if self.breakage:
             return
-        data = yield from hear(Wait.DATA, self._host)
+        data = yield from hear_raw(Wait.DATA)
         if data.code == 354 and not accepted:
             yield Say(b".\r\n")  # the host waits for a message that is for nobody (RFC 2920 §3.1)
             yield Hear(Wait.END)
@@ -148,32 +150,34 @@ class Transaction:
         if not accepted:
             return
         yield Say(_DATA)
-        data = yield from hear(Wait.DATA, self._host)
+        data = yield from hear_raw(Wait.DATA)
         yield from self._go_on(data, accepted)
 
     def _hear_mail(self) -> Steps[None]:
-        reply = yield from hear(Wait.COMMAND, self._host)
-        if reply.code == 250:
+        raw = yield from hear_raw(Wait.COMMAND)
+        if raw.code == 250:
             self.has_begun = True
-        elif not self._heeds_closing(reply):
+        elif not self._heeds_closing(reply := self._reply(raw)):
             self._settle_rest(_refusal(reply))
 
     def _hear_recipient(self, index: int, accepted: list[int]) -> Steps[None]:
-        reply = yield from hear(Wait.COMMAND, self._host)
+        raw = yield from hear_raw(Wait.COMMAND)
+        if 200 <= raw.code < 300 and self.outcomes[index] is None:
+            accepted.append(index)
+            return
+        reply = self._reply(raw)
         if self.outcomes[index] is not None or self._heeds_closing(reply):
             return  # what follows a refused MAIL says nothing new
-        if 200 <= reply.code < 300:
-            accepted.append(index)
-        elif accepted and reply.enhanced in _TOO_MANY.get(reply.code, ()):
+        if accepted and reply.enhanced in _TOO_MANY.get(reply.code, ()):
             self._settle(index, softened(of_refusal(reply, Reason.TOO_MANY_RECIPIENTS)))
         else:
             self._settle(index, _refusal(reply))
 
-    def _go_on(self, data: Reply, accepted: list[int]) -> Steps[None]:
+    def _go_on(self, data: RawReply, accepted: list[int]) -> Steps[None]:
         """From the reply to DATA to the one after the message."""
         if data.code != 354:
-            if not self._heeds_closing(data):
-                self._settle_rest(_refusal(data))
+            if not self._heeds_closing(reply := self._reply(data)):
+                self._settle_rest(_refusal(reply))
             return
         is_whole = yield SendContent()
         self.is_content_sent = bool(is_whole)
@@ -188,6 +192,9 @@ class Transaction:
         self._settle_rest(refusal)
         if reply.code == _CLOSING or not is_whole:
             self.breakage = refusal
+
+    def _reply(self, raw: RawReply) -> Reply:
+        return reply_of_lines(raw.code, list(raw.lines), self._host)
 
     def _heeds_closing(self, reply: Reply) -> bool:
         """421 ends the connection: nothing more is answered, and nobody has the message yet."""
