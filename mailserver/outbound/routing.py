@@ -1,8 +1,10 @@
 """Which hosts take mail for a domain (RFC 5321 §5.1, RFC 7505), with addresses that may be connected to."""
 
 import asyncio
+import hashlib
 import ipaddress
 import random
+import secrets
 import socket
 from itertools import zip_longest
 
@@ -31,6 +33,7 @@ class Router:
         self._config = config
         self._resolver = resolver
         self._own_names = frozenset(name.lower().rstrip(".") for name in (hostname, *config.own_names))
+        self._secret = secrets.token_bytes(16)
         self._own_addresses = frozenset(str(ipaddress.ip_address(address)) for address in config.own_addresses)
 
     async def find_site(self, domain: str) -> Site:
@@ -67,9 +70,14 @@ class Router:
             addresses = self._permitted(addresses)
         if not addresses:
             raise DnsTemporary(name, "the smarthost has no address that may be used")
-        user = f"{smarthost.credentials.user}@" if smarthost.credentials else ""
-        key = shortened(f"smarthost:{user}{name}:{smarthost.port}")
+        key = shortened(f"smarthost:{self._mark_of(smarthost)}:{name}:{smarthost.port}")
         return Site(key, (Host(name, addresses),), smarthost.port, smarthost.security, smarthost.credentials, True)
+
+    def _mark_of(self, smarthost: Smarthost) -> str:
+        """Differs with all that is set, so that no mail goes by another tenant's credentials; tells nothing of them."""
+        credentials = smarthost.credentials
+        facts = (smarthost.security, credentials and (credentials.user, credentials.password))
+        return hashlib.blake2b(repr(facts).encode(), key=self._secret, digest_size=6).hexdigest()
 
     async def _mx(self, name: str) -> list[MxRecord]:
         """The hosts, in order. Without MX the domain itself is the host."""

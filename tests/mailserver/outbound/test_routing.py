@@ -18,7 +18,7 @@ from mailserver.outbound.errors import (
 from mailserver.outbound.outcomes import Deferred, Failed
 from mailserver.outbound.resolver import Resolver
 from mailserver.outbound.routing import Router
-from mailserver.outbound.sites import Credentials, Smarthost
+from mailserver.outbound.sites import Credentials, Security, Smarthost
 from tests.outbound_peers.dns_server import DnsServer, Fault
 
 ZONE = {
@@ -235,9 +235,24 @@ async def test_names_that_no_host_has_are_passed_over(router: Router) -> None:
 async def test_a_smarthost_is_looked_up_without_mx_and_keeps_what_was_set(dns: DnsServer, router: Router) -> None:
     smarthost = Smarthost("mx.demo.test", 587, credentials=Credentials("us", "secret"))
     site = await router.find_smarthost(smarthost)
-    assert (site.key, site.port, site.security) == ("smarthost:us@mx.demo.test:587", 587, smarthost.security)
+    assert site.key.endswith(":mx.demo.test:587")
+    assert (site.port, site.security) == (587, smarthost.security)
     assert {kind for _, kind, _ in dns.asked} == {"A", "AAAA"}
     assert "secret" not in repr(site)
+
+
+async def test_smarthosts_that_differ_in_anything_are_different_sites(router: Router) -> None:
+    smarthosts = [
+        Smarthost("mx.demo.test", 587, credentials=Credentials("us", "secret")),
+        Smarthost("mx.demo.test", 587, credentials=Credentials("us", "guess")),
+        Smarthost("mx.demo.test", 587, credentials=Credentials("them", "secret")),
+        Smarthost("mx.demo.test", 587),
+        Smarthost("mx.demo.test", 587, Security.NONE),
+        Smarthost("mx.demo.test", 25),
+        Smarthost("backup.demo.test", 587),
+    ]
+    assert len({(await router.find_smarthost(each)).key for each in smarthosts}) == len(smarthosts)
+    assert (await router.find_smarthost(smarthosts[0])).key == (await router.find_smarthost(smarthosts[0])).key
 
 
 async def test_a_tenants_smarthost_is_not_aimed_inwards_and_the_operators_may(router: Router) -> None:
