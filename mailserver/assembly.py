@@ -56,7 +56,9 @@ async def assemble(
         watchers.start()
         ending.push_async_callback(watchers.close)
         store = MailStore(database, keys, HotBlobs(), watchers.announce)
-        logins = Logins(database, _failure_counts(config, redis), config.login, config.throttle)
+        logins = Logins(
+            database, _failure_counts(config, redis), config.login, config.throttle, secret=keys.sign_in_key
+        )
         ending.callback(logins.close)
         searches = Searches(store, config.search)
         ending.push_async_callback(searches.close)

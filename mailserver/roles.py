@@ -14,6 +14,7 @@ from mailserver.outbound.routing import Router
 from mailserver.outbound.sites import Credentials, Smarthost
 from mailserver.outbound.tenancy import Tenancy
 from mailserver.pop3.conversation import Services as Pop3Services
+from mailserver.services.exchanges import SubmissionSignIn
 from mailserver.services.queue_reports import QueueReports
 from mailserver.services.returns import Writer
 from mailserver.smtp.config import Door as SmtpDoor
@@ -84,7 +85,7 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
         resolve=parts.arrivals.resolve,
         take=parts.arrivals.take,
         take_each=parts.arrivals.take_each,
-        sign_in=parts.logins.sign_in,
+        sign_in=SubmissionSignIn(parts.logins),
         sender_addresses=parts.recipients.sender_addresses,
     )
     server = SmtpServer(config.smtp, services, tls=tls)

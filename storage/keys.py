@@ -148,6 +148,11 @@ class KeyRing:
         return _expand(self._master, b"waypost forwarding")
 
     @property
+    def sign_in_key(self) -> bytes:
+        """What keeps guesses and salts of nobody from being foreseen; that of every process of the installation."""
+        return _expand(self._master, b"waypost sign-in")
+
+    @property
     def _inbound_key(self) -> bytes:
         return _expand(self._master, b"waypost inbound")
 

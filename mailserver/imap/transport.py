@@ -19,6 +19,7 @@ from mailserver.proxy_protocol import Network
 from mailserver.services.exchanges import mechanisms
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door import Client, Door, Limits
+from tenants.types import Scope
 
 log = get_logger()
 
@@ -44,7 +45,7 @@ async def start(
     """Open the door. Twisted's reactor must be installed on the running loop (`asyncioreactor.install`)."""
     limits = framing_limits_before_sign_in(config)
     limits_signed_in = framing_limits(config, message_limit_octets=message_limit_octets)
-    offered = mechanisms(services.logins)
+    offered = mechanisms(services.logins, Scope.IMAP)
 
     def begin(client: Client) -> Dialogue:
         talk = Conversation(

@@ -1,11 +1,12 @@
 """What a POP3 session knows between commands (RFC 1939 §3)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from structlog.typing import FilteringBoundLogger
 
+from mailserver.services.connections import Seat
+from mailserver.services.exchanges import Exchange
 from mailserver.services.login import Logins
 from mailserver.services.maildrop import Maildrop, MaildropMessage
 from storage.store import MailStore
@@ -36,6 +37,8 @@ class Services:
 class Conversation:
     """`peer` is the client's address. `deleted` holds message numbers.
 
+    `exchange`: a challenge was sent, and the next line answers it.
+
     `is_interrupted`: an answer broke off in the middle, so nothing that follows could be understood.
     """
 
@@ -50,7 +53,8 @@ class Conversation:
     who: Principal | None = None
     maildrop: Maildrop | None = None
     deleted: set[int] = field(default_factory=set)
-    take_response: Callable[[bytes], object] | None = None
+    seat: Seat | None = None
+    exchange: Exchange | None = None
     wants_tls: bool = False
     is_interrupted: bool = False
 
@@ -64,6 +68,12 @@ class Conversation:
         """The maildrop; ALLOWED_IN sees to it that handlers which ask have one."""
         assert self.maildrop is not None
         return self.maildrop
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        if self.seat is not None:
+            self.services.logins.connections.leave(self.seat)
+            self.seat = None
 
     def message(self, number: int) -> MaildropMessage:
         """Raises NoSuchMessage."""

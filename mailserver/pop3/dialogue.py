@@ -95,8 +95,9 @@ class Dialogue:
             else:
                 async for octets in self._session.handle(line):
                     yield octets
-            is_in_exchange = self._session.talk.take_response is not None
+            is_in_exchange = self._session.talk.exchange is not None
             self._framer.limit_octets = RESPONSE_LIMIT_OCTETS if is_in_exchange else self._line_octets
 
     def close(self) -> None:
         self._session.talk.state = State.OVER
+        self._session.talk.close()

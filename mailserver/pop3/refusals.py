@@ -32,6 +32,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], bytes]] = {
     services.LoginFailed: _is("The name or the password is wrong", Code.AUTH),
     services.LoginThrottled: _throttled,
     services.LoginRefused: _refused,
+    services.TooManyConnections: _is("You have too many connections open already", Code.SYSTEM_TEMPORARY),
     SaslCancelled: _sasl,
     SaslMalformed: _sasl,
     AuthorizationIdentityRefused: _sasl,

@@ -66,11 +66,11 @@ class Session:
                 yield reply
 
     def too_long(self) -> bytes:
-        self.talk.take_response = None
+        self.talk.exchange = None
         return self._bad("The line is too long")
 
     async def _answer(self, line: bytes) -> AsyncIterator[bytes]:
-        if self.talk.take_response is not None:
+        if self.talk.exchange is not None:
             answer = sign_in.respond(self.talk, line)
         else:
             command = parse(line)

@@ -1,16 +1,18 @@
 """AUTHORIZATION: CAPA, STLS, USER and PASS, AUTH, UTF8 (RFC 1939 §4, §7, RFC 2449, RFC 2595, RFC 5034, RFC 6856)."""
 
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable
 
 from mailserver.pop3.conversation import Conversation, State
 from mailserver.pop3.wire import replies
 from mailserver.pop3.wire.commands import Auth, Capa, Pass, Stls, User, Utf8
 from mailserver.pop3.wire.replies import Code
-from mailserver.sasl import Credentials, decode_response, plain, prepare
+from mailserver.sasl import Credentials, decode_response, prepare
 from mailserver.services.errors import LoginFailed
+from mailserver.services.exchanges import Exchange, begin_exchange, mechanisms
 from mailserver.services.maildrop import open_maildrop
+from tenants.types import Principal, Scope
 
-MECHANISMS = ("PLAIN",)
 ALWAYS = ("TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE", "EXPIRE NEVER", "UTF8 USER")
 _NEEDS_TLS = replies.error("Sign-in needs an encrypted connection: STLS first")
 _MANY_FAILURES = replies.error("Too many failed sign-ins", Code.AUTH)
@@ -19,7 +21,7 @@ _MANY_FAILURES = replies.error("Too many failed sign-ins", Code.AUTH)
 async def capa(talk: Conversation, _: Capa) -> AsyncIterator[bytes]:
     listed = list(ALWAYS)
     if talk.is_encrypted:
-        listed += ["USER", f"SASL {' '.join(MECHANISMS)}"]
+        listed += ["USER", f"SASL {' '.join(mechanisms(talk.services.logins, Scope.POP))}"]
     elif talk.can_encrypt:
         listed.append("STLS")
     yield replies.ok("What I can do:") + replies.listing([*listed, "IMPLEMENTATION Waypost"])
@@ -57,38 +59,48 @@ async def password(talk: Conversation, command: Pass) -> AsyncIterator[bytes]:
         yield replies.error("USER comes first")
     else:
         name, talk.user = talk.user, None
-        async for reply in _sign_in(talk, Credentials(prepare(name), prepare(command.password))):
+        claimed = Credentials(prepare(name), prepare(command.password))
+        logins = talk.services.logins
+        step = logins.sign_in(claimed.username, claimed.password, network=talk.peer, scope=Scope.POP)
+        async for reply in _advanced(talk, step, None):
             yield reply
 
 
 async def authenticate(talk: Conversation, command: Auth) -> AsyncIterator[bytes]:
+    logins = talk.services.logins
     if command.mechanism is None:
-        offered = MECHANISMS if talk.is_encrypted else ()
+        offered = mechanisms(logins, Scope.POP) if talk.is_encrypted else ()
         yield replies.ok("Mechanisms:") + replies.listing(list(offered))
-    elif not talk.is_encrypted:
+        return
+    if not talk.is_encrypted:
         yield _NEEDS_TLS
-    elif command.mechanism not in MECHANISMS:
+        return
+    exchange = begin_exchange(logins, command.mechanism, network=talk.peer, scope=Scope.POP)
+    if exchange is None:
         yield replies.error("This mechanism is not offered")
-    elif command.initial_response is None:
-        talk.take_response = decode_response
-        yield replies.challenge(b"")
-    else:
-        async for reply in _sign_in(talk, plain(decode_response(command.initial_response))):
-            yield reply
+        return
+    initial = decode_response(command.initial_response) if command.initial_response is not None else None
+    async for reply in _advanced(talk, exchange.respond(initial), exchange):
+        yield reply
 
 
 async def respond(talk: Conversation, line: bytes) -> AsyncIterator[bytes]:
     """The line after a challenge."""
-    talk.take_response = None
-    async for reply in _sign_in(talk, plain(decode_response(line))):
+    exchange, talk.exchange = talk.exchange, None
+    assert exchange is not None
+    async for reply in _advanced(talk, exchange.respond(decode_response(line)), exchange):
         yield reply
 
 
-async def _sign_in(talk: Conversation, credentials: Credentials) -> AsyncIterator[bytes]:
-    """Raises what `sign_in` and `open_maildrop` raise; after the last failure that is allowed, the connection ends."""
-    logins = talk.services.logins
+async def _advanced(
+    talk: Conversation, step: Awaitable[bytes | Principal], exchange: Exchange | None
+) -> AsyncIterator[bytes]:
+    """What a step of the exchange comes to. Raises what it, `open_maildrop` and `enter` raise.
+
+    After the last failure that is allowed, the connection ends.
+    """
     try:
-        who = await logins.sign_in(credentials.username, credentials.password, network=talk.peer)
+        who = await step
     except LoginFailed:
         talk.sign_in_failures_left -= 1
         if talk.sign_in_failures_left > 0:
@@ -96,7 +108,13 @@ async def _sign_in(talk: Conversation, credentials: Credentials) -> AsyncIterato
         talk.state = State.OVER
         yield _MANY_FAILURES
         return
-    talk.maildrop = await open_maildrop(talk.services.store, who)
+    if isinstance(who, bytes):
+        talk.exchange = exchange
+        yield replies.challenge(b64encode(who))
+        return
+    maildrop = await open_maildrop(talk.services.store, who)
+    talk.seat = talk.services.logins.connections.enter(who.account_id, talk.peer)
+    talk.maildrop = maildrop
     talk.who = who
     talk.state = State.TRANSACTION
     talk.log = talk.log.bind(tenant=who.tenant_id, account=who.account_id)

@@ -1,12 +1,16 @@
 """One SASL exchange, from the name of a mechanism to a person; the doors only carry its octets (RFC 4422 §3)."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mailserver.sasl import login, plain
 from mailserver.services.login import Logins
+from mailserver.services.scram_login import ScramSignIn
 from tenants.types import Principal, Scope
 
 PLAIN, LOGIN, SCRAM_SHA_256 = "PLAIN", "LOGIN", "SCRAM-SHA-256"
+
+SignIn = Callable[[str, str], Awaitable[Principal]]
 
 
 class Exchange(Protocol):
@@ -19,38 +23,43 @@ class Exchange(Protocol):
     async def respond(self, response: bytes | None) -> bytes | Principal: ...
 
 
-def mechanisms(logins: Logins) -> tuple[str, ...]:
+def mechanisms(logins: Logins, scope: Scope) -> tuple[str, ...]:
     """Those that are worth offering, the best first. LOGIN is for SMTP only, where Outlook knows no other."""
-    return (SCRAM_SHA_256, PLAIN) if logins.offers_scram else (PLAIN,)
+    old = (PLAIN, LOGIN) if scope is Scope.SMTP else (PLAIN,)
+    return (SCRAM_SHA_256, *old) if logins.offers_scram else old
 
 
 def begin_exchange(logins: Logins, mechanism: str, *, network: str, scope: Scope) -> Exchange | None:
     """None: there is no such mechanism here."""
-    match mechanism:
-        case "PLAIN":
-            return _Plain(logins, network, scope)
-        case "LOGIN" if scope is Scope.SMTP:
-            return _Login(logins, network, scope)
-        case "SCRAM-SHA-256" if logins.offers_scram:
-            return _Scram(logins, network, scope)
-        case _:
-            return None
+    if mechanism not in mechanisms(logins, scope):
+        return None
+    if mechanism == SCRAM_SHA_256:
+        return ScramExchange(logins.scram(network=network, scope=scope))
+
+    async def sign_in(username: str, password: str) -> Principal:
+        return await logins.sign_in(username, password, network=network, scope=scope)
+
+    return PlainExchange(sign_in) if mechanism == PLAIN else LoginExchange(sign_in)
 
 
-class _Plain:
-    def __init__(self, logins: Logins, network: str, scope: Scope) -> None:
-        self._logins, self._network, self._scope = logins, network, scope
+class PlainExchange:
+    """RFC 4616."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        self._sign_in = sign_in
 
     async def respond(self, response: bytes | None) -> bytes | Principal:
         if response is None:
             return b""
         claimed = plain(response)
-        return await self._logins.sign_in(claimed.username, claimed.password, network=self._network, scope=self._scope)
+        return await self._sign_in(claimed.username, claimed.password)
 
 
-class _Login:
-    def __init__(self, logins: Logins, network: str, scope: Scope) -> None:
-        self._logins, self._network, self._scope = logins, network, scope
+class LoginExchange:
+    """draft-murchison-sasl-login; some clients look for exactly these prompts."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        self._sign_in = sign_in
         self._username: bytes | None = None
 
     async def respond(self, response: bytes | None) -> bytes | Principal:
@@ -60,12 +69,29 @@ class _Login:
             self._username = response
             return b"Password:"
         claimed = login(self._username, response)
-        return await self._logins.sign_in(claimed.username, claimed.password, network=self._network, scope=self._scope)
+        return await self._sign_in(claimed.username, claimed.password)
 
 
-class _Scram:
-    def __init__(self, logins: Logins, network: str, scope: Scope) -> None:
-        self._steps = logins.scram(network=network, scope=scope)
+class ScramExchange:
+    """RFC 5802, RFC 7677."""
+
+    def __init__(self, steps: ScramSignIn) -> None:
+        self._steps = steps
 
     async def respond(self, response: bytes | None) -> bytes | Principal:
         return b"" if response is None else await self._steps.respond(response)
+
+
+class SubmissionSignIn:
+    """How people sign in to send mail, as the SMTP doors ask for it."""
+
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
+        self.mechanisms = mechanisms(logins, Scope.SMTP)
+
+    def begin(self, mechanism: str, /, *, network: str) -> Exchange | None:
+        return begin_exchange(self._logins, mechanism, network=network, scope=Scope.SMTP)
+
+    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+        seat = self._logins.connections.enter(principal.account_id, network)
+        return lambda: self._logins.connections.leave(seat)

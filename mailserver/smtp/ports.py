@@ -1,11 +1,11 @@
 """What the SMTP doors ask of the services; `runtime` binds these to the real ones."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mailserver.services.incoming import IncomingMail
 from mailserver.services.exchanges import Exchange
+from mailserver.services.incoming import IncomingMail
 from tenants.types import Principal, Resolution
 
 
@@ -39,6 +39,9 @@ class SignIn(Protocol):
     def mechanisms(self) -> tuple[str, ...]: ...
 
     def begin(self, mechanism: str, /, *, network: str) -> Exchange | None: ...
+
+    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+        """Count the connection of who signed in; what is returned takes it back. Raises TooManyConnections."""
 
 
 class SenderAddresses(Protocol):

@@ -71,6 +71,7 @@ TOO_MANY_ERRORS = reply(421, "4.7.0", "Too many errors on this connection")
 TOO_MANY_COMMANDS = reply(421, "4.7.0", "Too many commands on this connection")
 TOO_MANY_CONNECTIONS = reply(421, "4.3.2", "Too many connections; try again later")
 TOO_MANY_FROM_NETWORK = reply(421, "4.7.0", "Too many connections from your network; try again later")
+TOO_MANY_OF_PERSON = reply(421, "4.7.0", "You have too many connections open already")
 TOO_MANY_SIGN_INS = reply(421, "4.7.0", "Too many failed sign-ins on this connection")
 GOES_ON_WITHOUT_END = reply(421, "4.7.0", "What you send goes on without end")
 
@@ -180,6 +181,16 @@ def _sender_not_owned(error: smtp.SenderNotOwned) -> Reply:
     return reply(code, "5.7.1", f"{error.where}: <{error.address}> does not belong to the account you signed in with")
 
 
+def _login_refused(error: services.LoginRefused) -> Reply:
+    match error.reason:
+        case services.RefusalReason.APP_PASSWORD_NEEDED:
+            return reply(534, "5.7.9", "Mail programs need an app password for this account")
+        case services.RefusalReason.OTHER_SCOPE:
+            return reply(535, "5.7.8", "This app password is for something else")
+        case _:
+            return reply(525, "5.7.13", "This account is suspended; ask your administrator")
+
+
 def _throttled(error: services.LoginThrottled) -> Reply:
     return reply(454, "4.7.0", f"Too many failed sign-ins; try again in {max(1, round(error.retry_after_s))} seconds")
 
@@ -215,7 +226,8 @@ _answer(smtp.OriginatorInvalid, lambda error: reply(550, "5.7.1", f"The sender i
 
 _answer(services.LoginFailed, _always(AUTH_FAILED))
 _answer(services.LoginThrottled, _throttled)
-_answer(services.LoginRefused, _always(reply(525, "5.7.13", "This account is suspended; ask your administrator")))
+_answer(services.LoginRefused, _login_refused)
+_answer(services.TooManyConnections, _always(TOO_MANY_OF_PERSON))
 _answer(services.ForwardingLoop, _always(reply(554, "5.4.6", "The message goes in circles: it was here before")))
 _answer(services.OnlyReturns, _always(reply(550, "5.7.1", "This address takes returned mail only")))
 _answer(SpoolUnavailable, _always(reply(452, "4.3.1", "There is no room for the message now; try again later")))

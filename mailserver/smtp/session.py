@@ -21,7 +21,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.sasl import decode_response
-from mailserver.services.errors import LoginFailed, LoginRefused
+from mailserver.services.errors import LoginFailed, LoginRefused, TooManyConnections
 from mailserver.services.exchanges import Exchange
 from mailserver.services.incoming import Addressee
 from mailserver.services.spool import Spool
@@ -126,6 +126,7 @@ class Session:
         self._transaction: Transaction | None = None
         self._arrival: Arrival | None = None
         self._exchange: Exchange | None = None
+        self._leave: Callable[[], None] | None = None
         self._commands = 0
         self._errors = 0
         self._auth_failures = 0
@@ -160,6 +161,9 @@ class Session:
 
     def close(self) -> None:
         self._end_transaction()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     async def handle(self, event: Event) -> Replies:
         """What to answer. Nothing raised by a service or by a bug leaves here."""
@@ -291,6 +295,10 @@ class Session:
             self._exchange = exchange
             self._state = State.AUTH
             return replies.challenge(b64encode(principal))
+        try:
+            self._leave = self._surroundings.sign_in.enter(principal, network=self._client.address)
+        except TooManyConnections as error:
+            return self._hang_up(replies.for_error(error))
         self._client.principal = principal
         self._log = self._log.bind(tenant=principal.tenant_id, account=principal.account_id)
         self._log.info("signed in")

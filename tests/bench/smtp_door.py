@@ -16,7 +16,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from mmap import mmap
 from multiprocessing import Pipe, Process
@@ -56,8 +56,14 @@ async def submit(
     raise NotImplementedError
 
 
-async def sign_in(address: str, password: str, /, *, network: str) -> Principal:
-    raise NotImplementedError
+class NobodySignsIn:
+    mechanisms = ()
+
+    def begin(self, mechanism: str, /, *, network: str) -> None:
+        return None
+
+    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+        raise NotImplementedError
 
 
 async def sender_addresses(principal: Principal, /) -> frozenset[str]:
@@ -75,7 +81,7 @@ def serve(pipe: PipeEnd, profile: bool) -> None:
 
 
 async def _serve(pipe: PipeEnd, profiler: cProfile.Profile | None) -> None:
-    services = Services(resolve, deliver, submit, sign_in, sender_addresses)
+    services = Services(resolve, deliver, submit, NobodySignsIn(), sender_addresses)
     server = SmtpServer(SmtpConfig(hostname="bench.test"), services, tls=None)
     [listening] = bind(Endpoint("127.0.0.1", 0))
     port = listening.getsockname()[1]

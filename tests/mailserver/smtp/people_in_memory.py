@@ -1,7 +1,7 @@
 """A small town of people for tests of the SMTP state machines; what the services would say, kept in memory."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, OnlyReturns, RefusalReason
@@ -106,7 +106,11 @@ class Town:
         async def sign_in(address: str, password: str) -> Principal:
             return await self.sign_in(address, password, network=network)
 
-        return {PLAIN: PlainExchange(sign_in), LOGIN: LoginExchange(sign_in)}.get(mechanism)
+        found: dict[str, Exchange] = {PLAIN: PlainExchange(sign_in), LOGIN: LoginExchange(sign_in)}
+        return found.get(mechanism)
+
+    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+        return lambda: None
 
     async def sign_in(self, address: str, password: str, /, *, network: str) -> Principal:
         self.sign_ins_from.append(network)

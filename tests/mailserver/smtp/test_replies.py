@@ -44,6 +44,17 @@ NEVER_HERE = {
     "QuotaInvalid",
     "NameInvalid",
     "ImportRefused",
+    "GroupNotFound",
+    "MemberNotFound",
+    "ForwardingNotFound",
+    "TooManyTargets",
+    "GroupIsCatchAll",
+    "DomainStandsForAnother",
+    "DomainHasAddresses",
+    "AppPasswordExists",
+    "AppPasswordNotFound",
+    "ScopesInvalid",
+    "ExpiryInvalid",
 }
 
 
