@@ -219,7 +219,7 @@ class Supervisor:
         environment = self._role_environment()
         workers = self._installation.workers
         names = [(role, f"{role}-{number}") for role in ("imap", "smtp") for number in range(1, workers + 1)]
-        for role, name in (*names, ("web", "web"), ("upkeep", "upkeep")):
+        for role, name in (*names, ("web", "web"), ("outbound", "outbound"), ("upkeep", "upkeep")):
 
             def start(role: str = role, name: str = name) -> Child:
                 return self._python(name, ["-m", "mailserver", role], environment, signal.SIGKILL)

@@ -260,7 +260,7 @@ class Installation:
         return {path: path.stat().st_size for path in self._role_logs()}
 
     def _role_logs(self) -> list[Path]:
-        names = ("imap", "smtp", "web", "upkeep")
+        names = ("imap", "smtp", "web", "outbound", "upkeep")
         return sorted(path for name in names for path in (self.var / "log").glob(f"{name}*.log"))
 
     def log_tails(self, lines: int = 15) -> str:

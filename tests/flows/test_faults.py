@@ -25,8 +25,8 @@ KILLS_A_ROUND = 20
 IS_SOAK = os.environ.get("WAYPOST_SOAK") == "1"
 ROUNDS = 50 if IS_SOAK else 1
 POSTGRES_KILLS = 30 if IS_SOAK else 3
-ROLES = Counter({"imap": 2, "smtp": 2, "web": 1, "upkeep": 1})
-KILLED_ROLES = ("imap", "smtp", "upkeep")
+ROLES = Counter({"imap": 2, "smtp": 2, "web": 1, "outbound": 1, "upkeep": 1})
+KILLED_ROLES = ("imap", "smtp", "outbound", "upkeep")
 RECOVERY_S = 45.0
 AT_ONCE_S = 3.0
 POLL_AWAY_S = 5.0  # WAYPOST_WATCHING_POLL_AWAY_S
