@@ -1,5 +1,6 @@
 """Every limit and wait of bringing mail to other hosts, as named settings."""
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,10 @@ class ResolverConfig:
     questions_limit: int = 200  # asked at the same time
     aliases_limit: int = 8  # CNAME after CNAME followed to the end
 
+    def __post_init__(self) -> None:
+        if self.server is not None:
+            _demand_addresses("the DNS resolver", self.server.host)
+
 
 @dataclass(frozen=True, slots=True)
 class RoutingConfig:
@@ -47,6 +52,9 @@ class RoutingConfig:
     """addresses under which others reach this installation, besides those of this machine"""
     private_networks: bool = False  # mail may be brought to hosts with loopback and private addresses
 
+    def __post_init__(self) -> None:
+        _demand_addresses("own_addresses", *self.own_addresses)
+
 
 @dataclass(frozen=True, slots=True)
 class ExchangeConfig:
@@ -55,7 +63,7 @@ class ExchangeConfig:
     connect_timeout_s: float = 20.0  # until a host takes the connection; then its next address
     greeting_timeout_s: float = 60.0  # for the 220
     hello_timeout_s: float = 60.0  # for each reply before MAIL: EHLO, STARTTLS, AUTH
-    tls_handshake_timeout_s: float = 30.0
+    tls_handshake_timeout_s: float = 30.0  # then the host counts as one without TLS
     opening_timeout_s: float = 180.0  # from the connection to where mail may be sent, all of it
     command_timeout_s: float = 180.0  # for each reply to MAIL, RCPT and RSET
     data_timeout_s: float = 120.0  # for the 354
@@ -75,3 +83,11 @@ class ExchangeConfig:
     shun_s: float = 60.0  # how long an address that could not be reached is tried last
     clear_text_s: float = 600.0  # how long a host whose TLS failed is not asked for it again, where TLS is no must
     ca_file: Path | None = None  # certificates that smarthosts are checked against; empty: the system's
+
+
+def _demand_addresses(what: str, *texts: str) -> None:
+    for text in texts:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError(f"{what}: {text!r} is no IP address") from None

@@ -19,6 +19,7 @@ from mailserver.outbound.outcomes import Deferred, Failed
 from mailserver.outbound.resolver import Resolver
 from mailserver.outbound.routing import Router
 from mailserver.outbound.sites import Credentials, Security, Smarthost
+from mailserver.settings import ConfigurationInvalid, from_environment
 from tests.outbound_peers.dns_server import DnsServer, Fault
 
 ZONE = {
@@ -260,3 +261,11 @@ async def test_a_tenants_smarthost_is_not_aimed_inwards_and_the_operators_may(ro
         await router.find_smarthost(Smarthost("127.0.0.1"))
     site = await router.find_smarthost(Smarthost("127.0.0.1", may_be_private=True))
     assert site.hosts[0].addresses == ("127.0.0.1",)
+
+
+def test_settings_that_must_be_addresses_say_so() -> None:
+    with pytest.raises(ConfigurationInvalid, match=r"'mx\.example' is no IP address"):
+        from_environment(RoutingConfig, "WAYPOST_ROUTING_", {"WAYPOST_ROUTING_OWN_ADDRESSES": "192.0.2.1,mx.example"})
+    with pytest.raises(ConfigurationInvalid, match="'localhost' is no IP address"):
+        from_environment(ResolverConfig, "WAYPOST_DNS_", {"WAYPOST_DNS": "localhost:53"})
+    assert from_environment(ResolverConfig, "WAYPOST_DNS_", {"WAYPOST_DNS": "[::1]:53"}).server == Endpoint("::1", 53)
