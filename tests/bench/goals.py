@@ -19,7 +19,7 @@ class Goal:
 
 _RATE = Goal("per_s")
 _TIME = Goal("wall_s")
-_MEMORY = Goal("pss_kb_each")
+_MEMORY = Goal("pss_kb_each", at_most=60.0)
 
 _GOALS = {
     "smtp_deliver": Goal("per_s", ratio=3.0, aim=5.0),

@@ -140,6 +140,7 @@ class Dialogue:
             updates = await self.session.updates()
             if updates:
                 yield self._sent(b"".join(map(self._encoded, updates)))
+            self.rest()
 
     def _sent(self, octets: bytes) -> bytes:
         """As they go out."""

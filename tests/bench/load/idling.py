@@ -84,10 +84,14 @@ async def idle_memory_tls(rig: Rig) -> None:
 
 
 async def _memory(rig: Rig, name: str, *, starttls: bool) -> None:
-    """To be run at a server that has just started: processes kept for later use would count as there before."""
+    """What each further connection costs, once the first of `idle_steps` stand: what a server takes once, whoever comes
+    (caches that fill, processes and database connections kept at hand), is not counted among connections.
+
+    To be run at a server that has just started: processes kept for later use would count as there before.
+    """
     o = rig.options
     assert rig.server is not None
-    before, available, cpu_s = rig.server.memory(), available_memory_kb(), rig.server.cpu_s()
+    first, *steps = (int(text) for text in o.idle_steps.split(","))
     clients: list[ImapClient] = []
 
     async def wait_there(_worker: int, number: int) -> None:
@@ -95,15 +99,20 @@ async def _memory(rig: Rig, name: str, *, starttls: bool) -> None:
         await client.idle()
         clients.append(client)
 
-    for step in (int(text) for text in o.idle_steps.split(",")):
-        _, errors = await work(range(len(clients), step), _SIGNING_IN_AT_ONCE, wait_there)
+    _, errors = await work(range(first), _SIGNING_IN_AT_ONCE, wait_there)
+    await asyncio.sleep(o.settle_s)
+    before, available, cpu_s, few = rig.server.memory(), available_memory_kb(), rig.server.cpu_s(), len(clients)
+    for step in steps:
+        _, more_errors = await work(range(len(clients), step), _SIGNING_IN_AT_ONCE, wait_there)
+        errors += more_errors
         await asyncio.sleep(o.settle_s)
-        now, cpu_now_s, count = rig.server.memory(), rig.server.cpu_s(), max(len(clients), 1)
+        now, cpu_now_s, count = rig.server.memory(), rig.server.cpu_s(), max(len(clients) - few, 1)
         lost = sum(not client.is_open for client in clients)
         tell(
             target=o.name,
             workload=f"{name}_{step}",
             operations=len(clients),
+            beyond=few,
             errors=errors + lost,
             pss_kb_each=round((now.pss_mb - before.pss_mb) * 1024 / count, 1),
             rss_kb_each=round((now.rss_mb - before.rss_mb) * 1024 / count, 1),

@@ -38,7 +38,7 @@ class Options:
     work_messages: int = _option(1000, "messages in each of those")
     idle: int = _option(200, "connections that wait in IDLE")
     push_rate: float = _option(40.0, "messages a second to them")
-    idle_steps: str = _option("500", "numbers of idle connections whose memory is measured, by commas")
+    idle_steps: str = _option("100,600", "numbers of idle connections; memory is that of those beyond the first number")
     settle_s: float = _option(3.0, "wait before memory is read")
     timeout_s: float = _option(180.0, "bound on one workload's waits")
 
