@@ -89,6 +89,7 @@ class Message(models.Model):
     structure = models.BinaryField()
     envelope = models.BinaryField()
     bodystructure = models.BinaryField()
+    origin_id = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = "message"

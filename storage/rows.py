@@ -11,10 +11,10 @@ from storage.query import Connection, Query
 from storage.types import MailboxId, MessageId, Modseq, SystemFlag, ThreadId, Uid
 from tenants.types import AccountId, TenantId
 
-_NO_KEYWORDS: frozenset[str] = frozenset()
+NO_KEYWORDS: frozenset[str] = frozenset()
 LONG_OCTETS = 8192
 """Of a column that is read for many messages at once. A header may be 256 KiB, a bodystructure megabytes."""
-_FLAGS = tuple(SystemFlag(bits) for bits in range(32))
+SYSTEM_FLAGS = tuple(SystemFlag(bits) for bits in range(32))
 
 
 class Columns(Flag):
@@ -24,12 +24,15 @@ class Columns(Flag):
     WIRE = auto()  # envelope and bodystructure
     HEADER = auto()
     STRUCTURE = auto()  # the packed MIME index
+    DETAILS = auto()  # when it came into the mailbox, the preview, and the message it is a copy of
 
 
 class FetchRow(NamedTuple):
     """One message of a mailbox. Columns that were not asked for are empty. It is made by the ten thousand.
 
-    `is_cut`: a column is too long to come with those of hundreds of others, and none came.
+    `is_cut`: a column is too long to come with those of hundreds of others, and none came. Envelope and bodystructure
+    are of `wire_version`; with `differs_in_utf8` a client that reads UTF-8 is to be given others. `email_id` is equal
+    for messages that are copies of each other.
     """
 
     uid: Uid
@@ -45,6 +48,11 @@ class FetchRow(NamedTuple):
     bodystructure: bytes
     header: bytes
     structure: bytes
+    wire_version: int
+    differs_in_utf8: bool
+    saved_at: datetime | None = None
+    preview: str = ""
+    email_id: MessageId | None = None
     is_cut: bool = False
 
 
@@ -63,6 +71,11 @@ class _Row:
     bodystructure: bytes
     header: bytes
     structure: bytes
+    wire_version: int
+    differs_in_utf8: bool
+    saved_at: datetime | None
+    preview: str
+    email_id: int | None
     is_cut: bool
 
 
@@ -78,6 +91,10 @@ _OCTETS = {
 }
 
 
+_DETAILS = "coalesce(p.saved_at) AS saved_at, m.preview, coalesce(m.origin_id, m.id) AS email_id"
+_NO_DETAILS = "NULL::timestamptz AS saved_at, ''::text AS preview, NULL::bigint AS email_id"
+
+
 def _query(columns: Columns, *, cuts: bool) -> Query[_Row]:
     too_long = [f"{octets} > {LONG_OCTETS}" for column, octets in _OCTETS.items() if cuts and column in columns]
     is_cut = " OR ".join(too_long) or "false"
@@ -91,7 +108,8 @@ def _query(columns: Columns, *, cuts: bool) -> Query[_Row]:
         f"""
         SELECT p.uid, p.message_id, m.thread_id, m.octets, m.header_octets, m.received_at, p.flags, p.keywords,
                p.modseq,
-               {", ".join(wanted)}, {is_cut} AS is_cut
+               {", ".join(wanted)}, m.wire_version, m.differs_in_utf8,
+               {_DETAILS if Columns.DETAILS in columns else _NO_DETAILS}, {is_cut} AS is_cut
           FROM placement p
           JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
          WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
@@ -106,10 +124,11 @@ _QUERIES = {
     (columns, cuts): _query(columns, cuts=cuts)
     for cuts in (False, True)
     for columns in (
-        wire | header | structure
+        wire | header | structure | details
         for wire in (Columns.FACTS, Columns.WIRE)
         for header in (Columns.FACTS, Columns.HEADER)
         for structure in (Columns.FACTS, Columns.STRUCTURE)
+        for details in (Columns.FACTS, Columns.DETAILS)
     )
 }
 
@@ -140,17 +159,23 @@ async def fetch(
             octets,
             header_octets,
             received_at,
-            _FLAGS[flags],
-            frozenset(keywords) if keywords else _NO_KEYWORDS,
+            SYSTEM_FLAGS[flags],
+            frozenset(keywords) if keywords else NO_KEYWORDS,
             modseq,
             envelope,
             bodystructure,
             unpack_header(header) if has_header and not is_cut else b"",
             structure,
+            wire_version,
+            differs_in_utf8,
+            saved_at,
+            preview,
+            email_id,
             is_cut,
         )
         for (
             uid, message_id, thread_id, octets, header_octets, received_at, flags, keywords, modseq, envelope,
-            bodystructure, header, structure, is_cut,
+            bodystructure, header, structure, wire_version, differs_in_utf8, saved_at, preview,
+            email_id, is_cut,
         ) in rows
     ]  # fmt: skip

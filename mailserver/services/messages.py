@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from array import array
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from mailserver.services.mailboxes import find_selectable
 from storage import content as stored_content
 from storage import copies, flags, placing, rows
 from storage import mailboxes as stored_mailboxes
+from storage.bodies import MessageWithOctets, read_messages
 from storage.content import Content
 from storage.contents import load
 from storage.errors import MailboxNotFound, StorageError
@@ -35,6 +37,7 @@ from storage.types import (
 from tenants.types import Principal
 
 FETCH_CHUNK_MESSAGES = 500
+BODIES_CHUNK_MESSAGES = 100
 HEADER_CHUNK_MESSAGES = 100  # a header may be as long as its column: 256 KiB
 
 
@@ -145,6 +148,37 @@ async def fetch_rows(
             yield some
     finally:
         ahead.cancel()
+
+
+async def fetch_messages(
+    store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid], columns: Columns
+) -> AsyncIterator[list[MessageWithOctets]]:
+    """Messages with their octets by ascending uid, a statement for many; those that are gone are absent.
+
+    While the caller works on some, the next ones are read already. No connection is held while it takes its time.
+    """
+    keys = await store.keys.of(who.tenant_id)
+
+    async def read(start: int) -> tuple[list[MessageWithOctets], int]:
+        """Some messages, and where among the uids to go on."""
+        asked = uids[start : start + BODIES_CHUNK_MESSAGES]
+        async with store.database.read(who.tenant_id) as connection:
+            found = await read_messages(
+                connection, keys, who.account_id, mailbox_id, asked, with_wire_forms=Columns.WIRE in columns
+            )
+        return found, start + (bisect_right(asked, found[-1].row.uid) if found else len(asked))
+
+    ahead: asyncio.Task[tuple[list[MessageWithOctets], int]] | None = None
+    try:
+        found, following = await read(0)
+        while following < len(uids):
+            ahead = asyncio.get_running_loop().create_task(read(following))
+            yield found
+            found, following = await ahead
+        yield found
+    finally:
+        if ahead is not None:
+            ahead.cancel()
 
 
 async def open_content(store: MailStore, who: Principal, message_id: MessageId) -> Content:

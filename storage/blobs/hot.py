@@ -61,12 +61,8 @@ _ADD_CHUNK = Query[None](
 )
 _READ_CHUNKS = Query(
     """
-    SELECT b.octets, c.chunk, c.key_id, c.codec, c.sealed
-      FROM blob b
-      JOIN blob_content c ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on
-     WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.digest = %(digest)s
-       AND c.chunk BETWEEN %(first)s AND %(last)s
-     ORDER BY c.chunk
+    SELECT octets, chunk, key_id, codec, sealed
+      FROM read_chunks_v1(%(tenant_id)s, %(digest)s, %(first)s, %(last)s)
     """,
     row=_Chunk,
 )

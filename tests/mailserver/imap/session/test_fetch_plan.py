@@ -7,6 +7,7 @@ import pytest
 from mailserver.imap.session.fetch_plan import Extent, FetchPlan, FieldsOf, plan_fetch
 from mailserver.imap.wire.commands import Fetch
 from mailserver.imap.wire.parse import parse_command
+from mailserver.mime.description import WIRE_VERSION
 from mailserver.mime.structure import scan
 from storage.rows import Columns, FetchRow
 from storage.types import MessageId, Modseq, SystemFlag, ThreadId, Uid
@@ -40,6 +41,8 @@ def row(*, header: bytes = HEADER) -> FetchRow:
         bodystructure=b'("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL)',
         header=header,
         structure=b"",
+        wire_version=WIRE_VERSION,
+        differs_in_utf8=False,
     )
 
 
