@@ -242,6 +242,20 @@ class ExpiryInvalid(TenantsError):
         self.text = text
 
 
+class BlocksUnreachable(TenantsError):
+    """Where failed sign-ins are counted cannot be asked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"failed sign-ins cannot be looked up: {reason}")
+        self.reason = reason
+
+
+class NetworkInvalid(TenantsError):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not an IP address")
+        self.text = text
+
+
 class PasswordUnacceptable(TenantsError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the password cannot be used: {reason}")

@@ -181,3 +181,12 @@ class Principal:
     quota_octets: int | None
     is_administrator: bool
     credential: Credential = OWN_PASSWORD
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Failed sign-ins counted lately. `network` is None for those from networks where the person never signed in."""
+
+    network: str | None
+    failures: int
+    refused_for_s: float

@@ -53,3 +53,6 @@ WAYPOST_TENANT_CREATED = ["storage.provisioning.on_tenant_created"]
 
 # How often SCRAM-SHA-256 hashes what is kept of a password (RFC 5802 §2.2); 0: nothing is kept for it.
 WAYPOST_SCRAM_ITERATIONS = scram_iterations(os.environ)
+
+# Whoever knows where failed sign-ins are counted: a class as `tenants.sign_in_blocks.SignInBlocks` describes it.
+WAYPOST_SIGN_IN_BLOCKS = "mailserver.sign_in_blocks.RedisBlocks"

@@ -66,6 +66,9 @@ class ActionCommand(BaseCommand):
     def word(self, text: str) -> str:
         return say(self.language, text)
 
+    def phrase(self, text: str, **values: object) -> str:
+        return say(self.language, text, **values)
+
     def demand_yes(self, options: Options, what: str) -> None:
         """Deleting has no way back: a person says so in the command itself."""
         if not options["yes"]:

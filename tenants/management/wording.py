@@ -37,6 +37,10 @@ CHINESE: dict[str, str] = {
     "Last used": "上次使用",
     "From": "来自",
     "never": "从未",
+    "Failed sign-ins": "登录失败次数",
+    "Refused": "暂时拒绝",
+    "all networks never used before": "所有从未用过的网络",
+    "for {seconds} s more": "还剩 {seconds} 秒",
     "active": "正常",
     "suspended": "已停用",
     "deleted": "已删除",
@@ -57,6 +61,8 @@ CHINESE: dict[str, str] = {
     "Added app password {name} for {scopes}.": "已添加应用密码 {name}，用途：{scopes}。",
     "{address} has no app passwords.": "{address} 没有应用密码。",
     "Revoked app password {name} of {address}.": "已吊销 {address} 的应用密码 {name}。",
+    "Nobody failed to sign in lately: {what}.": "最近没有登录失败：{what}。",
+    "Failed sign-ins are forgotten: {what}.": "已清除登录失败记录：{what}。",
     "Added group {address} with {count} members.": "已添加群组 {address}，成员 {count} 个。",
     "Changed group {address}.": "已修改群组 {address}。",
     "Deleted group {address}.": "已删除群组 {address}。",
@@ -218,6 +224,15 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
     errors.ExpiryInvalid: (
         "{text!r} is not a day to come. Write it like 2030-12-31.",
         "“{text}”不是将来的日期，请写成 2030-12-31 这样。",
+    ),
+    errors.BlocksUnreachable: (
+        "Failed sign-ins are counted in Redis, which does not answer: {reason}. Without it, each process counts its"
+        " own, and forgets them when it is restarted.",
+        "登录失败次数记录在 Redis 中，但无法连接：{reason}。没有 Redis 时各进程自行计数，重启后清除。",
+    ),
+    errors.NetworkInvalid: (
+        "{text!r} is not an IP address. Write it like 192.0.2.7 or 2001:db8::7.",
+        "“{text}”不是有效的 IP 地址，请写成 192.0.2.7 或 2001:db8::7 这样。",
     ),
     errors.PasswordUnacceptable: ("The password cannot be used: {reason}.", "密码不可用：{reason}。"),
     errors.LanguageUnknown: (

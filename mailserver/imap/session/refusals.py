@@ -132,6 +132,8 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
         tenants.AppPasswordNotFound,
         tenants.ScopesInvalid,
         tenants.ExpiryInvalid,
+        tenants.BlocksUnreachable,
+        tenants.NetworkInvalid,
     }
 )
 """Administration and delivery refuse with these; if one reaches an IMAP session, that is a bug of ours."""

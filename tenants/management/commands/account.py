@@ -12,6 +12,7 @@ from django.db import transaction
 from tenants import selectors, services
 from tenants.errors import ImportRefused
 from tenants.management.app_password_actions import add_app_password_actions
+from tenants.management.block_actions import add_block_actions
 from tenants.management.command import ActionCommand, Options
 from tenants.management.display import shown_address
 from tenants.management.forwarding_actions import add_forwarding_actions
@@ -97,6 +98,7 @@ class Command(ActionCommand):
 
         add_forwarding_actions(self, actions)
         add_app_password_actions(self, actions)
+        add_block_actions(self, actions)
 
     def add(self, options: Options) -> None:
         password = self.password_from_stdin() if options["password_stdin"] else generate_password()

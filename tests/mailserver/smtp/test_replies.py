@@ -55,6 +55,8 @@ NEVER_HERE = {
     "AppPasswordNotFound",
     "ScopesInvalid",
     "ExpiryInvalid",
+    "BlocksUnreachable",
+    "NetworkInvalid",
 }
 
 

@@ -1,20 +1,31 @@
 """`manage.py tenant` and `manage.py account`, as an administrator types them."""
 
+import asyncio
 import io
 import json
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
+from redis.asyncio import Redis
 
+from mailserver.services.failure_counts import (
+    LocalFailureCounts,
+    SharedFailureCounts,
+    account_key,
+    network_key,
+    pair_key,
+)
 from tenants.errors import TenantNotFound
 from tenants.models import Account, Tenant
 from tenants.passwords import verify_password
 from tenants.selectors import find_account, find_tenant
+from tests.conftest import RunningServices
 from tests.tenants import hooks
 
 
@@ -180,3 +191,111 @@ def test_an_import_that_is_refused_names_line_and_column(ann: Account, domain: s
         "  line 2, name: it has a control character or line break",
         f"  line 4, address: ann@{domain} is taken",
     ]
+
+
+def test_groups_are_made_shown_and_changed(ann: Account, domain: str) -> None:
+    team = f"team@{domain}"
+    said = run("group", "add", team, f"ann@{domain}", "Zoe@例子.测试", "--name", "销售部", "--senders", "members")
+    assert said == f"Added group {team} with 2 members.\n"
+    heading, line = run("group", "list", domain).splitlines()
+    assert heading.split("  ")[0] == "Address"
+    assert line.split() == [team, "销售部", "members", "2", "-"]
+    assert run("group", "show", team).splitlines()[-1].split() == ["Zoe@例子.测试"]
+    assert run("group", "set", team, "--owner", f"ann@{domain}") == f"Changed group {team}.\n"
+    assert run("group", "member", "remove", team, "zoe@例子.测试") == f"Group {team} has 1 members now.\n"
+    [row] = json.loads(run("group", "list", domain, "--json"))
+    assert (row["members"], row["who_may_send"], row["owner"]) == ([f"ann@{domain}"], "members", f"ann@{domain}")
+    with pytest.raises(CommandError, match="is not a member of"):
+        run("group", "member", "remove", team, f"bob@{domain}")
+    with pytest.raises(CommandError, match="Say --yes"):
+        run("group", "delete", team)
+    assert run("group", "delete", team, "--yes") == f"Deleted group {team}.\n"
+    assert "No groups yet" in run("group", "list", domain)
+
+
+def test_domains_catch_all_and_stand_for_others(ann: Account, domain: str) -> None:
+    run("tenant", "add-domain", domain, f"邮件.{domain}")
+    said = run("domain", "catch-all", domain, f"ann@{domain}")
+    assert said == f"Mail for what nobody has in {domain} goes to ann@{domain}.\n"
+    assert "every address there is good here too" in run("domain", "stand-for", f"邮件.{domain}", domain)
+    _, first, second = run("domain", "list", domain).splitlines()
+    assert first.split() == [domain, domain, domain, "active", "-", f"ann@{domain}"]
+    assert second.split() == [f"邮件.{domain}", f"xn--5nq051n.{domain}", domain, "active", domain, "-"]
+    with pytest.raises(CommandError, match="has no addresses of its own"):
+        run("account", "add", f"bob@邮件.{domain}")
+    assert run("domain", "catch-all", domain, "none") == f"Mail for what nobody has in {domain} is refused.\n"
+    assert run("domain", "stand-for", f"邮件.{domain}", "none") == f"邮件.{domain} stands for itself.\n"
+
+
+def test_mail_is_passed_on(ann: Account, domain: str) -> None:
+    address = f"ann@{domain}"
+    assert run("account", "forward", "list", address) == f"Mail for {address} is not passed on.\n"
+    said = run("account", "forward", "add", address, "Ann@elsewhere.example", "--no-copy")
+    assert said == f"Mail for {address} is passed on to Ann@elsewhere.example; nothing stays here.\n"
+    with pytest.raises(CommandError, match=f"See: manage.py account forward list {address}"):
+        run("account", "forward", "remove", address, "bob@elsewhere.example")
+    assert "is not passed on" in run("account", "forward", "remove", address, "ann@elsewhere.example")
+
+
+def test_app_passwords_are_made_listed_and_revoked(ann: Account, domain: str) -> None:
+    address = f"ann@{domain}"
+    said = run(
+        "account", "app-password", "add", address, "手机", "--scope", "imap", "--expires", "2099-12-31"
+    ).splitlines()
+    assert said[0] == "Added app password 手机 for imap."
+    assert len(said[1].removeprefix("Password, shown only now: ").replace("-", "")) == 16
+    _, line = run("account", "app-password", "list", address).splitlines()
+    made = ann.created_at.strftime("%Y-%m-%d")
+    assert line.split() == ["手机", "imap", made, "2099-12-31", "never", "-"]
+    with pytest.raises(CommandError, match="Choose another name"):
+        run("account", "app-password", "add", address, "手机")
+    with pytest.raises(CommandError, match="not a day to come"):
+        run("account", "app-password", "add", address, "x", "--expires", "2001-01-01")
+    assert "Revoked" in run("account", "app-password", "revoke", address, "手机")
+    assert run("account", "app-password", "list", address) == f"{address} has no app passwords.\n"
+    assert run("account", "set", address, "--app-passwords-only") == f"Changed account {address}.\n"
+    assert find_account(address).app_passwords_only
+
+
+async def _fail(redis_url: str, account: Account) -> None:
+    redis = Redis.from_url(redis_url)
+    counts = SharedFailureCounts(
+        redis,
+        LocalFailureCounts(forget_after_s=3600, known_for_s=60, limit=10, clock=time.monotonic),
+        forget_after_s=3600,
+        known_for_s=60,
+        timeout_s=5,
+        clock=time.monotonic,
+    )
+    keys = [account_key(account.pk, ""), pair_key(account_key(account.pk, ""), "192.0.2.7"), network_key("192.0.2.7")]
+    for _ in range(12):
+        await counts.add(keys)
+    await counts.note_place(account_key(account.pk, ""), "192.0.2.7")
+    await redis.aclose()
+
+
+def test_blocks_are_shown_and_lifted(
+    services: RunningServices, ann: Account, domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"ann@{domain}"
+    monkeypatch.setenv("WAYPOST_REDIS_URL", services.redis_url)
+    assert run("account", "blocks", address) == f"Nobody failed to sign in lately: {address}.\n"
+    asyncio.run(_fail(services.redis_url, ann))
+    _, everywhere, here = run("account", "blocks", address).splitlines()
+    assert everywhere.startswith("all networks never used before")
+    assert here.split()[:3] == ["192.0.2.7", "12", "for"]
+    assert run("account", "unblock", address) == f"Failed sign-ins are forgotten: {address}.\n"
+    assert "Nobody failed" in run("account", "blocks", address)
+    assert "192.0.2.7" in run("account", "blocks", "--network", "192.0.2.7")
+    run("account", "unblock", "--network", "192.0.2.7")
+    assert "Nobody failed" in run("account", "blocks", "--network", "192.0.2.7")
+    with pytest.raises(CommandError, match="is not an IP address"):
+        run("account", "unblock", "--network", "office")
+
+
+def test_without_redis_blocks_cannot_be_seen(
+    ann: Account, domain: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WAYPOST_REDIS_URL", f"unix://{tmp_path}/gone.sock")
+    with pytest.raises(CommandError, match="Redis, which does not answer"):
+        run("account", "blocks", f"ann@{domain}")
