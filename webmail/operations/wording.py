@@ -72,6 +72,22 @@ CHINESE: dict[str, str] = {
     "Redis answers": "Redis 正常应答",
     "Processes may open {limit} files only, one for each connection": "进程只能打开 {limit} 个文件，每个连接占用一个",
     "{variable} is {endpoint}: everybody can reach it": "{variable} 为 {endpoint}：任何人都可以访问",
+    # outbound
+    "Outbound is on: mail for other systems leaves. Whether port 25 of others can be reached is not tried": (
+        "外发已开启：发往其他系统的邮件会发出。是否能连到对方 25 端口未作检查"
+    ),
+    "Outbound is off (WAYPOST_OUTBOUND): mail for other systems is held": (
+        "外发未开启（WAYPOST_OUTBOUND）：发往其他系统的邮件被扣留"
+    ),
+    "{count} recipients are held, the oldest for {age}; manage.py queue list shows them": (
+        "{count} 个收件人的邮件被扣留，最早的已 {age}；用 manage.py queue list 查看"
+    ),
+    "{count} of them since outbound was off. Let them go: manage.py queue release --state off": (
+        "其中 {count} 个是外发未开启时扣留的。放行：manage.py queue release --state off"
+    ),
+    "{count} recipients wait in the queue, the oldest for {age}": "{count} 个收件人的邮件在排队，最早的已 {age}",
+    "DNS does not answer (WAYPOST_DNS): {reason}; no mail leaves": "DNS 无应答（WAYPOST_DNS）：{reason}；邮件无法发出",
+    "DNS answers": "DNS 正常应答",
     # demonstration
     "Nothing of the demonstration is here": "没有演示用的内容",
     "WAYPOST_HOSTNAME is {hostname}, a name nobody finds": "WAYPOST_HOSTNAME 为 {hostname}，无法被解析",
