@@ -32,7 +32,8 @@ class Marionette:
         wrapped = f"""
             const done = arguments[arguments.length - 1];
             const given = Array.from(arguments).slice(0, -1);
-            (async () => {{ {script} }})().then(value => done({{value: value ?? null}}), error => done({{error: String(error)}}));
+            (async () => {{ {script} }})().then(
+                value => done({{value: value ?? null}}), error => done({{error: String(error)}}));
         """
         answer = self._ask("WebDriver:ExecuteAsyncScript", {"script": wrapped, "args": list(arguments)})
         told = answer["value"]

@@ -156,7 +156,10 @@ class Thunderbird:
             const [source, subject, target] = given;
             const message = named(folder(source), subject);
             MailServices.copy.copyMessages(folder(source), [message], folder(target), true, null, null, false);
-            await until("the move", async () => { await update(folder(target)); return named(folder(target), subject); });
+            await until("the move", async () => {
+                await update(folder(target));
+                return named(folder(target), subject);
+            });
             """,
             source,
             subject,
@@ -216,6 +219,7 @@ def thunderbird(directory: Path, port: int) -> Iterator[Thunderbird]:
         )
         try:
             connected = wait_until(lambda: _connect(port), within_s=START_DEADLINE_S, what="Thunderbird")
+            assert connected is not None
             with connected as marionette:
                 yield Thunderbird(marionette)
                 marionette.quit()
