@@ -71,7 +71,7 @@ def _line(command: ActionCommand, row: AppPassword) -> Sequence[str]:
         row.name,
         _scopes(row),
         _day(row.created_at),
-        _day(row.expires_at) if row.expires_at else command.word("never"),
+        _day(row.expires_at) if row.expires_at else "-",
         _day(row.last_used_at) if row.last_used_at else command.word("never"),
         row.last_used_network or "-",
     ]

@@ -3,7 +3,7 @@
 import argparse
 import getpass
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -15,6 +15,15 @@ from tenants.locality import known_language
 from tenants.management.wording import language_of_terminal, refusal, say
 
 Options = Mapping[str, Any]
+
+
+def _parsers_under(actions: "argparse._SubParsersAction[CommandParser]") -> Iterator[CommandParser]:
+    """Those of the actions, and of actions within them."""
+    for parser in actions.choices.values():
+        yield parser
+        for inner in parser._actions:
+            if isinstance(inner, argparse._SubParsersAction):
+                yield from _parsers_under(inner)
 
 
 class ActionCommand(BaseCommand):
@@ -30,7 +39,7 @@ class ActionCommand(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         self.add_actions(actions)
-        for each in (parser, *actions.choices.values()):
+        for each in (parser, *_parsers_under(actions)):
             each.add_argument(
                 "--speak", metavar="LANGUAGE", default=argparse.SUPPRESS, help="answer in en or zh-hans (default: LANG)"
             )

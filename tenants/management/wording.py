@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from tenants import errors
+from tenants.addresses import display_domain
 from tenants.errors import LanguageUnknown, TenantsError
 from tenants.locality import known_language
 from tenants.management.reasons import reason
@@ -265,8 +266,8 @@ TAKEN: dict[type[TenantsError], tuple[str, str]] = {
         "{domain} 已属于某个租户。查看：manage.py tenant list",
     ),
     errors.AddressTaken: (
-        "{address} belongs to an account already. See: manage.py account list",
-        "{address} 已属于某个帐号。查看：manage.py account list",
+        "{address} belongs to an account or group already. See: manage.py account list, manage.py group list",
+        "{address} 已属于某个帐号或群组。查看：manage.py account list、manage.py group list",
     ),
 }
 
@@ -293,6 +294,9 @@ def refusal(language: str, error: TenantsError) -> str:
     else:
         words = REFUSALS[type(error)]
     facts = dict(vars(error))
+    for name in ("domain", "other"):
+        if name in facts:
+            facts[name] = display_domain(facts[name])
     if "reason" in facts:
         facts["reason"] = reason(language, facts["reason"])
     return words[language == "zh-hans"].format(**facts)

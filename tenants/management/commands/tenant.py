@@ -75,7 +75,7 @@ class Command(ActionCommand):
             "Added tenant {slug} (id {id}) with the domain {domain}.",
             slug=tenant.slug,
             id=tenant.pk,
-            domain=selectors.domain_names(tenant)[0],
+            domain=display_domain(selectors.domain_names(tenant)[0]),
         )
 
     def _call_hooks(self, tenant_id: int) -> None:
@@ -137,7 +137,9 @@ class Command(ActionCommand):
 
     def add_domain(self, options: Options) -> None:
         domain = services.add_domain(options["tenant"], options["domain"])
-        self.tell("Added the domain {domain} to tenant {slug}.", domain=domain.name, slug=domain.tenant.slug)
+        self.tell(
+            "Added the domain {domain} to tenant {slug}.", domain=display_domain(domain.name), slug=domain.tenant.slug
+        )
 
     def release(self, options: Options) -> None:
         services.release_domain(options["domain"])
