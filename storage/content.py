@@ -145,7 +145,18 @@ class WholeMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class _WholeRow:
+class LongMessage:
+    """One that is to be opened by itself: it is long, or damaged, which shows when it is read."""
+
+    uid: Uid
+    message_id: MessageId
+    structure: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMessage:
+    """A message as its rows are; `is_simple`: if it is one small blob, which came along."""
+
     uid: int
     message_id: int
     octets: int
@@ -173,44 +184,47 @@ _READ_MANY = Query(
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
      ORDER BY p.uid
     """,
-    row=_WholeRow,
+    row=SealedMessage,
 )
 
 
 async def read_many(
     connection: Connection,
-    keys: TenantKeys,
+    tenant_id: TenantId,
     account_id: AccountId,
     mailbox_id: MailboxId,
     uids: Sequence[Uid],
-) -> tuple[list[WholeMessage], list[tuple[Uid, MessageId]]]:
-    """Messages that are one small blob, whole, in one statement; and the others, to be opened one by one: long ones,
-    and damaged ones, which say so when they are read.
+) -> list[SealedMessage]:
+    """Messages with their octets if these are one small blob, by one statement; to be opened by `open_many`.
 
     Ask for at most a few dozen at a time: each may be WHOLE_LIMIT_OCTETS long.
     """
-    rows = await _READ_MANY.all(
+    return await _READ_MANY.all(
         connection,
-        tenant_id=keys.tenant_id,
+        tenant_id=tenant_id,
         account_id=account_id,
         mailbox_id=mailbox_id,
         uids=list(uids),
         limit_octets=WHOLE_LIMIT_OCTETS,
     )
+
+
+def open_many(keys: TenantKeys, sealed: Sequence[SealedMessage]) -> tuple[list[WholeMessage], list[LongMessage]]:
+    """The octets of those that came whole, and the others. In any thread."""
     whole: list[WholeMessage] = []
-    others: list[tuple[Uid, MessageId]] = []
-    for row in rows:
-        if not row.is_simple:
-            others.append((Uid(row.uid), MessageId(row.message_id)))
-            continue
-        try:
-            whole.append(WholeMessage(Uid(row.uid), _whole_octets(keys, row), row.structure))
-        except ContentDamaged:
-            others.append((Uid(row.uid), MessageId(row.message_id)))
+    others: list[LongMessage] = []
+    for row in sealed:
+        if row.is_simple:
+            try:
+                whole.append(WholeMessage(Uid(row.uid), _whole_octets(keys, row), row.structure))
+                continue
+            except ContentDamaged:
+                pass
+        others.append(LongMessage(Uid(row.uid), MessageId(row.message_id), row.structure))
     return whole, others
 
 
-def _whole_octets(keys: TenantKeys, row: _WholeRow) -> bytes:
+def _whole_octets(keys: TenantKeys, row: SealedMessage) -> bytes:
     octets = unpack_header(row.header)
     if len(octets) < row.octets:
         octets += _open_only_chunk(keys, row)
@@ -219,7 +233,7 @@ def _whole_octets(keys: TenantKeys, row: _WholeRow) -> bytes:
     return octets
 
 
-def _open_only_chunk(keys: TenantKeys, row: _WholeRow) -> bytes:
+def _open_only_chunk(keys: TenantKeys, row: SealedMessage) -> bytes:
     if row.digest is None or row.key_id is None or row.codec is None or row.sealed is None:
         raise ContentDamaged("a message's blob is missing")
     return decompress(row.codec, keys.open(row.key_id, BlobDigest(row.digest), 0, True, row.codec, row.sealed))

@@ -408,7 +408,7 @@ class Event(models.Model):
 
 
 class SearchPage(models.Model):
-    """Immutable facts of the messages of 1,024 consecutive uids, packed for search and SORT. It can be dropped.
+    """Immutable facts of messages of 1,024 consecutive uids, packed for search and SORT. It can be dropped.
 
     `number` is uid >> 10; `stamp` tells this page from one made before; a column that is NULL was not needed yet.
     """

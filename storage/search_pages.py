@@ -1,8 +1,8 @@
 """What search reads of many messages at once, packed by Postgres: immutable facts and header texts by runs of uids.
 
-A *page* keeps these of 1,024 consecutive uids, all of them given out, in one row, so that the next search of any
-process reads ten rows for ten thousand messages. Pages can be dropped at any time; what leaves a mailbox drops its page
-(a trigger on placement), so a page that is there holds exactly the messages of its uids. What the columns hold is
+A *page* keeps these of up to 1,024 consecutive uids in one row, so that the next search of any process reads ten rows
+for ten thousand messages. Pages can be dropped at any time; what leaves a mailbox drops its page (a trigger on
+placement), so a page that is there holds exactly the messages of its uids, up to its last. What the columns hold is
 `mailserver.services.search_columns`' business; here they are octets.
 """
 
@@ -187,7 +187,7 @@ _KEPT_COLUMN = {column: Query(_KEPT.format(column=column.value), row=KeptColumn)
 _KEEP = Query(
     """
     SELECT keep_search_page_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(number)s::integer,
-                               %(format)s::smallint, %(stamp)s, %(messages)s::integer, %(facts)s) AS is_kept
+                               %(format)s::smallint, %(stamp)s, %(messages)s::integer, %(last)s, %(facts)s) AS is_kept
     """,
     row=_Kept,
 )
@@ -299,7 +299,7 @@ async def kept_column(
 async def keep(
     connection: Connection, run: Run, *, number: int, stamp: int, messages: int, packed_facts: bytes
 ) -> bool:
-    """Keep a page; False: one of its messages has gone meanwhile, and nothing was kept."""
+    """Keep a page of these messages, the run being just theirs; False: one of them has gone, and nothing was kept."""
     row = await _KEEP.one(
         connection,
         tenant_id=run.tenant_id,
@@ -309,6 +309,7 @@ async def keep(
         format=FORMAT,
         stamp=stamp,
         messages=messages,
+        last=run.last,
         facts=packed_facts,
     )
     return row.is_kept

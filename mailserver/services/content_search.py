@@ -18,20 +18,56 @@ from mailserver.mime.part import Part
 from mailserver.mime.text import part_text
 from mailserver.observability.logs import get_logger
 from mailserver.services.messages import fetch_rows, open_content
+from mailserver.tasks import end_task
 from storage import content
-from storage.content import WholeMessage
+from storage.content import LongMessage, SealedMessage
 from storage.errors import ContentDamaged, MessageGone
+from storage.keys import TenantKeys
 from storage.rows import Columns
 from storage.store import MailStore
-from storage.types import MailboxId, MessageId, Uid
+from storage.types import MailboxId, Uid
 from tenants.types import Principal
 
 log = get_logger()
 
 _BODIES_CHUNK = 64
-_IN_A_THREAD_OCTETS = 64 * 1024
+_LONG_AT_ONCE = 4
 _TEXT_PART_LIMIT_OCTETS = 8 * 1024 * 1024  # of one part; what stands beyond is not searched
 _TIME_OF_DAY = re.compile(r"\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?!\d)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class LookedFor:
+    """A folded text, looked for in bodies, and with `in_header` in headers too."""
+
+    text: str
+    in_header: bool
+
+    def is_in(self, octets: bytes, root: Part) -> bool:
+        """Is it in the message of these octets?"""
+        if self.in_header and self.is_in_header(octets[: root.header_octets]):
+            return True
+        for part in root.walk():
+            if part.header_offset and self.is_in_part_header(
+                octets[part.header_offset : part.header_offset + part.header_octets], part
+            ):
+                return True
+            if part.type == "text" and not part.children and self.text in fold(part_text(octets, part)):
+                return True
+        return False
+
+    def is_in_header(self, header: bytes) -> bool:
+        """In ASCII without encoded words, which is most, a text without spaces is found as it is, or not at all."""
+        if header.isascii() and b"=?" not in header:
+            if not self.text.isascii():
+                return False
+            if " " not in self.text:
+                return self.text.encode("ascii") in header.lower()
+        return self.text in fold(display(decode_header(header)))
+
+    def is_in_part_header(self, header: bytes, part: Part) -> bool:
+        """As it is written, or in the file name as people read it (RFC 2231 may have hidden it)."""
+        return self.is_in_header(header) or self.text in fold(part.filename or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +110,37 @@ class Reader:
         return found
 
     async def containing(self, uids: Sequence[int], text: str, *, in_header: bool) -> set[int]:
-        """Those whose body, or with `in_header` whose header or body, holds the text."""
-        wanted = fold(text)
+        """Those whose body, or with `in_header` whose header or body, holds the text.
+
+        While a thread looks through one chunk the next is read already.
+        """
+        looked = LookedFor(fold(text), in_header)
         found: set[int] = set()
+        if not uids:
+            return found
         keys = await self.store.keys.of(self.who.tenant_id)
-        for start in range(0, len(uids), _BODIES_CHUNK):
-            chunk = [Uid(uid) for uid in uids[start : start + _BODIES_CHUNK]]
-            async with self.turns:
-                async with self.store.database.read(self.who.tenant_id) as connection:
-                    whole, others = await content.read_many(
-                        connection, keys, self.who.account_id, self.mailbox_id, chunk
-                    )
-                if sum(len(message.octets) for message in whole) > _IN_A_THREAD_OCTETS:
-                    found |= await asyncio.to_thread(_containing, whole, wanted, in_header=in_header)
-                else:
-                    found |= _containing(whole, wanted, in_header=in_header)
-                for uid, message_id in others:
-                    if await self._opened_contains(uid, message_id, wanted, in_header=in_header):
-                        found.add(uid)
-            await asyncio.sleep(0)
+        ahead = asyncio.create_task(self._sealed(uids[:_BODIES_CHUNK]))
+        try:
+            for following in range(_BODIES_CHUNK, len(uids) + _BODIES_CHUNK, _BODIES_CHUNK):
+                async with self.turns:
+                    sealed = await ahead
+                    if following < len(uids):
+                        ahead = asyncio.create_task(self._sealed(uids[following : following + _BODIES_CHUNK]))
+                    some, others = await asyncio.to_thread(_opened_and_searched, keys, sealed, looked)
+                    found |= some
+                    for start in range(0, len(others), _LONG_AT_ONCE):
+                        long = others[start : start + _LONG_AT_ONCE]
+                        hits = await asyncio.gather(*[self._opened_contains(message, looked) for message in long])
+                        found.update(message.uid for message, is_hit in zip(long, hits, strict=True) if is_hit)
+        finally:
+            await end_task(ahead)
         return found
+
+    async def _sealed(self, uids: Sequence[int]) -> list[SealedMessage]:
+        async with self.store.database.read(self.who.tenant_id) as connection:
+            return await content.read_many(
+                connection, self.who.tenant_id, self.who.account_id, self.mailbox_id, [Uid(uid) for uid in uids]
+            )
 
     async def _headers(self, uids: Sequence[int]) -> AsyncIterator[list[tuple[int, bytes]]]:
         chunks = fetch_rows(self.store, self.who, self.mailbox_id, [Uid(uid) for uid in uids], Columns.HEADER)
@@ -110,63 +157,38 @@ class Reader:
                     continue
             yield headers
 
-    async def _opened_contains(self, uid: Uid, message_id: MessageId, wanted: str, *, in_header: bool) -> bool:
+    async def _opened_contains(self, message: LongMessage, looked: LookedFor) -> bool:
         """A damaged message matches nothing; it must not keep anybody from finding the others."""
         try:
-            return await self._read_in_parts_contains(uid, message_id, wanted, in_header=in_header)
+            return await self._read_in_parts_contains(message, looked)
         except MessageGone:
             return False
         except ContentDamaged as damage:
-            log.error("a message cannot be searched", message=message_id, reason=damage.what)
+            log.error("a message cannot be searched", message=message.message_id, reason=damage.what)
             return False
 
-    async def _read_in_parts_contains(self, uid: Uid, message_id: MessageId, wanted: str, *, in_header: bool) -> bool:
+    async def _read_in_parts_contains(self, message: LongMessage, looked: LookedFor) -> bool:
         """Part by part, so that attachments of many megabytes are not even read."""
-        opened = await open_content(self.store, self.who, message_id)
-        if in_header and _header_contains(await opened.read(0, opened.header_octets), wanted):
+        opened = await open_content(self.store, self.who, message.message_id)
+        if looked.in_header and looked.is_in_header(await opened.read(0, opened.header_octets)):
             return True
-        chunks = fetch_rows(self.store, self.who, self.mailbox_id, [uid], Columns.STRUCTURE)
-        async for rows in chunks:
-            for row in rows:
-                for part in unpack(row.structure).walk():
-                    if part.header_offset and _part_header_contains(
-                        await opened.read(part.header_offset, part.header_octets), part, wanted
-                    ):
-                        return True
-                    if part.type == "text" and not part.children:
-                        octets = await opened.read(part.body_offset, min(part.body_octets, _TEXT_PART_LIMIT_OCTETS))
-                        if wanted in await asyncio.to_thread(_leaf_text, octets, part):
-                            return True
+        for part in unpack(message.structure).walk():
+            if part.header_offset:
+                header = await opened.read(part.header_offset, part.header_octets)
+                if looked.is_in_part_header(header, part):
+                    return True
+            if part.type == "text" and not part.children:
+                octets = await opened.read(part.body_offset, min(part.body_octets, _TEXT_PART_LIMIT_OCTETS))
+                if looked.text in await asyncio.to_thread(_leaf_text, octets, part):
+                    return True
         return False
 
 
-def _containing(messages: Sequence[WholeMessage], wanted: str, *, in_header: bool) -> set[int]:
-    return {
-        message.uid
-        for message in messages
-        if _contains(message.octets, unpack(message.structure), wanted, in_header=in_header)
-    }
-
-
-def _contains(octets: bytes, root: Part, wanted: str, *, in_header: bool) -> bool:
-    if in_header and _header_contains(octets[: root.header_octets], wanted):
-        return True
-    for part in root.walk():
-        header = octets[part.header_offset : part.header_offset + part.header_octets]
-        if part.header_offset and _part_header_contains(header, part, wanted):
-            return True
-        if part.type == "text" and not part.children and wanted in fold(part_text(octets, part)):
-            return True
-    return False
-
-
-def _header_contains(header: bytes, wanted: str) -> bool:
-    return wanted in fold(display(decode_header(header)))
-
-
-def _part_header_contains(header: bytes, part: Part, wanted: str) -> bool:
-    """As it is written, and the file name as people read it (RFC 2231 may have hidden it)."""
-    return _header_contains(header, wanted) or wanted in fold(part.filename or "")
+def _opened_and_searched(
+    keys: TenantKeys, sealed: Sequence[SealedMessage], looked: LookedFor
+) -> tuple[set[int], list[LongMessage]]:
+    whole, others = content.open_many(keys, sealed)
+    return {message.uid for message in whole if looked.is_in(message.octets, unpack(message.structure))}, others
 
 
 def _leaf_text(octets: bytes, part: Part) -> str:

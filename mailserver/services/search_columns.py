@@ -73,6 +73,17 @@ def facts_between(facts: PackedFacts, begin: int, end: int) -> PackedFacts:
     return PackedFacts(*[getattr(facts, field.name)[begin:end] for field in fields(PackedFacts)])
 
 
+def facts_joined(several: Sequence[PackedFacts]) -> PackedFacts:
+    """One after another."""
+    arrays: list[array[int]] = []
+    for field in fields(PackedFacts):
+        joined = array(_TYPECODES.get(field.name, "q"))
+        for facts in several:
+            joined.extend(getattr(facts, field.name))
+        arrays.append(joined)
+    return PackedFacts(*arrays)
+
+
 def stamp_of(uids: "array[int]") -> int:
     """Tells pages of different messages apart; a positive bigint."""
     return int.from_bytes(blake2b(_octets(uids), digest_size=8).digest(), "big") >> 1

@@ -1,8 +1,8 @@
 """Immutable facts and header texts of a mailbox's messages, page by page: remembered, read back, or made.
 
-A *run* is 1,024 consecutive uids. Of a run whose uids are all given out there is one page, kept in the database too, so
-that no process need make it again; of the newest run there are as many as times it was asked for, in memory only.
-What a page says of a message is true for ever, so a page is never wrong; it may hold messages that are gone.
+A *run* is 1,024 consecutive uids. There is a page of it, kept in the database too, so that no process need make it
+again; and of what came since, small ones in memory, until enough has come to keep the whole run anew. What a page says
+of a message is true for ever, so a page is never wrong; in memory it may hold messages that are gone.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from mailserver.mime.envelope_people import EnvelopePeople, people_of_envelope, people_of_fields
 from mailserver.mime.fields import parse_fields
@@ -24,6 +25,7 @@ from mailserver.services.search_columns import (
     address_columns,
     aligned,
     facts_between,
+    facts_joined,
     pack_columns,
     pack_facts,
     pack_threading,
@@ -51,7 +53,9 @@ _PAGES_AT_ONCE = 64
 _COLUMN_LIMIT_OCTETS = 64 * 1024 * 1024
 _ADDRESS_FIELDS, _SORT_FIELDS = 4, 6
 _SCATTERED = 16
-"""So many pages of the newest run become one."""
+"""More pages of one run than this become one."""
+KEPT_MESSAGES = 64
+"""Fewer new messages than this are no reason to keep a page."""
 
 Unpacked = TypeVar("Unpacked")
 
@@ -124,6 +128,7 @@ class SearchPages:
         self._octets = 0
         self._remembered: OrderedDict[_Key, _Remembered] = OrderedDict()
         self._sizes: dict[_Key, int] = {}
+        self._locks: WeakValueDictionary[tuple[int, int], asyncio.Lock] = WeakValueDictionary()
 
     async def of(
         self,
@@ -131,54 +136,86 @@ class SearchPages:
         mailbox_id: MailboxId,
         uids: "array[int]",
         wanted: Sequence[Wanted],
-        columns: Iterable[Column] = (),
+        columns: Sequence[Column] = (),
     ) -> list[Page]:
         """Pages that hold all messages of the wanted stretches of a view which are still there, with these columns."""
+        found = self._known(who, mailbox_id, uids, wanted, columns)
+        if found is None:
+            lock = self._locks.setdefault((who.account_id, mailbox_id), asyncio.Lock())
+            async with lock:  # who makes the same pages at the same time waits for the first
+                found = self._known(who, mailbox_id, uids, wanted, columns)
+                if found is None:
+                    found = await self._brought(who, mailbox_id, uids, wanted, columns)
+        return [page for remembered in found for page in remembered.pages]
+
+    def _known(
+        self,
+        who: Principal,
+        mailbox_id: MailboxId,
+        uids: "array[int]",
+        wanted: Sequence[Wanted],
+        columns: Sequence[Column],
+    ) -> list[_Remembered] | None:
+        """What is remembered, if that is all."""
+        found: list[_Remembered] = []
+        for each in wanted:
+            key = (who.account_id, mailbox_id, each.run)
+            known = self._remembered.get(key)
+            if known is None or known.until < uids[each.end - 1] or len(known.pages) > _SCATTERED:
+                return None
+            if not all(page.has(column) for column in columns for page in known.pages):
+                return None
+            self._remembered.move_to_end(key)
+            found.append(known)
+        return found
+
+    async def _brought(
+        self,
+        who: Principal,
+        mailbox_id: MailboxId,
+        uids: "array[int]",
+        wanted: Sequence[Wanted],
+        columns: Sequence[Column],
+    ) -> list[_Remembered]:
         loading = _Loading(self._store, who, mailbox_id)
-        top = uids[-1] >> RUN_BITS if uids else 0
         found: dict[int, _Remembered] = {}
-        full: list[int] = []
-        newest: list[Wanted] = []
+        unknown: list[int] = []
         for each in wanted:
             known = self._remembered.get((who.account_id, mailbox_id, each.run))
-            is_scattered = known is not None and len(known.pages) > (1 if each.run < top else _SCATTERED)
-            if known is not None and known.until >= uids[each.end - 1] and not is_scattered:
-                found[each.run] = known
-            elif each.run < top:
-                full.append(each.run)
+            if known is None or len(known.pages) > _SCATTERED:
+                unknown.append(each.run)
             else:
-                found[each.run] = _Remembered(0) if known is None or is_scattered else known
-                newest.append(each)
-        changed = {*full, *(each.run for each in newest)}
-        for run, page in (await loading.full_runs(full)).items():
-            found[run] = _Remembered(((run + 1) << RUN_BITS) - 1, [page])
-        for each in newest:
-            await loading.bring_up(found[each.run], each.run << RUN_BITS, uids[each.end - 1])
-        pages = [page for run in sorted(found) for page in found[run].pages]
+                found[each.run] = known
+        for run, page in (await loading.kept(unknown)).items():
+            found[run] = _Remembered(page.facts.uids[-1], [page])
+        await loading.bring_up(found, uids, wanted)
+        pages = [page for remembered in found.values() for page in remembered.pages]
         for column in columns:
-            without = [page for page in pages if not page.has(column)]
-            changed.update(page.facts.uids[0] >> RUN_BITS for page in without if page.facts.uids)
-            await loading.add(column, without)
+            await loading.add(column, [page for page in pages if not page.has(column)])
         for run, remembered in found.items():
-            self._remember((who.account_id, mailbox_id, run), remembered, is_changed=run in changed)
-        return pages
+            self._remember((who.account_id, mailbox_id, run), remembered)
+        return list(found.values())
 
-    async def keep(self, who: Principal, mailbox_id: MailboxId, uids: "array[int]") -> None:
-        """Have the pages of all full runs of a view in the database, with what SEARCH asks for most."""
-        top = uids[-1] >> RUN_BITS if uids else 0
-        full = [each for each in stretches(uids) if each.run < top]
-        for start in range(0, len(full), RUNS_AT_ONCE):
-            some = full[start : start + RUNS_AT_ONCE]
-            pages = await self.of(who, mailbox_id, uids, some, (Column.SUBJECTS, Column.ADDRESSES))
-            keeping = _Keeping(self._store, who, mailbox_id)
-            for page in pages:
-                await keeping.keep(page)
+    async def keep(self, who: Principal, mailbox_id: MailboxId, uids: "array[int]", columns: Sequence[Column]) -> None:
+        """Have pages with these columns in the database, of all that a view shows but for a few new messages."""
+        wanted = stretches(uids)
+        for start in range(0, len(wanted), RUNS_AT_ONCE):
+            for each in wanted[start : start + RUNS_AT_ONCE]:
+                pages = await self.of(who, mailbox_id, uids, [each], columns)
+                page = pages[0] if len(pages) == 1 else None
+                loose = sum(len(page.facts.uids) for page in pages if page.stamp is None)
+                if loose >= KEPT_MESSAGES and len(pages) > 1:
+                    page = Page(facts_joined([page.facts for page in pages]))
+                    await _Loading(self._store, who, mailbox_id).add_all(columns, page)
+                    remembered = _Remembered(max(page.facts.uids[-1], uids[each.end - 1]), [page])
+                    self._remember((who.account_id, mailbox_id, each.run), remembered)
+                if page is not None and (page.stamp is not None or len(page.facts.uids) >= KEPT_MESSAGES):
+                    await _Keeping(self._store, who, mailbox_id).keep(page)
 
-    def _remember(self, key: _Key, remembered: _Remembered, *, is_changed: bool) -> None:
-        if is_changed or key not in self._sizes:
-            size = 256 + sum(page.size for page in remembered.pages)
-            self._octets += size - self._sizes.get(key, 0)
-            self._sizes[key] = size
+    def _remember(self, key: _Key, remembered: _Remembered) -> None:
+        size = 256 + sum(page.size for page in remembered.pages)
+        self._octets += size - self._sizes.get(key, 0)
+        self._sizes[key] = size
         self._remembered[key] = remembered
         self._remembered.move_to_end(key)
         while self._octets > self._limit and len(self._remembered) > 1:
@@ -201,25 +238,25 @@ class _Loading:
         async with self._store.database.read(self._who.tenant_id) as connection:
             return await stored.facts(connection, self._run(first, last))
 
-    async def bring_up(self, remembered: _Remembered, first: int, last: int) -> None:
-        """Add a page of what came since, up to `last`, to those of the newest run."""
-        facts = await self.facts(max(remembered.until + 1, first), last)
-        facts = facts_between(facts, bisect_right(facts.uids, remembered.until), len(facts.uids))  # another was faster
-        if facts.uids:
-            remembered.pages.append(Page(facts))
-        remembered.until = max(remembered.until, last)
+    async def bring_up(self, found: dict[int, _Remembered], uids: "array[int]", wanted: Sequence[Wanted]) -> None:
+        """Make a page for each run of what no page holds yet; runs beside one another by one statement."""
+        missing = [each for each in wanted if each.run not in found or found[each.run].until < uids[each.end - 1]]
+        for some in _neighbours(missing):
+            known = found.get(some[0].run)
+            first = some[0].run << RUN_BITS if known is None else known.until + 1
+            facts = await self.facts(first, uids[some[-1].end - 1])
+            for each in some:
+                remembered = found.setdefault(each.run, _Remembered(0))
+                low = bisect_left(facts.uids, max(each.run << RUN_BITS, remembered.until + 1))
+                high = bisect_left(facts.uids, (each.run + 1) << RUN_BITS)
+                if low < high:
+                    remembered.pages.append(Page(facts_between(facts, low, high)))
+                remembered.until = uids[each.end - 1]
 
-    async def full_runs(self, runs: Sequence[int]) -> dict[int, Page]:
+    async def kept(self, runs: Sequence[int]) -> dict[int, Page]:
         found: dict[int, Page] = {}
         for start in range(0, len(runs), _PAGES_AT_ONCE):
             found.update(await self._kept(runs[start : start + _PAGES_AT_ONCE]))
-        missing = [run for run in runs if run not in found]
-        for first, last in _neighbours(missing):
-            facts = await self.facts(first << RUN_BITS, ((last + 1) << RUN_BITS) - 1)
-            for run in range(first, last + 1):
-                begin = bisect_left(facts.uids, run << RUN_BITS)
-                end = bisect_left(facts.uids, (run + 1) << RUN_BITS)
-                found[run] = Page(facts_between(facts, begin, end))
         return found
 
     async def _kept(self, runs: Sequence[int]) -> dict[int, Page]:
@@ -229,9 +266,14 @@ class _Loading:
         found: dict[int, Page] = {}
         for row in rows:
             facts = _undone(row.packed, unpack_facts)
-            if facts is not None:
+            if facts is not None and facts.uids:
                 found[row.number] = Page(facts, row.stamp)
         return found
+
+    async def add_all(self, columns: Iterable[Column], page: Page) -> None:
+        for column in columns:
+            if not page.has(column):
+                await self.add(column, [page])
 
     async def add(self, column: Column, pages: Sequence[Page]) -> None:
         kept = {page.facts.uids[0] >> RUN_BITS: page for page in pages if page.stamp is not None}
@@ -306,14 +348,14 @@ class _Loading:
 _NOBODY = EnvelopePeople([], [], [], [])
 
 
-def _neighbours(runs: Sequence[int]) -> list[tuple[int, int]]:
-    """Runs as stretches without a gap, none longer than RUNS_AT_ONCE; both ends included."""
-    found: list[tuple[int, int]] = []
-    for run in sorted(runs):
-        if found and run == found[-1][1] + 1 and run - found[-1][0] < RUNS_AT_ONCE:
-            found[-1] = (found[-1][0], run)
+def _neighbours(missing: Sequence[Wanted]) -> list[list[Wanted]]:
+    """Stretches whose runs follow one another, RUNS_AT_ONCE at most."""
+    found: list[list[Wanted]] = []
+    for each in missing:
+        if found and each.run == found[-1][-1].run + 1 and len(found[-1]) < RUNS_AT_ONCE:
+            found[-1].append(each)
         else:
-            found.append((run, run))
+            found.append([each])
     return found
 
 

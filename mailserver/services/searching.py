@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from array import array
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from mailserver.services.errors import SearchTooLong
 from mailserver.services.search import Evaluation, Searched, positions_in
 from mailserver.services.search_columns import NO_THREADING, ThreadingFacts
 from mailserver.services.search_keys import SearchProgram
-from mailserver.services.search_pages import REMEMBERED_OCTETS, Page, SearchPages
+from mailserver.services.search_pages import KEPT_MESSAGES, REMEMBERED_OCTETS, Page, SearchPages
 from mailserver.services.sorting import (
     Criterion,
     SortBy,
@@ -28,8 +29,9 @@ from mailserver.services.sorting import (
 )
 from mailserver.tasks import end_task
 from storage.errors import StorageError
-from storage.search_pages import RUN_BITS, Column
+from storage.search_pages import Column
 from storage.store import MailStore
+from storage.types import MailboxId
 from tenants.types import Principal
 
 log = get_logger()
@@ -48,6 +50,7 @@ class SearchConfig:
 
     limit_s: float = field(default=60.0, metadata={"least": 1})
     """how long one search may take; a longer one ends in NO [LIMIT]"""
+    keep_after_s: float = 1.0  # how long after a search the pages it will need the next time are written
     at_once: int = field(default=2, metadata={"least": 1})  # how many searches read bodies at the same time
     remembered_octets: int = REMEMBERED_OCTETS  # memory for what searches and sorts found out about messages
 
@@ -55,6 +58,17 @@ class SearchConfig:
 class Threading(Enum):
     ORDERED_SUBJECT = "ordered subject"
     REFERENCES = "references"
+
+
+@dataclass(frozen=True, slots=True)
+class _ToKeep:
+    who: Principal
+    mailbox_id: MailboxId
+    uids: "array[int]"
+    columns: Sequence[Column]
+
+
+_ALWAYS_KEPT = frozenset({Column.SUBJECTS, Column.ADDRESSES})
 
 
 class Searches:
@@ -66,8 +80,8 @@ class Searches:
         self._pages = SearchPages(store, remembered_octets=self._config.remembered_octets)
         self._turns = asyncio.Semaphore(self._config.at_once)
         self._keeping: asyncio.Task[None] | None = None
-        self._to_keep: OrderedDict[tuple[int, int], tuple[Principal, Searched]] = OrderedDict()
-        self._kept: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._to_keep: OrderedDict[tuple[int, int], _ToKeep] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, int], tuple[int, frozenset[Column]]] = OrderedDict()
 
     async def close(self) -> None:
         self._to_keep.clear()
@@ -78,18 +92,23 @@ class Searches:
 
         Raises SearchTooLong.
         """
-        async with self._limited(who, searched):
-            return await self._evaluation(who, searched).positions(program)
+        async with self._limited():
+            positions = await self._evaluation(who, searched).positions(program)
+        self._keep_later(who, searched, ())
+        return positions
 
     async def sort(
         self, who: Principal, searched: Searched, program: SearchProgram, criteria: Sequence[Criterion]
     ) -> list[int]:
         """Positions that match, in the order asked for. Raises SearchTooLong."""
-        async with self._limited(who, searched):
+        columns = columns_for(criteria)
+        async with self._limited():
             evaluation = self._evaluation(who, searched)
             positions = await evaluation.positions(program)
-            pages = await evaluation.pages_at(positions, *columns_for(criteria))
-            return await _perhaps_in_a_thread(len(positions), lambda: _sorted(searched, pages, positions, criteria))
+            pages = await evaluation.pages_at(positions, *columns)
+            order = await _perhaps_in_a_thread(len(positions), lambda: _sorted(searched, pages, positions, criteria))
+        self._keep_later(who, searched, columns)
+        return order
 
     async def thread(
         self, who: Principal, searched: Searched, program: SearchProgram, threading: Threading
@@ -98,16 +117,17 @@ class Searches:
 
         Raises SearchTooLong.
         """
-        async with self._limited(who, searched):
+        is_by_references = threading is Threading.REFERENCES
+        columns = (Column.SORTING, Column.THREADING) if is_by_references else (Column.SORTING,)
+        async with self._limited():
             evaluation = self._evaluation(who, searched)
             positions = await evaluation.positions(program)
-            is_by_references = threading is Threading.REFERENCES
-            columns = (Column.SORTING, Column.THREADING) if is_by_references else (Column.SORTING,)
             pages = await evaluation.pages_at(positions, *columns)
             threads = await _perhaps_in_a_thread(
                 len(positions), lambda: _threaded(searched, pages, positions, threading)
             )
-            return positions, threads
+        self._keep_later(who, searched, columns)
+        return positions, threads
 
     async def modseqs(self, who: Principal, searched: Searched) -> dict[int, int]:
         """The modseq of each message that is still there, by uid."""
@@ -118,34 +138,37 @@ class Searches:
         return Evaluation(self._store, self._pages, who, searched, reader)
 
     @contextlib.asynccontextmanager
-    async def _limited(self, who: Principal, searched: Searched) -> AsyncIterator[None]:
+    async def _limited(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._config.limit_s):
                 yield
         except TimeoutError:
             raise SearchTooLong(self._config.limit_s) from None
-        self._keep_later(who, searched)
 
-    # Who searches once will search again: pages are kept for the mailbox, after the answer and one mailbox at a time.
+    # Who searches once will search again: pages are kept for the mailbox, a while after, one mailbox at a time.
 
-    def _keep_later(self, who: Principal, searched: Searched) -> None:
-        key = (who.account_id, searched.mailbox_id)
-        top = searched.uids[-1] >> RUN_BITS if searched.uids else 0
-        if self._kept.get(key, 0) >= top or len(self._to_keep) >= _WAITING:
+    def _keep_later(self, who: Principal, searched: Searched, columns: Sequence[Column]) -> None:
+        if not searched.uids:
             return
-        self._kept[key] = top
+        key = (who.account_id, searched.mailbox_id)
+        until, kept = self._kept.get(key, (0, frozenset()))
+        wanted = kept.union(_ALWAYS_KEPT, columns)
+        if (searched.uids[-1] < until + KEPT_MESSAGES and wanted == kept) or len(self._to_keep) >= _WAITING:
+            return
+        self._kept[key] = (searched.uids[-1], wanted)
         self._kept.move_to_end(key)
         if len(self._kept) > _KEPT_REMEMBERED:
             self._kept.popitem(last=False)
-        self._to_keep[key] = (who, searched)
+        self._to_keep[key] = _ToKeep(who, searched.mailbox_id, searched.uids[:], [*wanted])
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep_all(), name="search pages")
 
     async def _keep_all(self) -> None:
         while self._to_keep:
-            _, (who, searched) = self._to_keep.popitem(last=False)
+            await asyncio.sleep(self._config.keep_after_s)
+            _, kept = self._to_keep.popitem(last=False)
             try:
-                await self._pages.keep(who, searched.mailbox_id, searched.uids)
+                await self._pages.keep(kept.who, kept.mailbox_id, kept.uids, kept.columns)
             except StorageError as error:
                 log.info("search pages were not kept", error=type(error).__name__)
 

@@ -1,7 +1,7 @@
--- Pages that search, SORT and THREAD read: immutable facts of the messages of 1,024 consecutive uids, packed.
+-- Pages that search, SORT and THREAD read: immutable facts of the messages of up to 1,024 consecutive uids, packed.
 --
--- A page is written only when its uids are all given out, so nothing can join it. What leaves its mailbox takes the page
--- along in the same transaction: no page holds words of a message that is gone, and the next search makes it anew.
+-- A page holds all messages of its uids up to its last one; later ones are beside it until it is made again. What leaves
+-- its mailbox takes the page along in the same transaction: no page holds words of a message that is gone.
 
 ALTER TABLE search_page ALTER COLUMN facts SET STORAGE EXTERNAL;
 ALTER TABLE search_page ALTER COLUMN subjects SET STORAGE EXTERNAL;
@@ -16,18 +16,18 @@ CREATE POLICY of_tenant ON search_page TO waypost_app
     USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
 GRANT SELECT, INSERT, UPDATE, DELETE ON search_page TO waypost_app;
 
--- Keeps a page of p_messages messages, unless one of them has gone meanwhile. Under the account's lock, as all that
+-- Keeps a page of p_messages messages, the last of uid p_last, unless one of them has gone meanwhile. Under the account's lock, as all that
 -- removes placements, so that none goes between the look and the commit.
 CREATE FUNCTION keep_search_page_v1(
     p_tenant bigint, p_account bigint, p_mailbox bigint, p_number integer, p_format smallint, p_stamp bigint,
-    p_messages integer, p_facts bytea
+    p_messages integer, p_last bigint, p_facts bytea
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM waypost_tenant(p_tenant);
     PERFORM FROM account_state a WHERE a.tenant_id = p_tenant AND a.account_id = p_account FOR UPDATE;
     IF (SELECT count(*) FROM placement p
          WHERE p.tenant_id = p_tenant AND p.mailbox_id = p_mailbox AND p.account_id = p_account
-           AND p.uid >= p_number::bigint << 10 AND p.uid < (p_number::bigint + 1) << 10) <> p_messages THEN
+           AND p.uid >= p_number::bigint << 10 AND p.uid <= p_last) <> p_messages THEN
         RETURN false;
     END IF;
     INSERT INTO search_page (tenant_id, mailbox_id, number, account_id, format, stamp, facts)
