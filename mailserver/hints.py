@@ -161,6 +161,12 @@ class HintReceiver:
             self._wanted = set(buckets)
             self._changed.set()
 
+    def want_also(self, bucket: int) -> None:
+        """Hear this bucket too."""
+        if bucket not in self._wanted:
+            self._wanted.add(bucket)
+            self._changed.set()
+
     async def _receive_forever(self) -> None:
         first_s, longest_s = BACKOFF_S
         wait_s = first_s

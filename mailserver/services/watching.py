@@ -109,7 +109,8 @@ class Watchers:
         if account is None:
             account = self._accounts[watched] = _Account(since or Modseq(0), {})
             WATCHED.labels().inc()
-            self._want_buckets()
+            if self._receiver is not None:
+                self._receiver.want_also(bucket_of(account_id))
         account.wakes[watch] = wake
         if since is not None and account.modseq > since:
             asyncio.get_running_loop().call_soon(wake)
@@ -150,7 +151,9 @@ class Watchers:
             loop.call_soon(wake)
         WAKES.labels(found_by).inc(len(account.wakes))
 
-    def _want_buckets(self) -> None:
+    def _want_no_others(self) -> None:
+        """Hear no more of accounts that nobody watches any longer. Not done as soon as a watch ends: most people come
+        back soon, and to subscribe anew costs more than hearing of others meanwhile."""
         if self._receiver is not None:
             self._receiver.want(frozenset(bucket_of(account_id) for _, account_id in self._accounts))
 
@@ -162,7 +165,7 @@ class Watchers:
                     await self._stirred.wait()
             except TimeoutError:
                 self._to_look_at.update(self._accounts)
-                self._want_buckets()  # and hear no more of accounts that nobody watches any longer
+                self._want_no_others()
                 polled_at = time.monotonic()
             self._stirred.clear()
             try:
