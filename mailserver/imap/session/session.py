@@ -94,6 +94,8 @@ HANDLERS: dict[type[Command], Handler] = {
 ONLY_READ = (commands.Search, commands.Sort, commands.Thread, commands.List, commands.Lsub, commands.Status)
 """Commands that may take long and leave nothing behind. FETCH, which may set \\Seen, ends when it next sends."""
 
+OPENS = (commands.Select, commands.Examine)
+
 TELLS_HIGHEST_MODSEQ = (commands.Expunge, commands.UidExpunge, commands.Move)
 
 LOOK_EVERY_S = 1.0
@@ -329,8 +331,8 @@ class Session:
     async def _before_end(self, command: Command) -> list[Response]:
         """What else has happened to the selected mailbox (RFC 3501 §5.2). A failure here does not spoil the command."""
         talk = self._talk
-        if talk.view is None or talk.is_idling:
-            return []
+        if talk.view is None or talk.is_idling or isinstance(command, OPENS):
+            return []  # what happened since a mailbox was opened is told after the client has heard that it is
         is_due = talk.has_news or self._clock() - talk.looked_at >= LOOK_EVERY_S
         is_ahead = talk.view.sync.heard > talk.view.highest_modseq  # the client: it must learn what comes before
         may_expunge = not holds_back_expunges(command)
