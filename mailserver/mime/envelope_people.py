@@ -15,6 +15,7 @@ _ADDRESS = rf"\({_STRING} {_STRING} {_STRING} {_STRING}\)"
 _LIST = rf"(NIL|\((?:{_ADDRESS})++\))"
 _ENVELOPE = re.compile(rf"\({_STRING} {_STRING} {' '.join([_LIST] * 6)} {_STRING} {_STRING}\)", re.DOTALL)
 _MEMBER = re.compile(rf"\(({_STRING}) ({_STRING}) ({_STRING}) ({_STRING})\)", re.DOTALL)
+MISSING_MAILBOX, MISSING_DOMAIN = "MISSING_MAILBOX", "MISSING_DOMAIN"
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -41,8 +42,14 @@ def _members(text: str) -> list[Address]:
     if text == "NIL":
         return []
     return [
-        Address(_shown(name), None, _shown(mailbox), _string(host)) for name, _, mailbox, host in _MEMBER.findall(text)
+        Address(_shown(name), None, _given(_shown(mailbox), MISSING_MAILBOX), _given(_string(host), MISSING_DOMAIN))
+        for name, _, mailbox, host in _MEMBER.findall(text)
     ]
+
+
+def _given(value: str | None, stand_in: str) -> str | None:
+    """Without what stands in an ENVELOPE for what was not there."""
+    return "" if value == stand_in else value
 
 
 def _string(text: str) -> str | None:

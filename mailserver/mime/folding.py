@@ -1,4 +1,4 @@
-"""Text made comparable, for finding and for ordering: i;unicode-casemap (RFC 5051), as RFC 5255 asks of SEARCH and SORT.
+"""Text made comparable, for finding and for ordering, as i;unicode-casemap does (RFC 5051, RFC 5255 §4).
 
 Both decompose for compatibility, so that composed and decomposed accents, full-width and half-width characters are one.
 Neither touches NUL, so many texts parted by NULs can be treated at once.

@@ -2,7 +2,14 @@ import time
 
 import pytest
 
-from mailserver.mime.threads import REFERENCES_KEPT, base_subject, reference_ids
+from mailserver.mime.threads import (
+    REFERENCES_KEPT,
+    base_subject,
+    is_reply_or_forward,
+    message_id_of,
+    parents_of,
+    reference_ids,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,55 @@ def test_long_chains_keep_their_ends():
 
 def test_repeated_reference_fields_are_one():
     assert reference_ids(b"References: <a@x>\r\nReferences: <b@x>\r\n") == (b"a@x", b"b@x")
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_marked"),
+    [
+        ("Re: lunch", True),
+        ("RE[2]: lunch", True),
+        ("fw: lunch", True),
+        ("Fwd: lunch", True),
+        ("[list] re: lunch", True),
+        ("lunch (fwd)", True),
+        ("[Fwd: lunch]", True),
+        ("  lunch", False),
+        ("[list] lunch", False),
+        ("lunch", False),
+        ("report: lunch", False),
+        ("", False),
+    ],
+)
+def test_a_reply_or_forward_shows_in_its_subject(subject: str, is_marked: bool) -> None:
+    assert is_reply_or_forward(subject) == is_marked
+
+
+@pytest.mark.parametrize(
+    ("written", "normalised"),
+    [
+        ("<a@b.test>", b"a@b.test"),
+        ('<"01KF8JCEOCBS0045PS"@xxx.yyy.com>', b"01KF8JCEOCBS0045PS@xxx.yyy.com"),
+        ('<"a\\"b"@x.test>', b'a"b@x.test'),
+        ("< a @b.test >", b"a@b.test"),
+        ("a@b.test", b"a@b.test"),
+        ("(comment) <a@b.test>", b"a@b.test"),
+        ("", None),
+        ("<>", b"<>"),
+    ],
+)
+def test_a_message_id_has_one_form(written: str, normalised: bytes | None) -> None:
+    assert message_id_of({"message-id": written}) == normalised
+
+
+@pytest.mark.parametrize(
+    ("fields", "ids"),
+    [
+        ({"references": "<a@x> <b@x>", "in-reply-to": "<c@x>"}, [b"a@x", b"b@x"]),
+        ({"references": "nothing valid", "in-reply-to": "<c@x> <d@x>"}, [b"c@x"]),
+        ({"in-reply-to": 'Your mail of Monday <c@x> "Ann" <ann@x>'}, [b"c@x"]),
+        ({"in-reply-to": "Your mail of Monday"}, []),
+        ({}, []),
+    ],
+)
+def test_what_a_message_refers_to(fields: dict[str, str], ids: list[bytes]) -> None:
+    assert parents_of(fields) == ids
