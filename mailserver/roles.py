@@ -128,6 +128,7 @@ async def start_outbound(parts: Parts, _failed: Failed) -> Running:
         resolve,
         parts.deliveries,
         Writer(config.hostname),
+        lease_s=config.worker.lease_s,
         expire_after_s=config.worker.expire_after_s,
         group_s=config.worker.report_wait_s,
         look_every_s=config.worker.look_every_s,

@@ -43,8 +43,8 @@ REPORTS = counter(
     "outgoing_reports", "Reports to senders, by what they tell and what became of them.", "kind", "outcome"
 )
 
-CLAIM_RECIPIENTS = 500
-CLAIM_LEASE_S = 120.0
+CLAIM_RECIPIENTS = 200
+AT_ONCE = 8
 RETRY_S = 1.0
 
 _ACTIONS = {
@@ -71,6 +71,7 @@ class QueueReports:
         deliveries: Deliveries,
         writer: Writer,
         *,
+        lease_s: float,
         expire_after_s: float,
         group_s: float,
         look_every_s: float,
@@ -81,6 +82,8 @@ class QueueReports:
         self._resolve = resolve
         self._deliveries = deliveries
         self._writer = writer
+        self._lease_s = lease_s
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._expire_after = timedelta(seconds=expire_after_s)
         self._group_s = group_s
         self._look_every_s = look_every_s
@@ -122,11 +125,19 @@ class QueueReports:
                 await asyncio.sleep(RETRY_S)
 
     async def tell(self) -> int:
-        """Write what there is to tell, a bounded number of recipients; returns how many reports."""
-        works = await outgoing_reports.claim(self._store.database, CLAIM_RECIPIENTS, lease_s=CLAIM_LEASE_S)
-        for work in works:
-            await self._tell(work)
+        """Write what there is to tell, a bounded number of recipients; returns how many reports.
+
+        All are tried; then raises what the first failure was. What failed is claimed again when its lease has ended.
+        """
+        works = await outgoing_reports.claim(self._store.database, CLAIM_RECIPIENTS, lease_s=self._lease_s)
+        for result in await asyncio.gather(*map(self._tell_in_turn, works), return_exceptions=True):
+            if result is not None:
+                raise result
         return len(works)
+
+    async def _tell_in_turn(self, work: ReportWork) -> None:
+        async with self._turns:
+            await self._tell(work)
 
     async def _tell(self, work: ReportWork) -> None:
         reverse_path = work.message.reverse_path

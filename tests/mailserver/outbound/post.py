@@ -94,6 +94,7 @@ class Post:
             self.resolve,
             Deliveries(self.store),
             Writer("mail.company.test"),
+            lease_s=self.config.lease_s,
             expire_after_s=self.config.expire_after_s,
             group_s=self.config.report_wait_s,
             look_every_s=self.config.look_every_s,
