@@ -25,12 +25,13 @@ class _ContentRow:
     header_octets: int
     header: bytes
     segments: bytes
+    structure: bytes
     digests: list[bytes] | None
 
 
 _OPEN = Query(
     """
-    SELECT m.octets, m.header_octets, m.header, m.segments,
+    SELECT m.octets, m.header_octets, m.header, m.segments, m.structure,
            (SELECT array_agg(b.digest ORDER BY b.ordinal) FROM message_blob b
              WHERE b.tenant_id = m.tenant_id AND b.message_id = m.id) AS digests
       FROM message m
@@ -47,6 +48,7 @@ class Content:
 
     octets: int
     header_octets: int
+    structure: bytes
     _header: bytes
     _segments: Sequence[Segment]
     _digests: Sequence[BlobDigest]
@@ -125,6 +127,7 @@ async def open_content(
     return Content(
         octets=row.octets,
         header_octets=row.header_octets,
+        structure=row.structure,
         _header=header,
         _segments=unpack_segments(row.segments, row.octets - len(header)),
         _digests=[BlobDigest(digest) for digest in row.digests or ()],

@@ -74,6 +74,10 @@ def _is_member_copied(frame: _Frame, is_list: bool, token: bytes) -> bool:
             frame.kept = _BASIC_FIELDS + 1
         elif frame.type == b'"message"' and token.strip().lower() == b'"rfc822"':
             frame.kept = _BASIC_FIELDS + 3
+    elif frame.members == _BASIC_FIELDS + 1 and is_list:
+        frame.kept = (
+            _BASIC_FIELDS + 3
+        )  # the envelope of a message/global; where it is a part as any other, an MD5 stands
     return frame.members <= frame.kept
 
 

@@ -14,7 +14,7 @@ from mailserver.mime.text import preview
 from mailserver.mime.threads import base_subject, ids_in
 
 WIRE_VERSION = 1
-"""Of the wire forms made here. Messages stored with another one are rendered again when fetched."""
+"""Of the wire forms made here. Messages stored with another one are rendered again when they are fetched."""
 
 COLUMN_CHARACTERS = 4096
 """Subject, sender and recipients are cut to this; the whole text is in the header."""

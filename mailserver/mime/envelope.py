@@ -1,17 +1,15 @@
-"""ENVELOPE and BODYSTRUCTURE as they go over the wire to clients without UTF8=ACCEPT (RFC 3501 §7.4.2).
-
-message/global is a basic part here: IMAP4rev1 knows an envelope inside message/rfc822 only (RFC 9051 knows both).
-"""
+"""ENVELOPE and BODYSTRUCTURE as they go over the wire (RFC 3501 §7.4.2, RFC 9051 §7.5.2), in one of the `Forms`."""
 
 import re
 from mmap import mmap
 
 from mailserver.mime.addresses import Address, parse_addresses
 from mailserver.mime.fields import Fields, parse_fields
+from mailserver.mime.octets import Octets
 from mailserver.mime.parameters import Parameters
 from mailserver.mime.part import Part
 from mailserver.mime.structure import DEFAULT_LIMITS
-from mailserver.mime.wire import NIL, human_nstring, human_string, nstring, string
+from mailserver.mime.wire import NIL, SEVEN_BIT, Forms
 
 _HOST_CHARACTERS = 255
 _FULL_CHARACTERS = 524_288
@@ -19,12 +17,12 @@ _FULL_CHARACTERS = 524_288
 _FOREIGN = re.compile(r"[^\x00-\x7f]+")
 
 
-def envelope(octets: bytes | mmap, part: Part) -> bytes:
+def envelope(octets: bytes | mmap | Octets, part: Part, forms: Forms = SEVEN_BIT) -> bytes:
     """The ENVELOPE of the message whose root is `part`."""
-    return render_envelope(fields_of(octets, part)).encode("ascii")
+    return render_envelope(fields_of(octets, part), forms).encode()
 
 
-def bodystructure(octets: bytes | mmap, part: Part) -> bytes:
+def bodystructure(octets: bytes | mmap | Octets, part: Part, forms: Forms = SEVEN_BIT) -> bytes:
     """The BODYSTRUCTURE of the message whose root is `part`, extension data included.
 
     A message can hold thousands of parts with headers of their own, which would become hundreds of megabytes here, to
@@ -46,22 +44,26 @@ def bodystructure(octets: bytes | mmap, part: Part) -> bytes:
         if item.type == "multipart":
             out.append("(")
             pending.append(
-                f' "{item.subtype}" {_parameters(item.parameters)}'
-                f" {_disposition(item)} {_language_and_location(fields)})"
+                f' "{item.subtype}" {_parameters(item.parameters, forms)}'
+                f" {_disposition(item, forms)} {_language_and_location(fields, forms)})"
             )
             pending.extend(reversed(item.children))
-        elif item.type == "message" and item.subtype == "rfc822":
+        elif item.type == "message" and (item.subtype == "rfc822" or (forms.knows_global and _is_global(item))):
             inner = item.children[0]
             within = {} if cost > _FULL_CHARACTERS else fields_of(octets, inner)
-            out.append(f"({_basic(item, fields)} {render_envelope(within)} ")
-            pending.append(f" {item.lines} {_extension(item, fields)})")
+            out.append(f"({_basic(item, fields, forms)} {render_envelope(within, forms)} ")
+            pending.append(f" {item.lines} {_extension(item, fields, forms)})")
             pending.append(inner)
         elif item.type == "text":
-            out.append(f"({_basic(item, fields)} {item.lines} {_extension(item, fields)})")
+            out.append(f"({_basic(item, fields, forms)} {item.lines} {_extension(item, fields, forms)})")
         else:
-            out.append(f"({_basic(item, fields)} {_extension(item, fields)})")
+            out.append(f"({_basic(item, fields, forms)} {_extension(item, fields, forms)})")
         cost += len(out[-1])
-    return "".join(out).encode("ascii")
+    return "".join(out).encode()
+
+
+def _is_global(part: Part) -> bool:
+    return part.subtype == "global" and bool(part.children)
 
 
 def _bare(part: Part) -> Part:
@@ -77,7 +79,7 @@ def _bare(part: Part) -> Part:
     )
 
 
-def fields_of(octets: bytes | mmap, part: Part) -> Fields:
+def fields_of(octets: bytes | mmap | Octets, part: Part) -> Fields:
     """The fields of a part's header: those the scan left, or read again from the octets."""
     if part.fields is None:
         end = part.header_offset + min(part.header_octets, DEFAULT_LIMITS.header_octets)
@@ -85,84 +87,89 @@ def fields_of(octets: bytes | mmap, part: Part) -> Fields:
     return part.fields
 
 
-def render_envelope(fields: Fields) -> str:
+def render_envelope(fields: Fields, forms: Forms = SEVEN_BIT) -> str:
     get = fields.get
-    sender = _addresses(get("from"))
+    sender = _addresses(get("from"), forms)
     return (
-        f"({_date(get('date'))} {human_nstring(get('subject'))} {sender}"
-        f" {_addresses(get('sender'), sender)} {_addresses(get('reply-to'), sender)}"
-        f" {_addresses(get('to'))} {_addresses(get('cc'))} {_addresses(get('bcc'))}"
-        f" {nstring(get('in-reply-to'))} {nstring(get('message-id'))})"
+        f"({_date(get('date'), forms)} {forms.human_nstring(get('subject'))} {sender}"
+        f" {_addresses(get('sender'), forms, sender)} {_addresses(get('reply-to'), forms, sender)}"
+        f" {_addresses(get('to'), forms)} {_addresses(get('cc'), forms)} {_addresses(get('bcc'), forms)}"
+        f" {forms.nstring(get('in-reply-to'))} {forms.nstring(get('message-id'))})"
     )
 
 
-def _date(value: str | None) -> str:
+def _date(value: str | None, forms: Forms) -> str:
     """Clients parse dates and decode no words in them, so what is not ASCII (a zone's local name) becomes `?`."""
-    return nstring(value if value is None or value.isascii() else _FOREIGN.sub("?", value))
+    return forms.nstring(value if value is None or value.isascii() else _FOREIGN.sub("?", value))
 
 
-def _addresses(value: str | None, default: str = NIL) -> str:
+def _addresses(value: str | None, forms: Forms, default: str = NIL) -> str:
     if not value:
         return default
     addresses = parse_addresses(value)
     if not addresses:
         return default
-    return "(" + "".join([_address(address) for address in addresses]) + ")"
+    return "(" + "".join([_address(address, forms) for address in addresses]) + ")"
 
 
-def _address(address: Address) -> str:
+def _address(address: Address, forms: Forms) -> str:
     name, route, mailbox, host = address
     if host is None:
-        return f"(NIL NIL {human_nstring(mailbox)} NIL)"
-    return f"({human_nstring(name)} {nstring(route)} {string(mailbox or 'MISSING_MAILBOX')} {_host(host)})"
+        return f"(NIL NIL {forms.human_nstring(mailbox)} NIL)"
+    return (
+        f"({forms.human_nstring(name)} {forms.nstring(route)} {forms.string(mailbox or 'MISSING_MAILBOX')}"
+        f" {_host(host, forms)})"
+    )
 
 
-def _host(host: str) -> str:
-    """A domain; one with letters beyond ASCII as A-labels (RFC 5890) if it has that form."""
+def _host(host: str, forms: Forms) -> str:
+    """A domain; in 7 bits one with letters beyond ASCII as A-labels (RFC 5890) if it has that form."""
     if not host:
         return '"MISSING_DOMAIN"'
-    if not host.isascii() and len(host) <= _HOST_CHARACTERS:
+    if not (host.isascii() or forms.is_utf8) and len(host) <= _HOST_CHARACTERS:
         try:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
-            return string(host)
-    return string(host)
+            return forms.string(host)
+    return forms.string(host)
 
 
-def _basic(part: Part, fields: Fields) -> str:
+def _basic(part: Part, fields: Fields, forms: Forms) -> str:
     """Type, subtype and the body fields that all single parts have."""
     parameters = part.parameters
     if part.type == "text" and "charset" not in parameters:
         parameters = {"charset": "us-ascii", **parameters}
     return (
-        f'"{part.type}" "{part.subtype}" {_parameters(parameters)} {nstring(part.content_id)}'
-        f' {human_nstring(fields.get("content-description"))} "{part.encoding}" {part.body_octets}'
+        f'"{part.type}" "{part.subtype}" {_parameters(parameters, forms)} {forms.nstring(part.content_id)}'
+        f' {forms.human_nstring(fields.get("content-description"))} "{part.encoding}" {part.body_octets}'
     )
 
 
-def _extension(part: Part, fields: Fields) -> str:
-    return f"{nstring(fields.get('content-md5'))} {_disposition(part)} {_language_and_location(fields)}"
+def _extension(part: Part, fields: Fields, forms: Forms) -> str:
+    md5 = forms.nstring(fields.get("content-md5"))
+    return f"{md5} {_disposition(part, forms)} {_language_and_location(fields, forms)}"
 
 
-def _language_and_location(fields: Fields) -> str:
+def _language_and_location(fields: Fields, forms: Forms) -> str:
     languages = fields.get("content-language")
-    location = nstring(fields.get("content-location"))
+    location = forms.nstring(fields.get("content-location"))
     if not languages:
         return f"NIL {location}"
     tags = [tag.strip() for tag in languages.split(",")]
-    quoted = [string(tag) for tag in tags if tag]
+    quoted = [forms.string(tag) for tag in tags if tag]
     if not quoted:
         return f"NIL {location}"
     return f"{quoted[0] if len(quoted) == 1 else '(' + ' '.join(quoted) + ')'} {location}"
 
 
-def _disposition(part: Part) -> str:
+def _disposition(part: Part, forms: Forms) -> str:
     if part.disposition is None:
         return NIL
-    return f'("{part.disposition}" {_parameters(part.disposition_parameters)})'
+    return f'("{part.disposition}" {_parameters(part.disposition_parameters, forms)})'
 
 
-def _parameters(parameters: Parameters) -> str:
+def _parameters(parameters: Parameters, forms: Forms) -> str:
     if not parameters:
         return NIL
-    return "(" + " ".join([f"{string(name)} {human_string(value)}" for name, value in parameters.items()]) + ")"
+    written = [f"{forms.string(name)} {forms.human_string(value)}" for name, value in parameters.items()]
+    return "(" + " ".join(written) + ")"

@@ -1,12 +1,14 @@
-"""Strings as an IMAP client may be sent them: 7-bit, without NUL, CR or LF (RFC 3501 §9, RFC 2047).
+"""Strings as an IMAP client may be sent them, without NUL, CR or LF (RFC 3501 §9, RFC 2047, RFC 6855 §3).
 
 Everything a message can hold ends up as a quoted string, as a literal when it is long, or as NIL. Text beyond ASCII
-goes out as encoded words: a client that has not enabled UTF8=ACCEPT must not be sent raw UTF-8 (RFC 6855 §3), and all
-of them read encoded words. The functions return `str` of ASCII characters only, so that lengths are octets.
+goes out as encoded words, which all clients read: one that has not enabled UTF8=ACCEPT must not be sent raw UTF-8. So
+the functions return `str` of ASCII characters only, but those for clients that read UTF-8.
 """
 
 import binascii
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from mailserver.mime.header import decode_words
 
@@ -61,3 +63,33 @@ def _quoted(text: str) -> str:
     if "\\" in text or '"' in text:
         text = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
+
+
+def utf8_string(text: str) -> str:
+    """For a client that reads UTF-8: as it is, encoded words too."""
+    if not text.isprintable():
+        text = _CONTROLS.sub(" ", text).encode("utf-8", "replace").decode()
+    octets = len(text.encode())
+    return f"{{{octets}}}\r\n{text}" if octets > _QUOTED_OCTETS else _quoted(text)
+
+
+def utf8_nstring(text: str | None) -> str:
+    return NIL if text is None else utf8_string(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """How strings are written. `knows_global`: message/global has an envelope and a body of its own, as message/rfc822
+    has (RFC 9051 §7.5.2); in IMAP4rev1 it is a part as any other."""
+
+    string: Callable[[str], str]
+    nstring: Callable[[str | None], str]
+    human_string: Callable[[str], str]
+    human_nstring: Callable[[str | None], str]
+    is_utf8: bool = False
+    knows_global: bool = False
+
+
+SEVEN_BIT = Forms(string, nstring, human_string, human_nstring)
+UTF8 = Forms(utf8_string, utf8_nstring, utf8_string, utf8_nstring, is_utf8=True)
+UTF8_AND_GLOBAL = Forms(utf8_string, utf8_nstring, utf8_string, utf8_nstring, is_utf8=True, knows_global=True)

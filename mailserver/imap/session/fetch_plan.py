@@ -6,17 +6,30 @@ others, called sections here, follow in the client's order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-from mailserver.imap.wire.fetch_data import CLOSE, FetchLine, label_of, section
-from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, FetchItem, Partial, Section, SectionKind
+from mailserver.imap.wire.fetch_data import CLOSE, FetchLine, absent_section, binary_section, label_of, section
+from mailserver.imap.wire.fetch_items import (
+    BinarySection,
+    BinarySize,
+    BodySection,
+    FetchAttribute,
+    FetchItem,
+    Partial,
+    Section,
+    SectionKind,
+)
 from mailserver.mime.body import body
 from mailserver.mime.part import Part
 from mailserver.mime.sections import SectionKind as MimeSection
-from mailserver.mime.sections import header_fields, section_range
+from mailserver.mime.sections import header_fields, part_at, section_range
+from mailserver.mime.structure import unpack
+from mailserver.mime.transfer_encoding import decoded
 from storage.rows import Columns, FetchRow
 
 _VIEW_ITEMS = frozenset({FetchAttribute.UID, FetchAttribute.FLAGS})
 _WIRE_ITEMS = frozenset({FetchAttribute.ENVELOPE, FetchAttribute.BODYSTRUCTURE, FetchAttribute.BODY})
+_DETAILS = frozenset({FetchAttribute.SAVEDATE, FetchAttribute.EMAILID, FetchAttribute.PREVIEW})
 _SECTION_ATTRIBUTES: dict[FetchAttribute, Section] = {
     FetchAttribute.RFC822: Section(),
     FetchAttribute.RFC822_HEADER: Section(kind=SectionKind.HEADER),
@@ -33,6 +46,15 @@ _MIME_KINDS = {
 }
 
 
+class Form(Enum):
+    """What the client gets of a section."""
+
+    BODYSTRUCTURE = "BODY: the bodystructure without extensions"
+    AS_IT_IS = "BODY[…]"
+    DECODED = "BINARY[…]"
+    DECODED_SIZE = "BINARY.SIZE[…]"
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """Octets of the message, to be read from its content."""
@@ -45,21 +67,36 @@ class Extent:
 class FieldsOf:
     """Fields of a header that lies in the message's content, to be chosen by `Wanted.choose` once it is read."""
 
-    header: Extent
+    extent: Extent
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A part whose transfer encoding is to be undone."""
+
+    extent: Extent
+    encoding: str
+    is_text: bool
+
+
+Found = bytes | Extent | FieldsOf | Encoded | None
+"""An item's octets if the row holds them, else where they are; None: this message has no such section."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One section item. `section` None is BODY, the bodystructure without extensions."""
+    """One section item. `section` None is BODY."""
 
     label: bytes
     section: Section | None
     partial: Partial | None = None
+    form: Form = Form.AS_IT_IS
 
-    def locate(self, row: FetchRow, root: Part | None) -> bytes | Extent | FieldsOf | None:
-        """The item's octets if the row holds them, else where they are; None: this message has no such section."""
+    def locate(self, row: FetchRow, root: Part | None) -> Found:
         if self.section is None:
             return body(row.bodystructure)
+        if self.form is not Form.AS_IT_IS:
+            return _encoded(self.section.path, row, root)
         if not self.section.path and self.section.kind in _HEADER_KINDS and len(row.header) == row.header_octets:
             return self.choose(row.header)
         extent = _extent(self.section, row, root)
@@ -75,9 +112,32 @@ class Wanted:
         if self.section.fields:
             exclude = self.section.kind is SectionKind.HEADER_FIELDS_NOT
             header = header_fields(header, self.section.fields, exclude=exclude)
-        if self.partial is None:
-            return header
-        return header[self.partial.offset : self.partial.offset + self.partial.octets]
+        return self.cut(header)
+
+    def cut(self, octets: bytes) -> bytes:
+        """The part of them that the client wants."""
+        return (
+            octets if self.partial is None else octets[self.partial.offset : self.partial.offset + self.partial.octets]
+        )
+
+    def item(self, found: bytes | None) -> bytes:
+        """The item with what the row holds of it, or without."""
+        if found is None:
+            return self.label + b" 0" if self.form is Form.DECODED_SIZE else absent_section(self.label)
+        return self.label + b" " + found if self.section is None else section(self.label, found)
+
+    def item_of(self, found: Extent | FieldsOf | Encoded, octets: bytes) -> bytes:
+        """The item, from the octets of the message that `found` named. Raises UnknownEncoding."""
+        match found:
+            case Extent():
+                return section(self.label, octets)
+            case FieldsOf():
+                return section(self.label, self.choose(octets))
+            case Encoded(_, encoding, is_text):
+                plain = decoded(octets, encoding, is_text=is_text)
+                if self.form is Form.DECODED_SIZE:
+                    return b"%b %d" % (self.label, len(plain))
+                return binary_section(self.label, self.cut(plain))
 
 
 def _extent(section: Section, row: FetchRow, root: Part | None) -> Extent | None:
@@ -92,6 +152,20 @@ def _extent(section: Section, row: FetchRow, root: Part | None) -> Extent | None
     assert root is not None
     found = section_range(root, section.path, _MIME_KINDS[section.kind])
     return None if found is None else Extent(*found)
+
+
+def _encoded(path: tuple[int, ...], row: FetchRow, root: Part | None) -> Encoded | None:
+    """Only leaves have an encoding; the message itself, multiparts and messages within come as they are."""
+    if not path:
+        return Encoded(Extent(0, row.octets), "binary", is_text=False)
+    assert root is not None
+    part = part_at(root, path)
+    if part is None:
+        return None
+    extent = Extent(part.body_offset, part.body_octets)
+    if part.children:
+        return Encoded(extent, "binary", is_text=False)
+    return Encoded(extent, part.encoding, is_text=part.type == "text")
 
 
 def _narrowed(extent: Extent, partial: Partial) -> Extent:
@@ -127,33 +201,55 @@ class FetchPlan:
             found = wanted.locate(row, None)
             if not isinstance(found, bytes):
                 return None
-            pieces.append(wanted.label + b" " + found if wanted.section is None else section(wanted.label, found))
+            pieces.append(wanted.item(found))
         return self.line.begin(number, row, is_recent=is_recent) + b" ".join(pieces) + CLOSE
+
+    def whole(self, line: FetchLine, number: int, row: FetchRow, octets: bytes, *, is_recent: bool) -> bytes:
+        """The whole response of a message whose octets are here. Raises UnknownEncoding."""
+        root = unpack(row.structure) if self.has_structure else None
+        pieces = []
+        for wanted in self.sections:
+            found = wanted.locate(row, root)
+            if found is None or isinstance(found, bytes):
+                pieces.append(wanted.item(found))
+            else:
+                extent = found if isinstance(found, Extent) else found.extent
+                pieces.append(wanted.item_of(found, octets[extent.offset : extent.offset + extent.octets]))
+        return line.begin(number, row, is_recent=is_recent) + b" ".join(pieces) + CLOSE
 
 
 def plan_fetch(items: Sequence[FetchItem], *, is_condstore: bool) -> FetchPlan:
     """`is_condstore`: where FLAGS are told because they changed, UID and MODSEQ go with them (RFC 7162 §3.2.4)."""
     sections = tuple(wanted for item in items if (wanted := _wanted(item)) is not None)
-    told = (
-        (FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ) if is_condstore else (FetchAttribute.FLAGS,)
-    )
+    sets_seen = any(_sets_seen(item) for item in items)
+    line = line_with_flags = FetchLine(items)
+    if sets_seen:
+        told = (FetchAttribute.FLAGS, FetchAttribute.UID, FetchAttribute.MODSEQ) if is_condstore else _FLAGS_ALONE
+        line_with_flags = FetchLine(tuple(dict.fromkeys((*items, *told))))
     return FetchPlan(
         items=frozenset(items),
-        line=FetchLine(items),
-        line_with_flags=FetchLine(tuple(dict.fromkeys((*items, *told)))),
+        line=line,
+        line_with_flags=line_with_flags,
         sections=sections,
         columns=_columns(items, sections),
-        sets_seen=any(_sets_seen(item) for item in items),
+        sets_seen=sets_seen,
         needs_content=any(_needs_content(wanted) for wanted in sections),
     )
+
+
+_FLAGS_ALONE = (FetchAttribute.FLAGS,)
 
 
 def _wanted(item: FetchItem) -> Wanted | None:
     match item:
         case BodySection(section=section, partial=partial):
             return Wanted(label_of(item), section, partial)
+        case BinarySection(path=path, partial=partial):
+            return Wanted(label_of(item), Section(path), partial, Form.DECODED)
+        case BinarySize(path=path):
+            return Wanted(label_of(item), Section(path), None, Form.DECODED_SIZE)
         case FetchAttribute.BODY:
-            return Wanted(label_of(item), None)
+            return Wanted(label_of(item), None, None, Form.BODYSTRUCTURE)
         case _ if item in _SECTION_ATTRIBUTES:
             return Wanted(label_of(item), _SECTION_ATTRIBUTES[item])
         case _:
@@ -162,24 +258,29 @@ def _wanted(item: FetchItem) -> Wanted | None:
 
 def _columns(items: Sequence[FetchItem], sections: Sequence[Wanted]) -> Columns:
     columns = Columns.FACTS
-    if any(item in _WIRE_ITEMS for item in items):
-        columns |= Columns.WIRE
+    for item in items:
+        if item in _WIRE_ITEMS:
+            columns |= Columns.WIRE
+        elif item in _DETAILS:
+            columns |= Columns.DETAILS
     for wanted in sections:
         if wanted.section is None:
             continue
         if wanted.section.path:
             columns |= Columns.STRUCTURE
-        elif wanted.section.kind in _HEADER_KINDS:
+        elif wanted.form is Form.AS_IT_IS and wanted.section.kind in _HEADER_KINDS:
             columns |= Columns.HEADER
     return columns
 
 
 def _sets_seen(item: FetchItem) -> bool:
-    if isinstance(item, BodySection):
+    if isinstance(item, BodySection | BinarySection):
         return not item.peek
     return item in (FetchAttribute.RFC822, FetchAttribute.RFC822_TEXT)
 
 
 def _needs_content(wanted: Wanted) -> bool:
     section = wanted.section
-    return section is not None and (bool(section.path) or section.kind not in _HEADER_KINDS)
+    return section is not None and (
+        bool(section.path) or wanted.form is not Form.AS_IT_IS or section.kind not in _HEADER_KINDS
+    )

@@ -7,6 +7,7 @@ from mailserver.imap.wire.commands import Append, Command, Copy, Move
 from mailserver.imap.wire.response_codes import Code, ResponseCode
 from mailserver.imap.wire.responses import Condition
 from mailserver.imap.wire.sequence import SequenceNumberTooLarge
+from mailserver.mime.transfer_encoding import UnknownEncoding
 from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMalformed
 from mailserver.services import errors as services
 from mailserver.services.spool import SpoolUnavailable
@@ -80,6 +81,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
     storage.ContentDamaged: _no(Code.CORRUPTION, "The stored message is damaged"),
+    UnknownEncoding: _no(Code.UNKNOWN_CTE, "A part has a transfer encoding that is not known here"),
     SpoolUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     # Signing in
     services.LoginFailed: _no(Code.AUTHENTICATIONFAILED, "The name or the password is wrong"),

@@ -91,6 +91,13 @@ class Cursor:
             return True
         return False
 
+    def accept_word(self, octets: bytes) -> bool:
+        """As `accept`, without regard to case; `octets` are in upper case."""
+        found = self.text[self.position : self.position + len(octets)].upper() == octets
+        if found:
+            self.position += len(octets)
+        return found
+
     def expect(self, octets: bytes, where: str) -> None:
         if not self.accept(octets):
             raise self.error(f"expected {octets.decode('ascii')!r} {where}")

@@ -15,9 +15,17 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Protocol
 
-from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, FetchItem
-from mailserver.imap.wire.strings import astring
-from storage.types import Flags, Modseq, SystemFlag, Uid
+from mailserver.imap.wire.fetch_items import (
+    BinarySection,
+    BinarySize,
+    BodySection,
+    FetchAttribute,
+    FetchItem,
+    Partial,
+)
+from mailserver.imap.wire.object_ids import email_object_id, thread_object_id
+from mailserver.imap.wire.strings import astring, string
+from storage.types import Flags, MessageId, Modseq, SystemFlag, ThreadId, Uid
 
 CLOSE = b")\r\n"
 
@@ -51,6 +59,16 @@ class FetchRow(Protocol):
     def envelope(self) -> bytes | None: ...
     @property
     def bodystructure(self) -> bytes | None: ...
+    @property
+    def message_id(self) -> MessageId: ...
+    @property
+    def email_id(self) -> MessageId | None: ...
+    @property
+    def thread_id(self) -> ThreadId: ...
+    @property
+    def saved_at(self) -> datetime | None: ...
+    @property
+    def preview(self) -> str: ...
 
 
 def _join_names(bits: int, prefix: tuple[bytes, ...] = ()) -> bytes:
@@ -102,6 +120,22 @@ def _received(row: FetchRow) -> bytes:
     return internaldate(row.received_at)
 
 
+def _saved(row: FetchRow) -> bytes:
+    return b"NIL" if row.saved_at is None else internaldate(row.saved_at)
+
+
+def _email_id(row: FetchRow) -> bytes:
+    return email_object_id(row.message_id if row.email_id is None else row.email_id)
+
+
+def _thread_id(row: FetchRow) -> bytes:
+    return thread_object_id(row.thread_id)
+
+
+def _preview(row: FetchRow) -> bytes:
+    return string(row.preview.encode())
+
+
 _FORMS: dict[FetchAttribute, tuple[bytes, Callable[[FetchRow], object]]] = {
     FetchAttribute.UID: (b"UID %d", attrgetter("uid")),
     FetchAttribute.MODSEQ: (b"MODSEQ (%d)", attrgetter("modseq")),
@@ -109,6 +143,10 @@ _FORMS: dict[FetchAttribute, tuple[bytes, Callable[[FetchRow], object]]] = {
     FetchAttribute.RFC822_SIZE: (b"RFC822.SIZE %d", attrgetter("octets")),
     FetchAttribute.ENVELOPE: (b"ENVELOPE %b", attrgetter("envelope")),
     FetchAttribute.BODYSTRUCTURE: (b"BODYSTRUCTURE %b", attrgetter("bodystructure")),
+    FetchAttribute.SAVEDATE: (b"SAVEDATE %b", _saved),
+    FetchAttribute.EMAILID: (b"EMAILID (%b)", _email_id),
+    FetchAttribute.THREADID: (b"THREADID (%b)", _thread_id),
+    FetchAttribute.PREVIEW: (b"PREVIEW %b", _preview),
 }
 
 
@@ -141,32 +179,56 @@ class FetchLine:
 
 
 def label_of(item: FetchItem) -> bytes:
-    """How the response names the item: `BODY[1.HEADER.FIELDS (DATE)]<0>`, `RFC822.TEXT`, `BODY`."""
-    if isinstance(item, FetchAttribute):
-        return item.value
-    return _section_label(item)
+    """How the response names the item: `BODY[1.HEADER.FIELDS (DATE)]<0>`, `BINARY.SIZE[2]`, `RFC822.TEXT`, `BODY`."""
+    match item:
+        case FetchAttribute():
+            return item.value
+        case BodySection():
+            return _section_label(item)
+        case BinarySection(path, partial):
+            return b"BINARY[%b]%b" % (_path_label(path), _origin_label(partial))
+        case BinarySize(path):
+            return b"BINARY.SIZE[%b]" % _path_label(path)
 
 
 def _section_label(item: BodySection) -> bytes:
     section = item.section
-    words = [b"%d" % number for number in section.path]
+    label = _path_label(section.path)
     if section.kind.value:
-        words.append(section.kind.value)
-    label = b".".join(words)
+        label = b"%b.%b" % (label, section.kind.value) if label else section.kind.value
     if section.fields:
         label += b" (%b)" % b" ".join([astring(field) for field in section.fields])
-    origin = b"<%d>" % item.partial.offset if item.partial else b""
-    return b"BODY[%b]%b" % (label, origin)
+    return b"BODY[%b]%b" % (label, _origin_label(item.partial))
+
+
+def _path_label(path: tuple[int, ...]) -> bytes:
+    return b".".join([b"%d" % number for number in path])
+
+
+def _origin_label(partial: Partial | None) -> bytes:
+    return b"<%d>" % partial.offset if partial else b""
 
 
 def section(label: bytes, octets: bytes) -> bytes:
     """An item with its octets."""
-    return b"%b {%d}\r\n%b" % (label, len(octets), octets)
+    return b"%b {%d}\r\n%b" % (label, len(octets), without_nul(octets))
 
 
 def section_head(label: bytes, octets: int) -> bytes:
     """An item up to its octets."""
     return b"%b {%d}\r\n" % (label, octets)
+
+
+def without_nul(octets: bytes) -> bytes:
+    """No literal may hold a NUL (RFC 3501 §4.3). A message that came with one is shown with an 8-bit octet in its
+    place, as other servers do: so its length stays what it is. BINARY gives it as it came.
+    """
+    return octets.replace(b"\0", b"\x80") if b"\0" in octets else octets
+
+
+def binary_section(label: bytes, octets: bytes) -> bytes:
+    """An item of RFC 3516 with its octets: a literal8 if there is a NUL among them."""
+    return b"%b %b{%d}\r\n%b" % (label, b"~" if b"\0" in octets else b"", len(octets), octets)
 
 
 def absent_section(label: bytes) -> bytes:

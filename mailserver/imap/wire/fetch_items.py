@@ -1,4 +1,4 @@
-"""What FETCH can ask for (RFC 3501 §6.4.5 `fetch-att`, RFC 7162 §3.1.5 MODSEQ). Macros are gone after parsing."""
+"""What FETCH can ask for (RFC 3501 §6.4.5 `fetch-att`, and extensions). Macros are gone after parsing."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,9 @@ from enum import Enum
 class FetchAttribute(Enum):
     """The items without parameters; the value is the name on the wire, in the request and in the answer.
 
-    RFC822 and RFC822.TEXT set \\Seen as BODY[] and BODY[TEXT] do; RFC822.HEADER does not.
+    RFC822 and RFC822.TEXT set \\Seen as BODY[] and BODY[TEXT] do; RFC822.HEADER does not. MODSEQ is of RFC 7162,
+    SAVEDATE of RFC 8514, EMAILID and THREADID of RFC 8474, PREVIEW of RFC 8970: LAZY asks for nothing else here, since
+    previews are kept.
     """
 
     UID = b"UID"
@@ -21,6 +23,10 @@ class FetchAttribute(Enum):
     RFC822 = b"RFC822"
     RFC822_HEADER = b"RFC822.HEADER"
     RFC822_TEXT = b"RFC822.TEXT"
+    SAVEDATE = b"SAVEDATE"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
+    PREVIEW = b"PREVIEW"
 
 
 class SectionKind(Enum):
@@ -63,4 +69,20 @@ class BodySection:
     peek: bool = False
 
 
-FetchItem = FetchAttribute | BodySection
+@dataclass(frozen=True, slots=True)
+class BinarySection:
+    """BINARY[path]<partial> and BINARY.PEEK[path]<partial> (RFC 3516 §4.2): a part, its transfer encoding undone."""
+
+    path: tuple[int, ...]
+    partial: Partial | None = None
+    peek: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BinarySize:
+    """BINARY.SIZE[path]: how many octets BINARY[path] has."""
+
+    path: tuple[int, ...]
+
+
+FetchItem = FetchAttribute | BodySection | BinarySection | BinarySize

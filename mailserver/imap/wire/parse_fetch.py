@@ -4,7 +4,16 @@ import re
 
 from mailserver.imap.wire.commands import Fetch, Tag
 from mailserver.imap.wire.cursor import MAX_NUMBER64, Cursor
-from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, FetchItem, Partial, Section, SectionKind
+from mailserver.imap.wire.fetch_items import (
+    BinarySection,
+    BinarySize,
+    BodySection,
+    FetchAttribute,
+    FetchItem,
+    Partial,
+    Section,
+    SectionKind,
+)
 from mailserver.imap.wire.parse_messages import sequence_set, uid_set
 from mailserver.imap.wire.parse_search import partial_range
 from mailserver.imap.wire.search_options import PartialRange
@@ -96,13 +105,29 @@ def _item(cursor: Cursor) -> FetchItem:
         raise cursor.error("expected an item to fetch")
     name = found[0].upper()
     if cursor.accept(b"["):
-        if name not in (b"BODY", b"BODY.PEEK"):
-            raise cursor.error("only BODY and BODY.PEEK have a section")
-        section = _section(cursor)
-        return BodySection(section, _partial(cursor), peek=name == b"BODY.PEEK")
+        return _of_section(cursor, name)
     if name not in _ATTRIBUTES:
         raise cursor.error(f"there is no item {name.decode('ascii')} to fetch")
+    if name == b"PREVIEW" and cursor.accept_word(b" (LAZY"):
+        cursor.expect(b")", "after LAZY")
     return _ATTRIBUTES[name]
+
+
+def _of_section(cursor: Cursor, name: bytes) -> FetchItem:
+    match name:
+        case b"BODY" | b"BODY.PEEK":
+            section = _section(cursor)
+            return BodySection(section, _partial(cursor), peek=name == b"BODY.PEEK")
+        case b"BINARY" | b"BINARY.PEEK":
+            path = _path(cursor)
+            cursor.expect(b"]", "after the part")
+            return BinarySection(path, _partial(cursor), peek=name == b"BINARY.PEEK")
+        case b"BINARY.SIZE":
+            path = _path(cursor)
+            cursor.expect(b"]", "after the part")
+            return BinarySize(path)
+        case _:
+            raise cursor.error("only BODY, BODY.PEEK, BINARY, BINARY.PEEK and BINARY.SIZE have a section")
 
 
 def _section(cursor: Cursor) -> Section:

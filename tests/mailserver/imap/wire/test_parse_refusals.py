@@ -85,7 +85,7 @@ from mailserver.imap.wire.syntax_errors import CommandSyntaxError, UnknownComman
         (b"a1 FETCH 1 BODY[HEADER.FIELDS ()]", "name of a header field"),
         (b"a1 FETCH 1 BODY[]<0>", "between offset and octets"),
         (b"a1 FETCH 1 BODY[]<0.0>", "from 1 to"),
-        (b"a1 FETCH 1 RFC822[]", "only BODY and BODY.PEEK"),
+        (b"a1 FETCH 1 RFC822[]", "only BODY, BODY.PEEK, BINARY"),
         (b"a1 UID FETCH 1 FLAGS (VANISHED)", "VANISHED comes with CHANGEDSINCE"),
         (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "a modifier of UID FETCH alone"),
         (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)", "each once"),
