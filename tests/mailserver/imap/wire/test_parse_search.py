@@ -1,10 +1,11 @@
 """Every search key of RFC 3501 §6.4.4 and RFC 7162 §3.1.5, and how they combine."""
 
+import time
 from datetime import date
 
 import pytest
 
-from mailserver.imap.wire.commands import Search, SearchReturns
+from mailserver.imap.wire.commands import Search, SearchReturns, Sort, Tag, Thread
 from mailserver.imap.wire.cursor import ParseLimits
 from mailserver.imap.wire.parse import parse_command
 from mailserver.imap.wire.search_keys import (
@@ -14,8 +15,10 @@ from mailserver.imap.wire.search_keys import (
     And,
     BodyContains,
     DateComparison,
+    HasEmailId,
     HasFlag,
     HasKeyword,
+    HasThreadId,
     HeaderContains,
     InSequence,
     InternalDate,
@@ -23,15 +26,26 @@ from mailserver.imap.wire.search_keys import (
     Larger,
     ModseqAtLeast,
     Not,
+    Older,
     Or,
     Recent,
+    SaveDate,
     SearchKey,
     SentDate,
     Smaller,
     SubjectContains,
     TextContains,
+    Younger,
 )
-from mailserver.imap.wire.sequence import LARGEST, SequenceSet, UidSet
+from mailserver.imap.wire.search_options import (
+    PartialRange,
+    ReturnOption,
+    ReturnOptions,
+    SortCriterion,
+    SortKey,
+    ThreadAlgorithm,
+)
+from mailserver.imap.wire.sequence import LARGEST, SAVED, SequenceSet, UidSet
 from mailserver.imap.wire.syntax_errors import CommandSyntaxError, UnsupportedCharset
 from storage.types import Modseq, SystemFlag
 
@@ -89,6 +103,17 @@ def search(text: bytes, *literals: bytes) -> Search:
         (b"(SEEN)", SEEN),
         (b"((SEEN DRAFT))", And((SEEN, HasFlag(SystemFlag.DRAFT)))),
         (b"*", InSequence(SequenceSet(((LARGEST, LARGEST),)))),
+        (b"$", InSequence(SequenceSet((SAVED,)))),
+        (b"1,$", InSequence(SequenceSet(((1, 1), SAVED)))),
+        (b"UID $", InUids(UidSet((SAVED,)))),
+        (b"OLDER 259200", Older(259200)),
+        (b"YOUNGER 4294967295", Younger(4294967295)),
+        (b"SAVEDBEFORE 1-Feb-1994", SaveDate(DateComparison.BEFORE, DAY)),
+        (b"SAVEDON 1-Feb-1994", SaveDate(DateComparison.ON, DAY)),
+        (b"SAVEDSINCE 1-Feb-1994", SaveDate(DateComparison.SINCE, DAY)),
+        (b"SAVEDATESUPPORTED", All()),
+        (b"EMAILID M6d99ac3275bb4e", HasEmailId("M6d99ac3275bb4e")),
+        (b"THREADID T_-9", HasThreadId("T_-9")),
     ],
 )
 def test_a_search_key_is_read(text: bytes, key: SearchKey) -> None:
@@ -170,3 +195,123 @@ def test_too_many_searches_through_bodies_are_refused() -> None:
     parse_command(b"a1 SEARCH " + b"OR BODY x TEXT y " * 24 + b"BODY x", (), ParseLimits())
     with pytest.raises(CommandSyntaxError, match="more than 50 of BODY and TEXT"):
         parse_command(b"a1 SEARCH " + b"BODY x TEXT y " * 26, (), ParseLimits())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"$:3", b"1:$", b"$$", b"UID 1,", b"OLDER 0", b"OLDER -1", b"YOUNGER x", b"OLDER 4294967296", b"EMAILID",
+        b'EMAILID "M1"', b"EMAILID M.1", b"SAVEDON yesterday",
+    ],
+)  # fmt: skip
+def test_what_is_no_key_is_refused(text: bytes) -> None:
+    with pytest.raises(CommandSyntaxError):
+        search(text)
+
+
+def test_an_object_id_is_255_characters_long_at_most() -> None:
+    assert search(b"EMAILID " + b"M" * 255).key == HasEmailId("M" * 255)
+    with pytest.raises(CommandSyntaxError):
+        search(b"EMAILID " + b"M" * 256)
+
+
+MIN, MAX, ALL, COUNT, SAVE = ReturnOption
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (b"RETURN (MIN COUNT) ALL", ReturnOptions(frozenset({MIN, COUNT}))),
+        (b"return (min max save) ALL", ReturnOptions(frozenset({MIN, MAX, SAVE}))),
+        (b"RETURN () ALL", ReturnOptions(frozenset({ALL}))),
+        (b"RETURN (SAVE) ALL", ReturnOptions(frozenset({SAVE}))),
+        (b"RETURN (MIN MIN) ALL", ReturnOptions(frozenset({MIN}))),
+        (b"RETURN (PARTIAL 1:500) ALL", ReturnOptions(frozenset(), PartialRange(1, 500))),
+        (b"RETURN (COUNT PARTIAL -1:-100) ALL", ReturnOptions(frozenset({COUNT}), PartialRange(-1, -100))),
+        (b"RETURN (PARTIAL 500:400 MIN) CHARSET UTF-8 ALL", ReturnOptions(frozenset({MIN}), PartialRange(500, 400))),
+        (b"ALL", None),
+    ],
+)
+def test_return_options_are_read(text: bytes, options: ReturnOptions | None) -> None:
+    assert search(text).options == options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"RETURN (MIN", b"RETURN (MIN)", b"RETURN MIN ALL", b"RETURN (FROB) ALL", b"RETURN (MIN,MAX) ALL",
+        b"RETURN ( MIN) ALL", b"RETURN (MIN ) ALL", b"RETURN (CONTEXT) ALL", b"RETURN (PARTIAL) ALL",
+        b"RETURN (PARTIAL 1) ALL", b"RETURN (PARTIAL 0:1) ALL", b"RETURN (PARTIAL 1:-1) ALL",
+        b"RETURN (PARTIAL -1:1) ALL", b"RETURN (PARTIAL 1:*) ALL", b"RETURN (PARTIAL 1:2 ALL) ALL",
+        b"RETURN (PARTIAL 1:2 PARTIAL 1:2) ALL", b"RETURN (MIN) RETURN (MAX) ALL", b"CHARSET UTF-8 RETURN (MIN) ALL",
+    ],
+)  # fmt: skip
+def test_wrong_return_options_are_refused(text: bytes) -> None:
+    with pytest.raises(CommandSyntaxError):
+        search(text)
+
+
+def test_a_refused_charset_tells_whether_the_result_was_to_be_saved() -> None:
+    for text, saves in ((b"RETURN (SAVE) CHARSET X TEXT x", True), (b"RETURN (MIN) CHARSET X TEXT x", False)):
+        with pytest.raises(UnsupportedCharset) as refusal:
+            search(text)
+        assert refusal.value.saves == saves
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "count", "expected"),
+    [
+        (1, 500, 3, [0, 1, 2]), (2, 3, 3, [1, 2]), (3, 2, 3, [1, 2]), (4, 9, 3, []), (3, 9, 3, [2]), (1, 1, 0, []),
+        (-1, -1, 3, [2]), (-1, -2, 3, [1, 2]), (-2, -1, 3, [1, 2]), (-3, -9, 3, [0]), (-4, -9, 3, []), (-1, -9, 0, []),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_results(first: int, last: int, count: int, expected: list[int]) -> None:
+    assert list(PartialRange(first, last).positions(count)) == expected
+
+
+def test_sort_is_read() -> None:
+    command = parse_command(b'a1 UID SORT RETURN (ALL) (SUBJECT REVERSE date) "utf-8" UNSEEN MODSEQ 5')
+    assert command == Sort(
+        Tag(b"a1"),
+        SearchReturns.UIDS,
+        (SortCriterion(SortKey.SUBJECT), SortCriterion(SortKey.DATE, is_reverse=True)),
+        And((Not(SEEN), ModseqAtLeast(Modseq(5)))),
+        asks_modseq=True,
+        options=ReturnOptions(frozenset({ALL})),
+    )
+
+
+def test_every_sort_key_is_read() -> None:
+    for key in SortKey:
+        command = parse_command(b"a1 SORT (%b) UTF-8 ALL" % key.value)
+        assert isinstance(command, Sort)
+        assert command.criteria == (SortCriterion(key),)
+
+
+def test_thread_is_read() -> None:
+    assert parse_command(b"a1 THREAD references UTF-8 ALL") == Thread(
+        Tag(b"a1"), SearchReturns.SEQUENCE_NUMBERS, ThreadAlgorithm.REFERENCES, All()
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"SORT", b"SORT DATE UTF-8 ALL", b"SORT () UTF-8 ALL", b"SORT (REVERSE) UTF-8 ALL", b"SORT (DATE) UTF-8",
+        b"SORT (DATE) ALL", b"SORT (REVERSE REVERSE DATE) UTF-8 ALL", b"SORT (DATE,SIZE) UTF-8 ALL",
+        b"SORT (" + b"DATE " * 32 + b"DATE) UTF-8 ALL", b"THREAD", b"THREAD REFS UTF-8 ALL", b"THREAD REFERENCES ALL",
+        b"THREAD REFERENCES UTF-8", b"THREAD RETURN (MIN) REFERENCES UTF-8 ALL",
+    ],
+)  # fmt: skip
+def test_what_is_no_sort_or_thread_is_refused(text: bytes) -> None:
+    with pytest.raises(CommandSyntaxError):
+        parse_command(b"a1 " + text)
+
+
+def test_a_line_full_of_ranges_is_read_quickly() -> None:
+    """As many members as a line holds, all of them apart."""
+    numbers = b",".join(b"%d" % number for number in range(1, 30_000, 2))
+    started = time.process_time()
+    found = search(numbers + b" UID " + numbers).key
+    assert time.process_time() - started < 1
+    assert isinstance(found, And)

@@ -10,14 +10,19 @@ from hypothesis import strategies as st
 from mailserver.imap.wire.sequence import (
     LARGEST,
     MAX_NUMBER,
+    SAVED,
     Range,
     SequenceNumberTooLarge,
     SequenceSet,
     UidSet,
     compact,
     format_set,
+    joined,
+    parse_message_ranges,
     parse_ranges,
+    part_of,
     positions_of_numbers,
+    positions_of_saved,
     positions_of_uids,
     require_within,
     uid_set,
@@ -112,3 +117,43 @@ def test_compacting_loses_nothing(numbers: list[int]) -> None:
     ranges = uid_set(numbers).ranges
     assert [number for low, high in ranges for number in range(low, high + 1)] == numbers
     assert format_set(uid_set(numbers)) == compact(numbers)
+
+
+def test_saved_messages_are_passed_over_by_those_who_do_not_know_them() -> None:
+    uids = array("I", [3, 5, 9])
+    named = parse_message_ranges(b"2,$")
+    assert named == ((2, 2), SAVED)
+    assert positions_of_numbers(SequenceSet(named), 3) == [range(1, 2)]
+    assert positions_of_uids(UidSet((SAVED,)), uids) == []
+    require_within(SequenceSet((SAVED,)), 0)
+    assert format_set(SequenceSet(named)) == b"2,$"
+
+
+def test_a_plain_set_knows_no_saved_messages() -> None:
+    with pytest.raises(ValueError, match="made of numbers"):
+        parse_ranges(b"$")
+
+
+@given(st.sets(st.integers(1, 30)), st.sets(st.integers(1, 30)))
+def test_saved_uids_stand_where_they_are_left(saved: set[int], there: set[int]) -> None:
+    uids = array("I", sorted(there))
+    found = positions_of_saved(array("I", sorted(saved)), uids)
+    assert uids_at(found, uids) == sorted(saved & there)
+    assert all(before.stop < after.start for before, after in itertools.pairwise(found))
+
+
+@given(
+    st.lists(st.integers(0, 20), max_size=6),
+    st.lists(st.integers(0, 20), max_size=6),
+    st.integers(0, 9),
+    st.integers(0, 9),
+)
+def test_positions_are_joined_and_parted(ones: list[int], others: list[int], begin: int, length: int) -> None:
+    def spans(numbers: list[int]) -> list[range]:
+        return [range(number, number + 3) for number in numbers]
+
+    both = joined(spans(ones), spans(others))
+    members = sorted({each for span in [*spans(ones), *spans(others)] for each in span})
+    assert [each for span in both for each in span] == members
+    part = part_of(both, range(begin, begin + length))
+    assert [each for span in part for each in span] == members[begin : begin + length]
