@@ -158,7 +158,7 @@ def _smarthost_of(relay: RelayConfig) -> Smarthost | None:
 async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
     config = parts.config
     jobs = (
-        *all_jobs(parts.store, parts.deliveries, config.delivery),
+        *all_jobs(parts.store, parts.deliveries, config.delivery, keep_changes_days=config.upkeep.keep_changes_days),
         *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)

@@ -189,7 +189,8 @@ class ImapCache:
         assert self.speaks == Speaks.QRESYNC, self.said
         if is_earlier:
             assert not {message.uid for message in self.messages} & set(uids), self.said
-            self._vanished_earlier.update(uids)
+            if self._is_selecting:
+                self._vanished_earlier.update(uids)
             return
         self._assert_may_expunge()
         for uid in uids:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mailserver.services.delivery import Deliveries, DeliveryConfig
-from storage import housekeeping
+from storage import change_retention, housekeeping
 from storage.store import MailStore
 
 MINUTE_S = 60.0
@@ -21,7 +21,9 @@ class Job:
     run: Callable[[], Awaitable[object]]
 
 
-def all_jobs(store: MailStore, deliveries: Deliveries, delivery: DeliveryConfig) -> tuple[Job, ...]:
+def all_jobs(
+    store: MailStore, deliveries: Deliveries, delivery: DeliveryConfig, *, keep_changes_days: int
+) -> tuple[Job, ...]:
     database = store.database
     return (
         Job("make partitions", HOUR_S, 5 * MINUTE_S, lambda: housekeeping.make_partitions(database)),
@@ -37,6 +39,12 @@ def all_jobs(store: MailStore, deliveries: Deliveries, delivery: DeliveryConfig)
             5 * MINUTE_S,
             30 * MINUTE_S,
             lambda: housekeeping.finish_deleting_mailboxes(database),
+        ),
+        Job(
+            "cut the log of changes",
+            6 * HOUR_S,
+            HOUR_S,
+            lambda: change_retention.cut_changes(database, keep_days=keep_changes_days),
         ),
         Job("forget replays", 6 * HOUR_S, 10 * MINUTE_S, lambda: housekeeping.forget_replays(database)),
     )

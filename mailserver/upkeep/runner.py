@@ -41,6 +41,8 @@ class UpkeepConfig:
     ask_every_s: float = field(default=5.0, metadata={"least": 0.1})
     """how often an idle upkeep process asks whether it may work, and a working one whether it still may"""
     ask_timeout_s: float = 5.0  # an answer that takes longer counts as lost
+    keep_changes_days: int = field(default=60, metadata={"least": 14})
+    """how long mailboxes remember what changed, for clients that come back; later ones compare all they have"""
 
 
 class Upkeep:
