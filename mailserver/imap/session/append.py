@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from mailserver.imap.session.conversation import Appending, Conversation
+from mailserver.imap.session.names import respelt
 from mailserver.imap.wire.commands import Append
 from mailserver.imap.wire.response_codes import AppendUid
 from mailserver.imap.wire.responses import Condition, Response, Tagged
@@ -43,6 +44,8 @@ async def finish_append(talk: Conversation, command: Append) -> AsyncIterator[Re
             flags=command.flags,
             received_at=command.received_at or talk.now(),
         )
+    for told in respelt(talk, command.mailbox):
+        yield told
     yield Tagged(command.tag, Condition.OK, "Appended", AppendUid(placed.uidvalidity, placed.uid))
 
 

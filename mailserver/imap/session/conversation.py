@@ -116,7 +116,12 @@ class Conversation:
     @property
     def manner(self) -> Manner:
         """How this client is told of changes."""
-        return Manner(with_modseq=self.is_condstore, by_uid=self.is_qresync, with_recent=not self.is_rev2)
+        return Manner(
+            with_modseq=self.is_condstore,
+            by_uid=self.is_qresync,
+            with_recent=not self.is_rev2,
+            with_uid=self.is_rev2,
+        )
 
     def admit(self, who: Principal) -> None:
         """Somebody has signed in. Raises TooManyConnections."""

@@ -9,6 +9,7 @@ EXPUNGEISSUED in the tagged response says so.
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from mailserver.imap.session.conversation import Conversation
+from mailserver.imap.session.names import respelt
 from mailserver.imap.session.view import MailboxView, applied, same_flags
 from mailserver.imap.wire.commands import Copy, Expunge, Move, Store, UidExpunge
 from mailserver.imap.wire.response_codes import Code, CopyUid, Modified
@@ -108,6 +109,8 @@ async def copy(talk: Conversation, command: Copy) -> AsyncIterator[Response]:
     if not copied.source_uids:
         yield _gone(command)
         return
+    for told in respelt(talk, command.mailbox):
+        yield told
     code = CopyUid(copied.uidvalidity, copied.source_uids, copied.target_uids)
     yield Tagged(command.tag, Condition.OK, "Copied", code)
 
@@ -126,6 +129,8 @@ async def move(talk: Conversation, command: Move) -> AsyncIterator[Response]:
     if not moved.source_uids:
         yield _gone(command)
         return
+    for told in respelt(talk, command.mailbox):
+        yield told
     yield Untagged(Condition.OK, "Moved", CopyUid(moved.uidvalidity, moved.source_uids, moved.target_uids))
     yield Tagged(command.tag, Condition.OK, "Done")
 

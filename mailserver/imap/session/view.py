@@ -86,12 +86,14 @@ class Manner:
 
     `with_modseq`: it is CONDSTORE-aware, so FETCH responses carry UID and MODSEQ (RFC 7162 §3.1, §3.2.4), and a new
     modseq is told even where the flags are again what they were. `by_uid`: QRESYNC is enabled, so VANISHED stands for
-    EXPUNGE (§3.2.10). `with_recent`: not in IMAP4rev2.
+    EXPUNGE (§3.2.10). `with_recent`: not in IMAP4rev2. `with_uid`: FETCH responses that nobody asked for carry UID, as
+    in IMAP4rev2 (RFC 9051 §7.5.2).
     """
 
     with_modseq: bool = False
     by_uid: bool = False
     with_recent: bool = True
+    with_uid: bool = False
 
 
 PLAINLY = Manner()
@@ -264,7 +266,8 @@ class MailboxView:
             is_known = modseq <= self._told.get(uid, 0) if manner.with_modseq else was_same
             if not is_known:
                 told_modseq = modseq if manner.with_modseq else None
-                responses.append(self.flags_response(number, flags, with_uid=manner.with_modseq, modseq=told_modseq))
+                with_uid = manner.with_modseq or manner.with_uid
+                responses.append(self.flags_response(number, flags, with_uid=with_uid, modseq=told_modseq))
         self._told.clear()
         self._is_ahead = False
         self.cursor = changes.modseq

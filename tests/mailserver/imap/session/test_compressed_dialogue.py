@@ -5,7 +5,7 @@ import itertools
 import tracemalloc
 import zlib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailserver.imap.session.dialogue import Dialogue
@@ -26,6 +26,7 @@ async def compressed() -> Dialogue:
     return dialogue
 
 
+@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 60), max_size=8))
 def test_how_the_network_splits_compressed_octets_never_matters(cuts: list[int]) -> None:
     data = raw(COMMANDS)
