@@ -114,6 +114,7 @@ def _twisted_context(certificate: Path, key: Path) -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_COMPRESSION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)  # sessions are resumed by tickets, which clients keep
     leaf, *chain = x509.load_pem_x509_certificates(certificate.read_bytes())
     context.use_certificate(leaf)
     for each in chain:

@@ -28,7 +28,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[attr-defined]
 
@@ -307,8 +307,12 @@ class Connection(TwistedProtocol):
 
     def _begin_tls(self, talk: Talk) -> None:
         """No octet that came in clear is taken for one that came encrypted (RFC 3501 §6.2.1, RFC 2595 §4)."""
-        assert self._door.handshakes is not None
-        self._wire.startTLS(self._door.handshakes)
+        assert self._door.tls is not None
+        clear = self._wire
+        clear.unregisterProducer()
+        self._wire = self.transport = clear.protocol = _Tls(self._door.tls, self, _connectWrapped=False)
+        self._wire.makeConnection(clear)
+        self._wire.registerProducer(self, True)
         dropped = talk.begin_tls()
         if dropped:
             talk.log.warning("octets before TLS were dropped", octets=dropped)
@@ -332,17 +336,55 @@ class Connection(TwistedProtocol):
 
 
 class _Socket(tcp.Server):
-    """A connection whose reset is noticed.
+    """A connection whose reset is noticed, and that writes without asking whether it may.
 
     When octets and a reset come together, libuv tells of both at once and forgets the socket; Twisted reads the octets
     and would wait for ever for news of the reset.
+
+    What is to be written goes out at the end of this turn of the loop, all in one piece. Twisted would have the poller
+    say first that there is room, which is two more system calls for each answer, and nearly always there is.
     """
+
+    _will_flush = False
+
+    def startWriting(self) -> None:  # noqa: N802
+        if not self._will_flush:
+            self._will_flush = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._will_flush = False
+        if self.fileno() == -1:
+            return
+        self.reactor._readOrWrite(self, False)  # what it would do when the poller says that there is room
+        if self.connected and (self.offset < len(self.dataBuffer) or self._tempDataLen):
+            cast(Any, super()).startWriting()
+
+    def writeSomeData(self, data: bytes) -> Any:  # noqa: N802
+        return super().writeSomeData(data) if data else 0  # closing "writes" nothing first
 
     def doRead(self) -> Any:  # noqa: N802
         why = super().doRead()
         if why is None and self.connected and self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             return main.CONNECTION_LOST
         return why
+
+
+_TlsProtocol: Any = TLSMemoryBIOProtocol  # it has no types
+
+
+class _Tls(_TlsProtocol):  # type: ignore[misc]
+    """TLS over a connection. What Twisted does for transports of every kind, by interfaces, is left out: it takes as
+    long as the handshake. Small writes are not collected for a moment either: a talk gives whole answers."""
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802
+        self._tlsConnection = self.factory._creatorCallable(self)
+        self._appSendBuffer: list[bytes] = []
+        self.transport, self.connected = transport, 1
+        self.factory.registerProtocol(self)
+        if self._connectWrapped:
+            self.wrappedProtocol.makeConnection(self)
+        self._checkHandshakeStatus()
 
 
 class _Introductions:
@@ -358,6 +400,13 @@ class _Introductions:
         client = (source.host, source.port) if ":" not in source.host else (source.host, source.port, 0, 0)
         made = _Socket(accepted, protocol, client, cast(Any, None), next(self._numbers), self._reactor)
         protocol.makeConnection(made)
+
+
+def _tls_factory(handshakes: _Handshakes, wrapped: Any) -> TLSMemoryBIOFactory:
+    factory = TLSMemoryBIOFactory(cast(Any, handshakes), False, wrapped)
+    factory.protocol = _Tls
+    factory.noisy = False
+    return factory
 
 
 class _Connections(Factory):
@@ -391,7 +440,8 @@ class Door:
         """
         self.limits = limits
         self.metrics = metrics
-        self.handshakes = _Handshakes(certificate) if certificate is not None else None
+        self.tls = _tls_factory(_Handshakes(certificate), Factory()) if certificate is not None else None
+        self._handshakes = _Handshakes(certificate) if certificate is not None else None
         self._protocol = protocol
         self._begin = begin
         self._turned_away = turned_away
@@ -411,10 +461,9 @@ class Door:
 
         factory: Any = _Connections(self, is_tls=is_tls)
         if is_tls:
-            if self.handshakes is None:
+            if self._handshakes is None:
                 raise ValueError(f"{self._protocol} over TLS needs a certificate")
-            factory = TLSMemoryBIOFactory(cast(Any, self.handshakes), False, factory)
-            factory.noisy = False
+            factory = _tls_factory(self._handshakes, factory)
         for each in sockets:
             if self._proxies:
                 self._acceptors.append(
@@ -477,7 +526,7 @@ class Door:
         if self._is_draining:
             connection.turn_away(self._turned_away(GOING_DOWN))
             return None
-        can_encrypt = self.handshakes is not None
+        can_encrypt = self.tls is not None
         return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake))
 
     def closed(self, connection: Connection) -> None:
