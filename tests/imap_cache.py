@@ -87,7 +87,7 @@ class ImapCache:
     _told_modseq: int | None = None
     _heard_modseq: int = 0
     _is_selecting: bool = False
-    _worked_out: set[int] = field(default_factory=set)
+    _worked_out: list[tuple[int, Message]] = field(default_factory=list)  # by .SILENT, and nothing was told since
 
     # What the client does
 
@@ -95,7 +95,7 @@ class ImapCache:
         """The client is about to send it (without its tag)."""
         self.command = command
         self.said = [command]
-        self._worked_out = set()
+        self._worked_out = []
         if command.startswith(("SELECT", "EXAMINE")):
             self.leave()
             self._is_selecting = True
@@ -137,7 +137,7 @@ class ImapCache:
             if place is None:
                 message.flags = None
             elif place in places:
-                self._worked_out.add(place)
+                self._worked_out.append((place, message))
                 if silent[3] == "":
                     message.flags = named
                 elif message.flags is not None:
@@ -229,18 +229,17 @@ class ImapCache:
             words = frozenset(flags[1].split())
             assert not (self.is_rev2 and "\\Recent" in words), self.said
             message.flags = words - {"\\Recent"}
-            self._worked_out.discard(message.uid or 0)
+            self._worked_out = [each for each in self._worked_out if each[1] is not message]
 
     def _end(self, line: str) -> None:
         condition = line.split()[1]
         assert condition != "BAD", self.said
-        if condition == "NO" or (modified := _MODIFIED.match(line)):
-            spared = self._worked_out if condition == "NO" else set(numbers_of(modified[1]))  # type: ignore[index]
-            for number, message in enumerate(self.messages, start=1):
-                if number in spared or message.uid in spared:
-                    message.flags = (
-                        None if number in self._worked_out or message.uid in self._worked_out else message.flags
-                    )
+        modified = _MODIFIED.match(line)
+        spared = set(numbers_of(modified[1])) if modified else set()
+        for place, message in self._worked_out:
+            if condition == "NO" or place in spared:
+                message.flags = None
+        self._worked_out = []
         if self._is_selecting:
             self._is_selecting = False
             self.is_selected = condition == "OK"

@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass, field, replace
 
+import psycopg
 import pytest
 
 from mailserver.imap.session.conversation import Services
@@ -21,7 +22,7 @@ from mailserver.services.opening import Pictures
 from storage.store import MailStore
 from storage.types import Modseq
 from tenants.types import AccountId, Principal, TenantId
-from tests.conftest import NOON, as_recipient, plain_message
+from tests.conftest import NOON, RunningServices, as_recipient, plain_message
 from tests.imap_cache import ImapCache, Kept, Speaks
 from tests.imap_deeds import next_deed
 from tests.people import Person
@@ -157,6 +158,7 @@ class House:
     who: Principal
     dice: random.Random
     believers: list[Believer]
+    owner_url: str
     names: list[str] = field(default_factory=lambda: ["INBOX", "Work", "Box"])
     moved: Iterator[int] = field(default_factory=itertools.count)
     letters: Iterator[int] = field(default_factory=itertools.count)
@@ -184,6 +186,21 @@ class House:
         if len(self.names) > 3:
             await mailboxes.delete(self.services.store, self.who, self.names.pop())
 
+    async def cut_the_log(self) -> None:
+        """What is older is no longer known, as after `storage.change_retention`."""
+        who = {"account": self.who.account_id, "behind": self.dice.randint(0, 12)}
+        async with await psycopg.AsyncConnection.connect(self.owner_url) as owner:
+            await owner.execute(
+                "UPDATE account_state SET oldest_modseq = greatest(oldest_modseq, modseq - %(behind)s)"
+                " WHERE account_id = %(account)s",
+                who,
+            )
+            await owner.execute(
+                "DELETE FROM change c USING account_state a WHERE c.account_id = %(account)s"
+                " AND a.account_id = c.account_id AND c.modseq < a.oldest_modseq",
+                who,
+            )
+
     async def round(self) -> None:
         deeds: list[Awaitable[None]] = [
             believer.step(self.dice, self.names)
@@ -196,6 +213,8 @@ class House:
             await self.rename_and_recreate()
         elif chance < 0.04:
             await self.delete()
+        elif chance < 0.06:
+            await self.cut_the_log()
         await asyncio.gather(*deeds)
 
     async def truth(self, name: str) -> dict[int, frozenset[str]]:
@@ -264,14 +283,16 @@ def hints_that_get_lost(services: Services, dice: random.Random) -> Services:
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-async def test_all_sessions_end_with_what_is_there(number: int, seed: int, imap: Services, person: Person) -> None:
+async def test_all_sessions_end_with_what_is_there(
+    number: int, seed: int, imap: Services, person: Person, services: RunningServices
+) -> None:
     dice = random.Random(f"{seed} {number}")
-    services = hints_that_get_lost(imap, random.Random(f"{seed} {number} hints"))
+    imap = hints_that_get_lost(imap, random.Random(f"{seed} {number} hints"))
     who = person.principal
     for name in ("Work", "Box"):
-        await mailboxes.create(services.store, who, name)
-    believers = [Believer(services, who, speaks, is_rev2) for speaks, is_rev2 in KINDS]
-    house = House(services, who, dice, believers)
+        await mailboxes.create(imap.store, who, name)
+    believers = [Believer(imap, who, speaks, is_rev2) for speaks, is_rev2 in KINDS]
+    house = House(imap, who, dice, believers, services.owner_url)
     for believer in believers:
         await believer.connect()
     for _ in range(4):
