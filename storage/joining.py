@@ -68,16 +68,16 @@ class Joined(Generic[Request, Result]):
         taken = [waiting.popleft() for _ in range(min(len(waiting), LONGEST_BATCH))]
         batch = [(request, future) for request, future in taken if not future.done()]  # who went away wants nothing
         try:
-            await _do_batch(batch, work)
+            await do_batch(batch, work)
         except BaseException as failure:  # each who waits is told; nobody is left waiting
-            _tell(batch, failure)
+            tell(batch, failure)
             if not isinstance(failure, Exception):
                 raise
         finally:
             self._go_on(account, work)
 
 
-async def _do_batch(
+async def do_batch(
     batch: Sequence[tuple[Request, "asyncio.Future[Result]"]],
     work: Callable[[Sequence[Request]], Awaitable[Sequence[Result]]],
 ) -> None:
@@ -92,16 +92,16 @@ async def _do_batch(
             raise
         for each in batch:
             try:
-                await _do_batch([each], work)
+                await do_batch([each], work)
             except Exception as failure:  # noqa: BLE001 (who asked is told, the others go on)
-                _tell([each], failure)
+                tell([each], failure)
     else:
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)
 
 
-def _tell(batch: Sequence[tuple[Request, "asyncio.Future[Result]"]], failure: BaseException) -> None:
+def tell(batch: Sequence[tuple[Request, "asyncio.Future[Result]"]], failure: BaseException) -> None:
     for _, future in batch:
         if not future.done():
             future.set_exception(failure)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from storage.blobs.codec import CHUNK_OCTETS
 from storage.blobs.hot import HotBlobs, seal_small
@@ -19,7 +20,7 @@ from storage.flags import keywords_column
 from storage.header_column import pack_header
 from storage.keys import TenantKeys
 from storage.provisioning import provision_account
-from storage.query import Connection, Query
+from storage.query import Connection, Query, run_together
 from storage.types import (
     BlobDigest,
     Destination,
@@ -147,6 +148,46 @@ async def place(
         placed = dict(zip(in_lock_order, map(_result, copies, outcomes), strict=True))
         return [placed[index] for index in range(len(orders))]
     raise StoreUnavailable("the account's state cannot be made")
+
+
+async def place_apart(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
+) -> list[Placed | StorageError]:
+    """Place messages that have nothing to do with each other but their tenant, in one round trip and one transaction.
+
+    They are small (`is_small`). A refusal concerns its copy alone. Raises StoreUnavailable as `place`, and what made
+    Postgres refuse one of them: then none was placed, and each is to be placed by itself.
+    """
+    if len(orders) == 1:
+        return await place(database, blobs, keys, keys.tenant_id, orders)
+    outcomes = await database.retried(partial(_place_apart_once, database, blobs, keys, orders))
+    results: list[Placed | StorageError] = []
+    for order, outcome in zip(orders, outcomes, strict=True):
+        if outcome.outcome in ("no account", "blob gone"):
+            results += await place(database, blobs, keys, keys.tenant_id, [order])
+        else:
+            results.append(_result(order, outcome))
+    return results
+
+
+def is_small(message: PreparedMessage) -> bool:
+    """Whether all its octets go in one statement each, which is most mail."""
+    return not message.long_blobs
+
+
+async def _place_apart_once(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
+) -> list[_Outcome]:
+    in_lock_order = sorted(range(len(orders)), key=lambda i: orders[i].destination.account_id)
+    small = {blob.digest: blob for order in orders for blob in order.message.sealed}
+    statements: list[tuple[Query[Any], dict[str, object]]] = [
+        blobs.putting(keys, small[each]) for each in sorted(small)
+    ]
+    statements += [(_PLACE, _values(keys, orders[index], is_blob_inline=False)) for index in in_lock_order]
+    async with database.read(keys.tenant_id) as connection:
+        rows = await run_together(connection, statements)
+    placed = dict(zip(in_lock_order, rows[len(small) :], strict=True))
+    return [placed[index][0] for index in range(len(orders))]
 
 
 async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> list[_Outcome]:

@@ -10,15 +10,16 @@ that is half the Python of one. Results are read by psycopg's loaders.
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, abc
+from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.generators import execute
+from psycopg.generators import execute, fetch_many
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from psycopg.waiting import Ready, Wait
@@ -93,13 +94,16 @@ class Query(Generic[Row]):
     async def _run(self, connection: Connection, values: dict[str, Any]) -> PGresult:
         if self not in _ready_on(connection):
             await self._prepare(connection)
+        self._hand_over(connection, values)
+        return await _result(connection)
+
+    def _hand_over(self, connection: Connection, values: Mapping[str, Any]) -> None:
         assert self._dumps is not None
         arguments = [
             None if (value := values[name]) is None else dump(value)
             for name, dump in zip(self._names, self._dumps, strict=True)
         ]
         connection.pgconn.send_query_prepared(self._name, arguments, self._formats, result_format=_BINARY)
-        return await _result(connection)
 
     async def _prepare(self, connection: Connection) -> None:
         pgconn = connection.pgconn
@@ -126,6 +130,33 @@ def _ready_on(connection: Connection) -> "dict[Query[Any], abc.Transformer]":
     return found
 
 
+async def run_together(
+    connection: Connection, statements: Sequence[tuple[Query[Any], Mapping[str, Any]]]
+) -> list[list[Any]]:
+    """Several statements in one round trip and one transaction, which has ended when this returns: the rows of each.
+
+    Raises what Postgres refused the first bad one with; then none of them happened. (A libpq pipeline with one Sync at
+    its end is one transaction: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING)
+    """
+    for query, _ in statements:
+        if query not in _ready_on(connection):
+            await query._prepare(connection)
+    pgconn = connection.pgconn
+    pgconn.enter_pipeline_mode()
+    for query, values in statements:
+        query._hand_over(connection, values)
+    pgconn.pipeline_sync()
+    results = [await _waited(connection, execute(pgconn))]
+    results += [await _waited(connection, fetch_many(pgconn)) for _ in statements]
+    pgconn.exit_pipeline_mode()
+    for result in results:
+        _check(result)
+    return [
+        query._rows(connection, result[-1], query._make)
+        for (query, _), result in zip(statements, results[:-1], strict=True)
+    ]
+
+
 async def run(connection: Connection, statement: bytes) -> None:
     """A statement without parameters or rows, such as BEGIN."""
     connection.pgconn.send_query(statement)
@@ -133,27 +164,36 @@ async def run(connection: Connection, statement: bytes) -> None:
 
 
 async def _result(connection: Connection) -> PGresult:
-    """What became of the statement that was sent. Raises what Postgres refused it with.
+    """What became of the statement that was sent. Raises what Postgres refused it with."""
+    results = await _waited(connection, execute(connection.pgconn))
+    _check(results)
+    return results[-1]
+
+
+def _check(results: Sequence[PGresult]) -> None:
+    for result in results:
+        if result.status in _FAILED:
+            raise error_from_result(result, encoding="utf-8")
+
+
+async def _waited(connection: Connection, steps: PQGen[list[PGresult]]) -> list[PGresult]:
+    """What psycopg's generator comes to.
 
     When the waiting is cancelled the statement is too. The connection is not to be used afterwards (`database`).
     """
     loop = asyncio.get_running_loop()
     socket = connection.pgconn.socket
-    steps = execute(connection.pgconn)
     try:
         wanted = next(steps)
         while True:
             wanted = steps.send(await _readiness(loop, socket, wanted))
     except StopIteration as done:
         results: list[PGresult] = done.value
+        return results
     except asyncio.CancelledError:
         with contextlib.suppress(psycopg.Error, OSError):
             await connection.cancel_safe(timeout=_CANCEL_S)
         raise
-    for result in results:
-        if result.status in _FAILED:
-            raise error_from_result(result, encoding="utf-8")
-    return results[-1]
 
 
 async def _readiness(loop: asyncio.AbstractEventLoop, socket: int, wanted: Wait) -> Ready:

@@ -7,6 +7,7 @@ from storage.blobs.hot import HotBlobs
 from storage.database import Database
 from storage.errors import StorageError
 from storage.flags import FlagRequest, StoredFlags
+from storage.group_commit import GroupCommit
 from storage.joining import Joined
 from storage.keys import KeyRing
 from storage.placing import Order
@@ -15,10 +16,11 @@ from tenants.types import AccountId, TenantId
 
 
 class Joins:
-    """The writes of this process that wait for their accounts."""
+    """The writes of this process that wait for others."""
 
     def __init__(self) -> None:
-        self.placing: Joined[Order, Placed | StorageError] = Joined()
+        self.placing: GroupCommit[Order, Placed | StorageError] = GroupCommit()
+        self.placing_large: Joined[Order, Placed | StorageError] = Joined()
         self.flags: Joined[FlagRequest, list[StoredFlags]] = Joined()
 
 

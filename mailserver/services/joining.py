@@ -1,12 +1,15 @@
-"""Copies that wait for one account go together in one transaction (`storage.joining`), and are announced after it."""
+"""Copies that wait go together in one transaction (`storage.group_commit`), and are announced after it.
+
+Those of large messages go with those of their account only: they take long, and hold nobody up.
+"""
 
 from collections.abc import Sequence
 
 from storage.errors import StorageError
-from storage.placing import Order, place
+from storage.placing import Order, is_small, place, place_apart
 from storage.store import MailStore
-from storage.types import Placed
-from tenants.types import TenantId
+from storage.types import Modseq, Placed
+from tenants.types import AccountId, TenantId
 
 
 class Joiner:
@@ -16,14 +19,29 @@ class Joiner:
         self._store = store
 
     async def place(self, tenant_id: TenantId, order: Order) -> Placed | StorageError:
-        """Raises StoreUnavailable, and whatever made the transaction of the batch fail."""
+        """Raises StoreUnavailable, and whatever Postgres refused this very copy for."""
+        store = self._store
 
-        async def place_all(orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
-            store = self._store
-            results = await place(store.database, store.blobs, await store.keys.of(tenant_id), tenant_id, orders)
-            placed = [result.modseq for result in results if isinstance(result, Placed)]
-            if placed:
-                store.announce(tenant_id, orders[0].destination.account_id, max(placed))
+        async def place_small(orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
+            results = await place_apart(store.database, store.blobs, await store.keys.of(tenant_id), orders)
+            self._announce(tenant_id, results)
             return results
 
-        return await self._store.joins.placing.do((tenant_id, order.destination.account_id), order, place_all)
+        async def place_large(orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
+            results = await place(store.database, store.blobs, await store.keys.of(tenant_id), tenant_id, orders)
+            self._announce(tenant_id, results)
+            return results
+
+        account_id = order.destination.account_id
+        if is_small(order.message):
+            return await store.joins.placing.do(tenant_id, account_id, order, place_small)
+        return await store.joins.placing_large.do((tenant_id, account_id), order, place_large)
+
+    def _announce(self, tenant_id: TenantId, results: Sequence[Placed | StorageError]) -> None:
+        """Once for each account, however many copies it got."""
+        highest: dict[AccountId, Modseq] = {}
+        for result in results:
+            if isinstance(result, Placed):
+                highest[result.account_id] = max(result.modseq, highest.get(result.account_id, result.modseq))
+        for account_id, modseq in highest.items():
+            self._store.announce(tenant_id, account_id, modseq)

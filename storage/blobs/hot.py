@@ -99,15 +99,19 @@ class HotBlobs:
         self.grace_s = grace_s
 
     async def put_sealed(self, connection: Connection, keys: TenantKeys, blob: SealedBlob) -> None:
-        await _PUT_ONE.execute(
-            connection,
-            tenant_id=keys.tenant_id,
-            digest=blob.digest,
-            octets=blob.octets,
-            key_id=blob.key_id,
-            codec=blob.codec,
-            sealed=blob.sealed,
-        )
+        query, values = self.putting(keys, blob)
+        await query.execute(connection, **values)
+
+    def putting(self, keys: TenantKeys, blob: SealedBlob) -> tuple[Query[None], dict[str, object]]:
+        """The statement that puts a blob of one chunk, for `run_together`."""
+        return _PUT_ONE, {
+            "tenant_id": keys.tenant_id,
+            "digest": blob.digest,
+            "octets": blob.octets,
+            "key_id": blob.key_id,
+            "codec": blob.codec,
+            "sealed": blob.sealed,
+        }
 
     async def put(self, connection: Connection, keys: TenantKeys, octets: bytes | memoryview) -> BlobDigest:
         if len(octets) <= CHUNK_OCTETS:

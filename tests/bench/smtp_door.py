@@ -17,8 +17,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from mmap import mmap
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection as PipeEnd
 
@@ -26,34 +24,22 @@ import uvloop
 
 from mailserver.listeners import Endpoint, bind
 from mailserver.observability.logs import configure_logs
+from mailserver.services.incoming import IncomingMail
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.ports import Services
 from mailserver.smtp.server import SmtpServer
-from tenants.types import AccountId, Address, Principal, Recipient, TenantId
+from tenants.types import AccountId, Address, Principal, Recipient, Resolution, TenantId
 
 ANN = Recipient(TenantId(1), AccountId(1), Address("ann", "demo.test"), "", None)
+ONLY_ANN = Resolution(ANN.tenant_id, (ANN,))
 
 
-async def resolve(address: str, /) -> Recipient:
-    return ANN
+async def resolve(address: str, /, *, reverse_path: str, sender: Principal | None = None) -> Resolution:
+    return ONLY_ANN
 
 
-async def deliver(
-    octets: bytes | mmap, recipients: Sequence[Recipient], /, *, reverse_path: str, received_at: datetime
-) -> Sequence[object]:
-    return ["placed" for _ in recipients]
-
-
-async def submit(
-    principal: Principal,
-    octets: bytes | mmap,
-    recipients: Sequence[Recipient],
-    /,
-    *,
-    reverse_path: str,
-    received_at: datetime,
-) -> Sequence[object]:
-    raise NotImplementedError
+async def take(mail: IncomingMail, /) -> Sequence[object]:
+    return ["placed" for _ in mail.addressees]
 
 
 class NobodySignsIn:
@@ -81,7 +67,7 @@ def serve(pipe: PipeEnd, profile: bool) -> None:
 
 
 async def _serve(pipe: PipeEnd, profiler: cProfile.Profile | None) -> None:
-    services = Services(resolve, deliver, submit, NobodySignsIn(), sender_addresses)
+    services = Services(resolve, take, take, NobodySignsIn(), sender_addresses)
     server = SmtpServer(SmtpConfig(hostname="bench.test"), services, tls=None)
     [listening] = bind(Endpoint("127.0.0.1", 0))
     port = listening.getsockname()[1]

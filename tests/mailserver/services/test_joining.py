@@ -1,4 +1,4 @@
-"""Copies for one account that arrive together share a transaction, and nothing but that."""
+"""Copies that arrive together share a transaction, and nothing but that."""
 
 import asyncio
 from dataclasses import replace
@@ -11,7 +11,7 @@ from mailserver.services.joining import Joiner
 from storage import placing
 from storage.errors import OverQuota
 from storage.placing import Order
-from storage.store import MailStore
+from storage.store import Joins, MailStore
 from storage.types import Destination, Placed
 from tests.conftest import NOON, Company, plain_message
 from tests.someone import Someone
@@ -36,11 +36,9 @@ def poisoned(good: Order) -> Order:
 
 
 async def transactions(ada: Someone) -> int:
-    """How many transactions placed what lies in the INBOX: its rows carry the id of theirs."""
+    """How many transactions placed what the tenant has: its rows carry the id of theirs."""
     async with ada.store.database.read(ada.who.tenant_id) as connection:
-        cursor = await connection.execute(
-            "SELECT count(DISTINCT xmin::text) FROM placement WHERE account_id = %s", (ada.who.account_id,)
-        )
+        cursor = await connection.execute("SELECT count(DISTINCT xmin::text) FROM placement")
         row = await cursor.fetchone()
         assert row is not None
         return int(row[0])
@@ -52,6 +50,35 @@ async def test_what_waits_goes_in_one_transaction(ada: Someone) -> None:
     results = await asyncio.gather(*(joiner.place(ada.who.tenant_id, each) for each in orders))
     assert [result.uid for result in results if isinstance(result, Placed)] == list(range(1, 31))
     assert await transactions(ada) == 2
+
+
+async def test_people_of_a_tenant_share_a_transaction(ada: Someone, company: Company) -> None:
+    joiner = Joiner(ada.store)
+    everyone = [ada, *[Someone(ada.store, await company.person(f"p{number}")) for number in range(9)]]
+    orders = [await order(everyone[number % 10], number) for number in range(40)]
+    same = replace(orders[7], destination=orders[3].destination)  # equal content, for somebody else
+    results = await asyncio.gather(*(joiner.place(ada.who.tenant_id, each) for each in [*orders, same]))
+    assert [result.account_id for result in results if isinstance(result, Placed)] == [
+        each.destination.account_id for each in [*orders, same]
+    ]
+    assert [await each.uids() for each in everyone[:4]] == [[1, 2, 3, 4]] * 3 + [[1, 2, 3, 4, 5]]
+    assert await transactions(ada) == 2
+
+
+async def test_processes_that_bring_the_same_to_the_same_people_do_not_lock_each_other_out(
+    ada: Someone, company: Company
+) -> None:
+    """Two joiners with stores of their own, as in two processes; contents and accounts come in opposite orders."""
+    everyone = [Someone(ada.store, await company.person(f"p{number}")) for number in range(6)]
+    orders = [await order(everyone[number % 6], number % 5) for number in range(60)]
+    other = replace(ada.store, joins=Joins())
+    one, two = Joiner(ada.store), Joiner(other)
+    results = await asyncio.gather(
+        *(one.place(ada.who.tenant_id, each) for each in orders),
+        *(two.place(ada.who.tenant_id, each) for each in reversed(orders)),
+    )
+    assert all(isinstance(result, Placed) for result in results)
+    assert [len(await each.uids()) for each in everyone] == [20] * 6
 
 
 async def test_each_who_joins_has_an_answer_of_his_own(ada: Someone) -> None:

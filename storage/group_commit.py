@@ -1,0 +1,133 @@
+"""Writes of one tenant that wait go together in one transaction, whatever their accounts.
+
+A transaction costs a wait for the disk, and processor time at both ends, much of it the same for one write and for
+many. So while a transaction of a tenant runs, what arrives for it waits here, and the next one takes all of it; alone,
+nobody waits. An account is in one transaction at a time, because a second one would wait for its lock.
+
+A transaction that takes long (somebody else holds the lock of one of its accounts) holds up no others but those who are
+in it: after `patience_s` those who wait get another.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from storage.joining import LONGEST_BATCH, do_batch, tell
+from tenants.types import AccountId, TenantId
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+Work = Callable[[Sequence[Request]], Awaitable[Sequence[Result]]]
+
+MOST_AT_ONCE = 8  # transactions of one tenant
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Request, Result]):
+    account_id: AccountId
+    request: Request
+    work: Work[Request, Result]
+    result: "asyncio.Future[Result]"
+
+
+@dataclass(slots=True, eq=False)
+class _Tenant(Generic[Request, Result]):
+    waiting: "deque[_Waiting[Request, Result]]" = field(default_factory=deque)
+    busy: set[AccountId] = field(default_factory=set)
+    transactions: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class GroupCommit(Generic[Request, Result]):
+    """One per process and kind of write."""
+
+    def __init__(self, *, patience_s: float = 0.02) -> None:
+        self._patience_s = patience_s
+        self._tenants: dict[TenantId, _Tenant[Request, Result]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_quiet(self) -> bool:
+        """No tenant has anything under way."""
+        return not self._tenants
+
+    async def do(
+        self, tenant_id: TenantId, account_id: AccountId, request: Request, work: Work[Request, Result]
+    ) -> Result:
+        """The result of `work`, which does all it is given in one transaction, or what it raised.
+
+        StoreUnavailable concerns all who are in a transaction. After any other failure each is done in its own, for
+        the reason lies in one of them.
+        """
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        if tenant.transactions:
+            future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            tenant.waiting.append(_Waiting(account_id, request, work, future))
+            self._be_patient(tenant_id, tenant)
+            return await future
+        tenant.transactions = 1
+        tenant.busy.add(account_id)
+        try:
+            (result,) = await work([request])
+        finally:
+            self._ended(tenant_id, tenant, {account_id})
+        return result
+
+    def _ended(self, tenant_id: TenantId, tenant: _Tenant[Request, Result], accounts: set[AccountId]) -> None:
+        tenant.transactions -= 1
+        tenant.busy -= accounts
+        self._begin(tenant_id, tenant)
+        if not tenant.transactions and not tenant.waiting:
+            if tenant.timer is not None:
+                tenant.timer.cancel()
+            del self._tenants[tenant_id]
+
+    def _begin(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
+        """A transaction of all who wait and whose accounts are in no other."""
+        chosen: list[_Waiting[Request, Result]] = []
+        passed_over: list[_Waiting[Request, Result]] = []
+        while tenant.waiting and len(chosen) < LONGEST_BATCH:
+            first = tenant.waiting.popleft()
+            if first.result.done():  # who went away wants nothing
+                continue
+            (passed_over if first.account_id in tenant.busy else chosen).append(first)
+        tenant.waiting.extendleft(reversed(passed_over))
+        if not chosen:
+            return
+        accounts = {each.account_id for each in chosen}
+        tenant.transactions += 1
+        tenant.busy |= accounts
+        task = asyncio.get_running_loop().create_task(self._do(tenant_id, tenant, chosen, accounts))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(
+        self,
+        tenant_id: TenantId,
+        tenant: _Tenant[Request, Result],
+        chosen: Sequence[_Waiting[Request, Result]],
+        accounts: set[AccountId],
+    ) -> None:
+        batch = [(each.request, each.result) for each in chosen]
+        try:
+            await do_batch(batch, chosen[0].work)
+        except BaseException as failure:  # each who waits is told; nobody is left waiting
+            tell(batch, failure)
+            if not isinstance(failure, Exception):
+                raise
+        finally:
+            self._ended(tenant_id, tenant, accounts)
+
+    def _be_patient(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
+        if tenant.timer is None:
+            loop = asyncio.get_running_loop()
+            tenant.timer = loop.call_later(self._patience_s, self._look_again, tenant_id, tenant)
+
+    def _look_again(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
+        tenant.timer = None
+        if tenant.waiting and tenant.transactions < MOST_AT_ONCE:
+            self._begin(tenant_id, tenant)
+        if tenant.waiting:
+            self._be_patient(tenant_id, tenant)
