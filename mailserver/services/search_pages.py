@@ -189,12 +189,12 @@ class SearchPages:
         for run, page in (await loading.kept(unknown)).items():
             found[run] = _Remembered(page.facts.uids[-1], [page])
         await loading.bring_up(found, uids, wanted)
-        pages = [page for remembered in found.values() for page in remembered.pages]
+        pages = [page for each in wanted for page in found[each.run].pages]
         for column in columns:
             await loading.add(column, [page for page in pages if not page.has(column)])
         for run, remembered in found.items():
             self._remember((who.account_id, mailbox_id, run), remembered)
-        return list(found.values())
+        return [found[each.run] for each in wanted]
 
     async def keep(self, who: Principal, mailbox_id: MailboxId, uids: "array[int]", columns: Sequence[Column]) -> None:
         """Have pages with these columns in the database, of all that a view shows but for a few new messages."""

@@ -87,6 +87,11 @@ class Searches:
         self._to_keep.clear()
         await end_task(self._keeping)
 
+    async def settle(self) -> None:
+        """Wait until what is to be kept is kept."""
+        while self._keeping is not None and not self._keeping.done():
+            await asyncio.wait({self._keeping})
+
     async def search(self, who: Principal, searched: Searched, program: SearchProgram) -> list[int]:
         """Positions that match, ascending. Messages that are gone match nothing that must be read.
 

@@ -344,6 +344,12 @@ class Naive:
                 return self.octets < octets
             case ChangedSince(modseq):
                 return self.modseq >= modseq
+            case ReceivedUntil(moment):
+                return self.received_at <= moment
+            case ReceivedFrom(moment):
+                return self.received_at >= moment
+            case _:
+                raise AssertionError(program)
 
 
 def compared(comparison: DateComparison, found_day: date, day: date) -> bool:
@@ -388,6 +394,8 @@ def some_program(choose: random.Random, depth: int) -> SearchProgram:
         lambda: BodyContains(text),
         lambda: TextContains(text),
         lambda: ReceivedOn(comparison, day),
+        lambda: ReceivedUntil(NOON + timedelta(hours=choose.randint(-60, 60))),
+        lambda: ReceivedFrom(NOON + timedelta(hours=choose.randint(-60, 60))),
         lambda: SentOn(comparison, day),
         lambda: LargerThan(choose.randint(200, 3000)),
         lambda: SmallerThan(choose.randint(200, 3000)),
