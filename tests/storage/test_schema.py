@@ -226,6 +226,9 @@ def test_the_serving_roles_are_ordinary_and_own_nothing(role: str, owner: "psyco
         ("data_key", "wrapped"),
         ("mailbox", "name"),
         ("inbound_content", "sealed"),
+        ("outgoing_content", "sealed"),
+        ("smarthost", "sealed_password"),
+        ("smarthost", "username"),
     ],
 )
 def test_the_system_role_sees_no_content(table: str, column: str, owner: "psycopg.Connection[Any]") -> None:

@@ -45,9 +45,10 @@ END $$;
 REVOKE ALL ON FUNCTION make_day_partitions_v1(date, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION make_day_partitions_v1(date, integer) TO waypost_system;
 
--- Drops the partitions of days before p_before; returns how many.
+-- Drops the partitions of days before p_before; returns how many. Dropping locks the whole table for a moment: where that
+-- is not to be had at once (somebody reads for long), it is tried another time, and nobody waits behind it.
 CREATE FUNCTION drop_day_partitions_v1(p_before date) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '1s' SET search_path = public, pg_temp AS $$
 DECLARE
     v_name text;
     v_dropped integer := 0;
