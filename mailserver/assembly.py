@@ -60,6 +60,8 @@ async def assemble(
             database, _failure_counts(config, redis), config.login, config.throttle, secret=keys.sign_in_key
         )
         ending.callback(logins.close)
+        ending.push_async_callback(logins.settle)
+        await logins.look_for_scram()
         searches = Searches(store, config.search)
         ending.push_async_callback(searches.close)
         deliveries = Deliveries(store, config.delivery)

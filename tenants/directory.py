@@ -84,6 +84,7 @@ STORE_SCRAM: LiteralString = """
 SELECT directory_store_scram_v1(%(account_id)s, %(password_hash)s, %(salt)s, %(iterations)s, %(stored_key)s,
                                 %(server_key)s)
 """
+SOMEBODY_LACKS_SCRAM: LiteralString = "SELECT directory_somebody_lacks_scram_v1()"
 NOTE_USE: LiteralString = """
 SELECT directory_note_app_password_use_v1(%(id)s, %(network)s)
 """
@@ -183,6 +184,13 @@ async def store_scram(
     }
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(STORE_SCRAM, parameters)
+        return bool(await cursor.fetchone())
+
+
+async def somebody_lacks_scram(connection: Connection) -> bool:
+    """Whether there is an active account with a password of which nothing is kept for SCRAM."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SOMEBODY_LACKS_SCRAM)
         return bool(await cursor.fetchone())
 
 

@@ -45,7 +45,6 @@ async def start(
     """Open the door. Twisted's reactor must be installed on the running loop (`asyncioreactor.install`)."""
     limits = framing_limits_before_sign_in(config)
     limits_signed_in = framing_limits(config, message_limit_octets=message_limit_octets)
-    offered = mechanisms(services.logins, Scope.IMAP)
 
     def begin(client: Client) -> Dialogue:
         talk = Conversation(
@@ -58,7 +57,7 @@ async def start(
             is_encrypted=client.is_encrypted,
             can_encrypt=client.can_encrypt,
             append_limit_octets=message_limit_octets,
-            mechanisms=offered,
+            mechanisms=mechanisms(services.logins, Scope.IMAP),
         )
         return Dialogue(Session(talk, monotonic), limits=limits, limits_signed_in=limits_signed_in)
 

@@ -30,11 +30,11 @@ def mechanisms(logins: Logins, scope: Scope) -> tuple[str, ...]:
 
 
 def begin_exchange(logins: Logins, mechanism: str, *, network: str, scope: Scope) -> Exchange | None:
-    """None: there is no such mechanism here."""
+    """None: there is no such mechanism here. One that is not offered yet may be used by whoever knows that it works."""
+    if mechanism == SCRAM_SHA_256:
+        return ScramExchange(logins.scram(network=network, scope=scope)) if logins.knows_scram else None
     if mechanism not in mechanisms(logins, scope):
         return None
-    if mechanism == SCRAM_SHA_256:
-        return ScramExchange(logins.scram(network=network, scope=scope))
 
     async def sign_in(username: str, password: str) -> Principal:
         return await logins.sign_in(username, password, network=network, scope=scope)
@@ -87,7 +87,10 @@ class SubmissionSignIn:
 
     def __init__(self, logins: Logins) -> None:
         self._logins = logins
-        self.mechanisms = mechanisms(logins, Scope.SMTP)
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        return mechanisms(self._logins, Scope.SMTP)
 
     def begin(self, mechanism: str, /, *, network: str) -> Exchange | None:
         return begin_exchange(self._logins, mechanism, network=network, scope=Scope.SMTP)

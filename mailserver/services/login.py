@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mailserver.observability.logs import get_logger
 from mailserver.sasl import SaslMalformed, prepare
@@ -29,11 +30,13 @@ from mailserver.services.throttle import Standing, ThrottleConfig
 from storage.database import Database
 from storage.errors import StoreUnavailable
 from tenants.addresses import parse_address
-from tenants.directory import find_login, store_scram, upgrade_password_hash
+from tenants.directory import find_login, somebody_lacks_scram, store_scram, upgrade_password_hash
 from tenants.errors import AddressInvalid
 from tenants.passwords import needs_rehash
 from tenants.scram_keys import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS, derive_keys, new_salting
 from tenants.types import OWN_PASSWORD, Credential, LoginRecord, Principal, Scope, Status
+
+LOOK_FOR_SCRAM_EVERY_S = 60.0
 
 log = get_logger()
 
@@ -51,7 +54,9 @@ class LoginConfig:
     connections_per_account_and_network: int = field(default=50, metadata={"least": 1})
     """connections of one person to one process from one IPv4 address or IPv6 /64"""
     scram_iterations: int = field(default=ITERATIONS, metadata={"most": MOST_ITERATIONS})
-    """rounds of hashing in what is kept of passwords for SCRAM-SHA-256; 0: nothing is kept and it is not offered"""
+    """rounds of hashing in what is kept of passwords for SCRAM-SHA-256; 0: nothing is kept and it is never offered"""
+    scram_offered: Literal["ready", "always", "never"] = "ready"
+    """whether SCRAM-SHA-256 is offered; ready: once something is kept for it of the password of everybody"""
 
     def __post_init__(self) -> None:
         if 0 < self.scram_iterations < LEAST_ITERATIONS:
@@ -94,12 +99,29 @@ class Logins:
         self.connections = AccountConnections(
             per_account=config.connections_per_account, per_network=config.connections_per_account_and_network
         )
+        self._clock = clock
+        self._is_scram_ready = False
+        self._looked_for_scram_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
         self._least_delay_s = throttle.delay_step_s
         self._uses = AppPasswordUses(database, clock=clock)
 
     @property
     def offers_scram(self) -> bool:
-        return self._config.scram_iterations > 0
+        """Programs that see it offered use it, and tell people that their password is wrong where nothing is kept for
+        SCRAM yet: so it is offered once nobody is left of whom that is true."""
+        return self.knows_scram and (self._config.scram_offered == "always" or self._is_scram_ready)
+
+    @property
+    def knows_scram(self) -> bool:
+        """Whether somebody who asks for it unasked gets it."""
+        return self._config.scram_iterations > 0 and self._config.scram_offered != "never"
+
+    async def look_for_scram(self) -> None:
+        """Find out whether SCRAM can be offered. Raises StoreUnavailable."""
+        self._looked_for_scram_at = self._clock()
+        async with self._database.directory() as connection:
+            self._is_scram_ready = not await somebody_lacks_scram(connection)
 
     async def sign_in(self, address: str, password: str, *, network: str, scope: Scope | None = None) -> Principal:
         """Who signs in. `network` is the peer's IP address; without `scope` only a person's own password is good.
@@ -132,14 +154,21 @@ class Logins:
         )
 
     async def settle(self) -> None:
-        """Wait for what is still being written."""
+        """Wait for what goes on beside sign-ins."""
+        if self._looking is not None:
+            await asyncio.gather(self._looking, return_exceptions=True)
         await self._uses.settle()
 
     def close(self) -> None:
         self._checks.close()
+        if self._looking is not None:
+            self._looking.cancel()
         self._uses.close()
 
     async def _find(self, address: str) -> LoginRecord | None:
+        if self._clock() - self._looked_for_scram_at > LOOK_FOR_SCRAM_EVERY_S:
+            self._looked_for_scram_at = self._clock()
+            self._looking = asyncio.get_running_loop().create_task(self._look_again())
         try:
             canonical = parse_address(prepare(address))
         except (AddressInvalid, SaslMalformed):
@@ -149,6 +178,10 @@ class Logins:
         if record is None or Status.DELETED in (record.tenant_status, record.account_status):
             return None
         return record
+
+    async def _look_again(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            await self.look_for_scram()
 
     async def _try(self, attempt: Attempt, password: str) -> tuple[Credential | None, float]:
         """Which password it is, or None and how long to hold the answer back."""
@@ -183,7 +216,7 @@ class Logins:
                 async with self._database.directory() as connection:
                     if await upgrade_password_hash(connection, record, new_hash):
                         password_hash = new_hash
-            if self.offers_scram and (record.scram is None or password_hash != record.password_hash):
+            if self._config.scram_iterations and (record.scram is None or password_hash != record.password_hash):
                 await self._keep_for_scram(record, password_hash, password)
 
     async def _keep_for_scram(self, record: LoginRecord, password_hash: str, password: str) -> None:

@@ -28,9 +28,8 @@ from mailserver.imap.session.state import State
 from mailserver.imap.wire.compression import Compression
 from mailserver.observability.logs import get_logger
 from mailserver.services import mailboxes, messages
-from mailserver.services.exchanges import mechanisms
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
-from tenants.types import Principal, Scope
+from tenants.types import Principal
 from tests.conftest import NOON, plain_message
 from tests.people import Person
 
@@ -95,7 +94,7 @@ def connect(services: Services, *, is_encrypted: bool = False, sign_in_failures:
         is_encrypted=is_encrypted,
         can_encrypt=True,
         append_limit_octets=MESSAGE_LIMIT_OCTETS,
-        mechanisms=mechanisms(services.logins, Scope.IMAP),
+        mechanisms=("SCRAM-SHA-256", "PLAIN"),
     )
     config = ImapConfig()
     dialogue = Dialogue(

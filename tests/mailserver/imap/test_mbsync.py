@@ -3,12 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from mailserver.imap.session.conversation import Services
 from mailserver.services import mailboxes, messages
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
-from tests.conftest import NOON, plain_message
+from tenants.types import Scope
+from tests.conftest import NOON, RunningServices, plain_message
 from tests.mailserver.imap.conftest import OpenDoor
 from tests.people import Person
 
@@ -70,6 +72,19 @@ SyncState *
 @pytest.fixture
 def maildir(tmp_path: Path, door: OpenDoor, person: Person) -> Maildir:
     return Maildir(tmp_path, door, person)
+
+
+async def test_mbsync_signs_in_by_scram(
+    imap: Services, maildir: Maildir, person: Person, services: RunningServices
+) -> None:
+    """Cyrus SASL prefers it wherever it is offered, and takes no other when it fails."""
+    async with await psycopg.AsyncConnection.connect(services.owner_url) as owner:
+        everybody_else = "UPDATE account SET scram_made_for = password_hash WHERE id <> %s"
+        await owner.execute(everybody_else, [person.principal.account_id])
+    await imap.logins.sign_in(person.address, person.password, network="127.0.0.1", scope=Scope.IMAP)
+    await imap.logins.look_for_scram()
+    assert imap.logins.offers_scram
+    await maildir.sync()
 
 
 async def flags_by_uid(imap: Services, person: Person, name: str) -> dict[int, int]:

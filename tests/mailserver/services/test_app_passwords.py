@@ -11,6 +11,7 @@ import pytest
 
 from mailserver.sasl import SaslMalformed
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, RefusalReason
+from mailserver.services.exchanges import begin_exchange, mechanisms
 from mailserver.services.login import LoginConfig, Logins
 from storage.database import Database
 from tenants.app_password_text import app_password_digest
@@ -201,6 +202,30 @@ async def test_nobody_has_a_salt_that_stays(logins: Logins, person: Person) -> N
     assert (len(known.salt), known.iterations) == (len((await salting_for(logins, unknown)).salt), 4096)
     with pytest.raises(LoginFailed):
         await scram(logins, unknown, "x")
+
+
+async def test_scram_is_offered_once_everybody_can_use_it(
+    logins: Logins, person: Person, services: RunningServices
+) -> None:
+    for_all = "UPDATE account SET scram_made_for = password_hash WHERE id <> %s"
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(for_all, [person.account_id])
+    await logins.look_for_scram()
+    assert mechanisms(logins, Scope.IMAP) == ("PLAIN",)
+    await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    await logins.look_for_scram()
+    assert mechanisms(logins, Scope.IMAP) == ("SCRAM-SHA-256", "PLAIN")
+    assert mechanisms(logins, Scope.SMTP) == ("SCRAM-SHA-256", "PLAIN", "LOGIN")
+
+
+async def test_scram_can_be_switched_off(database: Database, time: Time, person: Person) -> None:
+    config = LoginConfig(scram_iterations=0, scram_offered="always")
+    logins = Logins(database, local_counts(time), config, THROTTLE, clock=time.clock, sleep=time.sleep)
+    await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    assert mechanisms(logins, Scope.IMAP) == ("PLAIN",)
+    assert begin_exchange(logins, "SCRAM-SHA-256", network=OFFICE, scope=Scope.IMAP) is None
+    await logins.settle()
+    logins.close()
 
 
 async def test_scram_failures_are_counted(logins: Logins, person: Person, app_password: int) -> None:
