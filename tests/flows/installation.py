@@ -68,6 +68,7 @@ class Installation:
 
     var: Path
     base: int
+    settings: dict[str, str] = field(default_factory=dict)  # beside SETTINGS
     process: "subprocess.Popen[bytes] | None" = None
     started_in_s: float = 0.0
     _stock: dict[str, list[Person]] = field(default_factory=dict)
@@ -121,7 +122,13 @@ class Installation:
     def environment(self) -> dict[str, str]:
         """Nothing of the caller's own installation, but its settings for these tests."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
-        return {**inherited, **SETTINGS, "WAYPOST_VAR": str(self.var), "WAYPOST_PORT_BASE": str(self.base)}
+        return {
+            **inherited,
+            **SETTINGS,
+            **self.settings,
+            "WAYPOST_VAR": str(self.var),
+            "WAYPOST_PORT_BASE": str(self.base),
+        }
 
     # what it tells
 
@@ -164,7 +171,7 @@ class Installation:
         if not stock:
             if stock is None:
                 self.manage("tenant", "add", company)
-            stock = self._stock[company] = self._import_people(company, _STOCK[company])
+            stock = self._stock[company] = self._import_people(company, _STOCK.get(company, 10))
         return stock.pop()
 
     def people(self, count: int, company: str = COMPANY) -> list[Person]:
@@ -278,6 +285,13 @@ def _tail(path: Path, lines: int) -> str:
 
 def start_installation(directory: Path, number: int) -> Installation:
     """Start one on the first free range of ports, beginning with the range `number`."""
+    installation = plan_installation(directory, number)
+    installation.up()
+    return installation
+
+
+def plan_installation(directory: Path, number: int) -> Installation:
+    """One that is not started yet, on the first free range of ports, beginning with the range `number`."""
     for attempt in range(_BASES):
         base = _LOWEST_BASE + 1000 * ((number + attempt) % _BASES)
         described = read_installation({"WAYPOST_PORT_BASE": str(base)})
@@ -286,9 +300,7 @@ def start_installation(directory: Path, number: int) -> Installation:
             demand_free(ports)
         except ServiceFailed:
             continue
-        installation = Installation(directory / "var", base)
-        installation.up()
-        return installation
+        return Installation(directory / "var", base)
     raise AssertionError("no range of ports is free")
 
 

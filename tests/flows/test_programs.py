@@ -137,7 +137,7 @@ def mutt_settings(installation: Installation, person: Person, directory: Path) -
         "record": "=Sent",
     }
     lines = [f'set {name}="{value}"' for name, value in settings.items()]
-    lines += ["set use_envelope_from=yes ssl_force_tls=yes copy=yes ssl_usesystemcerts=no"]
+    lines += ["set use_envelope_from=yes ssl_force_tls=yes copy=yes"]
     path = directory / "muttrc"
     path.write_text("\n".join(lines) + "\n")
     return path
