@@ -143,33 +143,6 @@ _FORGET_TOMBSTONES = Query(
     """,
     row=_Id,
 )
-_KEEP_SUBSCRIPTION = Query[None](
-    """
-    WITH kept AS (
-        UPDATE mailbox SET is_subscribed = true
-         WHERE tenant_id = waypost_tenant(%(tenant_id)s)
-           AND id = (SELECT t.id FROM mailbox t
-                      WHERE t.tenant_id = waypost_tenant(%(tenant_id)s) AND t.account_id = %(account_id)s
-                        AND t.name = %(name)s AND t.deleted_at IS NOT NULL LIMIT 1)
-        RETURNING id
-    )
-    INSERT INTO mailbox (tenant_id, id, account_id, name, is_subscribed, is_selectable, deleted_at, uidvalidity, modseq)
-    SELECT waypost_tenant(%(tenant_id)s), nextval('mail_id'), %(account_id)s, %(name)s, true, false, now(),
-           %(uidvalidity)s, %(modseq)s
-     WHERE NOT EXISTS (SELECT FROM kept)
-    """
-)
-_RENAME = Query[None](
-    """
-    WITH renamed AS (
-        UPDATE mailbox SET name = %(name)s, modseq = %(modseq)s, is_subscribed = %(is_subscribed)s
-         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
-        RETURNING tenant_id, account_id, modseq, id
-    )
-    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
-    SELECT tenant_id, account_id, modseq, %(seq)s, 5, id FROM renamed
-    """
-)
 _SET_SUBSCRIBED = Query[None](
     """
     WITH altered AS (
@@ -287,40 +260,6 @@ async def insert(
         seq=seq,
     )
     return row.mailbox()
-
-
-async def rename(
-    connection: Connection,
-    tenant_id: TenantId,
-    account_id: AccountId,
-    mailbox: Mailbox,
-    name: str,
-    modseq: Modseq,
-    *,
-    seq: int,
-) -> None:
-    """A subscription is a name's, and stays with it (RFC 9051 §6.3.6): a tombstone keeps that of the old name, and
-    that of the new name is taken over from its tombstone."""
-    if mailbox.is_subscribed:
-        await _KEEP_SUBSCRIPTION.execute(
-            connection,
-            tenant_id=tenant_id,
-            account_id=account_id,
-            name=mailbox.name,
-            uidvalidity=mailbox.uidvalidity,
-            modseq=modseq,
-        )
-    buried = await _FORGET_TOMBSTONES.all(connection, tenant_id=tenant_id, account_id=account_id, name=name)
-    await _RENAME.execute(
-        connection,
-        tenant_id=tenant_id,
-        account_id=account_id,
-        mailbox_id=mailbox.id,
-        name=name,
-        is_subscribed=bool(buried),
-        modseq=modseq,
-        seq=seq,
-    )
 
 
 async def set_subscribed(

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from storage import copies, flags
+from storage import mailbox_trees as trees
 from storage import mailboxes as stored
 from storage.contents import load
 from storage.errors import (
@@ -79,20 +80,21 @@ async def create(store: MailStore, who: Principal, name: str, *, uses: Sequence[
     """
     name = checked_name(name.removesuffix(DELIMITER))
     async with _locked(store, who) as (connection, modseq):
-        existing = await _names(connection, who)
+        superiors = _superiors(name)
+        existing = await trees.find_among(connection, who.tenant_id, who.account_id, [name, *superiors])
         found = existing.get(name)
         if found is not None and found.is_selectable:
             raise MailboxExists(name)
-        special_use = _checked_uses(uses, existing.values())
+        overview = await trees.overview(connection, who.tenant_id, who.account_id)
+        special_use = _checked_uses(uses, overview)
         if found is not None:
             await stored.revive(connection, who.tenant_id, who.account_id, found.id, modseq, special_use=special_use)
             revived = await stored.find(connection, who.tenant_id, who.account_id, name)
             assert revived is not None
             made = revived
         else:
-            missing = [superior for superior in _superiors(name) if superior not in existing]
-            if len(existing) + len(missing) + 1 > MAILBOXES_PER_ACCOUNT:
-                raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
+            missing = [superior for superior in superiors if superior not in existing]
+            _check_room(overview, len(missing) + 1)
             for seq, superior in enumerate(missing):
                 await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
             made = await stored.insert(
@@ -108,15 +110,20 @@ async def create(store: MailStore, who: Principal, name: str, *, uses: Sequence[
     return made
 
 
-def _checked_uses(uses: Sequence[str], existing: Iterable[Mailbox]) -> str | None:
+def _checked_uses(uses: Sequence[str], overview: trees.Overview) -> str | None:
     """As they are stored, with a space between."""
-    taken = {use for mailbox in existing for use in (mailbox.special_use or "").split()}
+    taken = overview.special_uses.split()
     for use in uses:
         if use not in SPECIAL_USES:
             raise SpecialUseRefused(use, "there are no mailboxes of this use here")
         if use in taken:
             raise SpecialUseRefused(use, "another mailbox is used so")
     return " ".join(uses) or None
+
+
+def _check_room(overview: trees.Overview, more: int) -> None:
+    if overview.mailboxes + more > MAILBOXES_PER_ACCOUNT:
+        raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
 
 
 async def delete(store: MailStore, who: Principal, name: str) -> None:
@@ -129,11 +136,10 @@ async def delete(store: MailStore, who: Principal, name: str) -> None:
     if name == INBOX:
         raise InboxProtected
     async with _locked(store, who) as (connection, modseq):
-        existing = await _names(connection, who)
-        found = existing.get(name)
+        found = await stored.find(connection, who.tenant_id, who.account_id, name) if is_storable(name) else None
         if found is None:
             raise MailboxNotFound(name)
-        has_inferiors = any(each.startswith(name + DELIMITER) for each in existing)
+        has_inferiors = (await trees.below(connection, who.tenant_id, who.account_id, name)).mailboxes > 0
         if has_inferiors and not found.is_selectable:
             raise MailboxHasChildren(name)
         # The name with inferiors gets a row of its own: should it be made a mailbox again while this one is being
@@ -165,29 +171,39 @@ async def rename(store: MailStore, who: Principal, old: str, new: str) -> None:
     Raises MailboxNotFound, MailboxExists, MailboxNameInvalid, TooManyMailboxes.
     """
     old, new = canonical_name(old), checked_name(new.removesuffix(DELIMITER))
+    if not is_storable(old):
+        raise MailboxNotFound(old)
     async with _locked(store, who) as (connection, modseq):
-        existing = await _names(connection, who)
+        superiors = _superiors(new)
+        existing = await trees.find_among(connection, who.tenant_id, who.account_id, [old, new, *superiors])
         found = existing.get(old)
         if found is None:
             raise MailboxNotFound(old)
         if new in existing:
             raise MailboxExists(new)
-        if new.startswith(old + DELIMITER) and old != INBOX:
-            raise MailboxNameInvalid(new, "a mailbox cannot be moved below itself")
-        missing = [superior for superior in _superiors(new) if superior not in existing]
-        if len(existing) + len(missing) + (old == INBOX) > MAILBOXES_PER_ACCOUNT:
-            raise TooManyMailboxes(MAILBOXES_PER_ACCOUNT)
+        if old != INBOX:
+            await _check_move(connection, who, old, new)
+        missing = [superior for superior in superiors if superior not in existing]
+        _check_room(await trees.overview(connection, who.tenant_id, who.account_id), len(missing) + (old == INBOX))
         for seq, superior in enumerate(missing):
             await stored.insert(connection, who.tenant_id, who.account_id, superior, modseq, seq=seq)
         if old == INBOX:
             target = await stored.insert(connection, who.tenant_id, who.account_id, new, modseq, seq=len(missing))
             modseq = await _give_away(connection, who, found.id, target.id, modseq)
         else:
-            moved = [found, *(box for each, box in existing.items() if each.startswith(old + DELIMITER))]
-            for seq, box in enumerate(moved, start=len(missing)):
-                name = checked_name(new + box.name[len(old) :])
-                await stored.rename(connection, who.tenant_id, who.account_id, box, name, modseq, seq=seq)
+            await trees.rename(connection, who.tenant_id, who.account_id, old, new, modseq, seq=len(missing))
     store.announce(who.tenant_id, who.account_id, modseq)
+
+
+async def _check_move(connection: Connection, who: Principal, old: str, new: str) -> None:
+    """Can the mailbox have this name, and those below it theirs? Raises MailboxNameInvalid."""
+    if new.startswith(old + DELIMITER):
+        raise MailboxNameInvalid(new, "a mailbox cannot be moved below itself")
+    below = await trees.below(connection, who.tenant_id, who.account_id, old)
+    if below.mailboxes and below.longest_octets - len(old.encode()) + len(new.encode()) > LONGEST_NAME_OCTETS:
+        raise MailboxNameInvalid(new, f"names below it would be longer than {LONGEST_NAME_OCTETS} octets")
+    if below.mailboxes and below.deepest_levels - old.count(DELIMITER) + new.count(DELIMITER) > DEEPEST_LEVELS:
+        raise MailboxNameInvalid(new, f"names below it would have more than {DEEPEST_LEVELS} levels")
 
 
 async def _give_away(
@@ -293,11 +309,6 @@ async def _locked(store: MailStore, who: Principal) -> AsyncIterator[tuple[Conne
                 return
         await provision_account(store.database, who.tenant_id, who.account_id)
     raise StoreUnavailable("the account's state cannot be made")
-
-
-async def _names(connection: Connection, who: Principal) -> dict[str, Mailbox]:
-    every = await stored.list_mailboxes(connection, who.tenant_id, who.account_id)
-    return {mailbox.name: mailbox for mailbox in every if not mailbox.is_deleted}
 
 
 def _superiors(name: str) -> list[str]:
