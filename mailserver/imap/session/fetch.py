@@ -8,16 +8,14 @@ to look; a sequence set of which nothing is left ends in NO (RFC 2180 ยง4.1.2, ย
 is not there names nothing.
 """
 
-from array import array
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from mailserver.imap.session.conversation import Conversation
-from mailserver.imap.session.fetch_plan import FetchPlan, plan_fetch
+from mailserver.imap.session.fetch_plan import plan_fetch
+from mailserver.imap.session.fetch_view import fetched_from_view
 from mailserver.imap.session.fetching import Fetching
 from mailserver.imap.session.resync import not_enabled, vanished
-from mailserver.imap.session.view import NO_KEYWORDS, MailboxView
 from mailserver.imap.wire.commands import Fetch
-from mailserver.imap.wire.fetch_data import flag_names
 from mailserver.imap.wire.fetch_items import FetchAttribute
 from mailserver.imap.wire.response_codes import Code
 from mailserver.imap.wire.responses import Condition, Fetched, Response, Tagged
@@ -25,9 +23,6 @@ from mailserver.imap.wire.sequence import SAVED, UidSet, part_of, uids_at
 from mailserver.services import changes
 from storage.changes import MailboxChanges
 from storage.types import Modseq, Uid
-
-VIEW_MESSAGES = 2_000
-"""How many messages are rendered from the view at a stretch: about a millisecond."""
 
 
 async def fetch(talk: Conversation, command: Fetch) -> AsyncIterator[Response]:
@@ -43,9 +38,10 @@ async def fetch(talk: Conversation, command: Fetch) -> AsyncIterator[Response]:
     if command.partial is not None:
         positions = part_of(positions, command.partial.positions(sum(map(len, positions))))
     if plan.is_in_view and command.changed_since is None:
+        has_flags, has_uid = FetchAttribute.FLAGS in plan.items, FetchAttribute.UID in plan.items
         for spread in positions:
-            for start in range(spread.start, spread.stop, VIEW_MESSAGES):
-                yield Fetched(flags_from_view(view, range(start, min(start + VIEW_MESSAGES, spread.stop)), plan))
+            for octets in fetched_from_view(view, spread, has_flags=has_flags, has_uid=has_uid):
+                yield Fetched(octets)
         yield Tagged(command.tag, Condition.OK, "Done")
         return
     uids: Sequence[Uid] = [Uid(uid) for uid in uids_at(positions, view.uids)]
@@ -74,37 +70,6 @@ def _end(command: Fetch, *, asked: int, answered: int) -> Tagged:
     if not answered:
         return Tagged(command.tag, Condition.NO, "The messages are gone", Code.EXPUNGEISSUED)
     return Tagged(command.tag, Condition.OK, "Some of the messages are gone", Code.EXPUNGEISSUED)
-
-
-def flags_from_view(view: MailboxView, positions: range, plan: FetchPlan) -> bytes:
-    """FETCH responses with FLAGS, UID or both for messages that stand together in the view."""
-    has_flags = FetchAttribute.FLAGS in plan.items
-    has_uid = FetchAttribute.UID in plan.items
-    if not has_flags:
-        numbered = zip(positions, view.uids[positions.start : positions.stop], strict=True)
-        return b"".join([b"* %d FETCH (UID %d)\r\n" % (position + 1, uid) for position, uid in numbered])
-    names = _flag_names(view, positions)
-    if has_uid:
-        uids = view.uids[positions.start : positions.stop]
-        rows = zip(positions, names, uids, strict=True)
-        return b"".join([b"* %d FETCH (FLAGS (%b) UID %d)\r\n" % (at + 1, flags, uid) for at, flags, uid in rows])
-    pairs = zip(positions, names, strict=True)
-    return b"".join([b"* %d FETCH (FLAGS (%b))\r\n" % (at + 1, flags) for at, flags in pairs])
-
-
-_NAMES_OF_OLD = [flag_names(bits, NO_KEYWORDS, False) for bits in range(32)]
-
-
-def _flag_names(view: MailboxView, positions: range) -> Iterator[bytes]:
-    uids: array[int] = view.uids[positions.start : positions.stop]
-    flags: array[int] = view.flags[positions.start : positions.stop]
-    if not view.keywords and (not uids or not view.is_recent(uids[-1])):
-        return map(_NAMES_OF_OLD.__getitem__, flags)
-    keywords = view.keywords
-    return (
-        flag_names(bits, keywords.get(uid, NO_KEYWORDS), view.is_recent(uid))
-        for uid, bits in zip(uids, flags, strict=True)
-    )
 
 
 async def _changed_since(talk: Conversation, modseq: Modseq) -> MailboxChanges:
