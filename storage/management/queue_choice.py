@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 from storage.outgoing_acts import Chosen
 from storage.outgoing_types import HeldReason, OutgoingId, QueueState
 from tenants import selectors
+from tenants.addresses import parse_domain
 from tenants.types import AccountId, TenantId
 
 STATES: dict[str, tuple[QueueState, HeldReason | None]] = {
@@ -62,8 +63,16 @@ def chosen(options: Mapping[str, Any]) -> Chosen:
         account_id,
         None if message is None else OutgoingId(message),
         options.get("sender"),
-        options.get("recipient"),
-        options.get("domain"),
+        _with_a_label(options.get("recipient")),
+        parse_domain(options["domain"]) if options.get("domain") else None,
         state,
         reason,
     )
+
+
+def _with_a_label(address: str | None) -> str | None:
+    """As the queue has it: the local part as it was given, the domain as DNS knows it."""
+    if not address:
+        return None
+    local_part, at, domain = address.rpartition("@")
+    return f"{local_part}@{parse_domain(domain)}" if at and not domain.startswith("[") else address

@@ -25,6 +25,7 @@ from storage.outgoing_lists import ListedEvent, ListedRecipient
 from storage.outgoing_types import EventKind, HeldReason, OutgoingId, QueueState
 from storage.smarthosts import SmarthostSetting
 from tenants import selectors
+from tenants.addresses import display_domain
 from tenants.management.command import ActionCommand, Options
 from tenants.management.table import aligned
 from tenants.models import Tenant
@@ -94,7 +95,7 @@ class Command(ActionCommand):
         if not rows:
             self.tell("Nothing in the queue is like that." if is_chosen(options) else "Nothing is in the queue.")
         else:
-            self.stdout.write(self._table(rows))
+            self.stdout.write(self._table(rows, is_of_one=False))
             if len(rows) == options["limit"]:
                 self.tell("{shown} of the recipients, more with --limit.", shown=len(rows))
         if not is_chosen(options):
@@ -115,7 +116,7 @@ class Command(ActionCommand):
                 sender=self._sender(rows[0]),
                 queued_at=_moment(rows[0].queued_at),
             )
-            self.stdout.write(self._table(rows))
+            self.stdout.write(self._table(rows, is_of_one=True))
         elif options["tenant"]:
             tenant_id = TenantId(selectors.find_tenant(options["tenant"]).pk)
             self.tell("Message {id} is not in the queue any more.", id=outgoing_id)
@@ -154,7 +155,8 @@ class Command(ActionCommand):
             return say(self.language, "tenant {tenant} to {domain}", tenant=tenant, domain=rule.domain)
         return say(self.language, "tenant {tenant}", tenant=tenant)
 
-    def _table(self, rows: Sequence[ListedRecipient]) -> str:
+    def _table(self, rows: Sequence[ListedRecipient], *, is_of_one: bool) -> str:
+        """Of one message the first columns say nothing."""
         names = _names_of(rows)
         heading = ("Message", "Tenant", "Sender", "Recipient", "State", "Next attempt", "Tries", "Last reply")
         cells = [
@@ -162,7 +164,7 @@ class Command(ActionCommand):
                 str(row.outgoing_id),
                 names[row.tenant_id],
                 self._sender(row),
-                row.address,
+                _readable(row.address),
                 self._state(row),
                 "" if row.state != QueueState.QUEUED or row.is_leased else _moment(row.next_attempt_at),
                 str(row.attempts),
@@ -170,10 +172,12 @@ class Command(ActionCommand):
             ]
             for row in rows
         ]
-        return aligned([self.word(title) for title in heading], cells, right=frozenset({6}))
+        first = 3 if is_of_one else 0
+        words = [self.word(title) for title in heading[first:]]
+        return aligned(words, [row[first:] for row in cells], right=frozenset({6 - first}))
 
     def _sender(self, row: ListedRecipient) -> str:
-        return row.reverse_path or self.word("(null sender)")
+        return _readable(row.reverse_path) if row.reverse_path else self.word("(null sender)")
 
     def _state(self, row: ListedRecipient) -> str:
         if row.is_leased and row.state == QueueState.QUEUED:
@@ -186,7 +190,7 @@ class Command(ActionCommand):
         if event.recipients is not None:
             what = say(self.language, "{event}, {recipients} recipients", event=what, recipients=event.recipients)
         reply = _reply(event.reply_code or 0, event.reply_enhanced or "", event.reply_text or "")
-        return [_moment(event.happened_at), what, event.address or "", reply]
+        return [_moment(event.happened_at), what, _readable(event.address or ""), reply]
 
     # -- acts
 
@@ -322,6 +326,12 @@ def _names_of(rows: Sequence[ListedRecipient]) -> dict[int, str]:
     ids = {row.tenant_id for row in rows}
     names = dict(Tenant.objects.filter(pk__in=ids).values_list("pk", "slug"))
     return {each: names.get(each, str(each)) for each in ids}
+
+
+def _readable(address: str) -> str:
+    """With the domain in its own script."""
+    local_part, at, domain = address.rpartition("@")
+    return f"{local_part}{at}{display_domain(domain)}" if at else address
 
 
 def _moment(at: datetime) -> str:

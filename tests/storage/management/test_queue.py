@@ -78,7 +78,7 @@ def domain_of(person: Person) -> str:
 async def test_what_waits_is_listed_for_people_in_both_languages_and_for_programs(
     store: MailStore, ann: Person, queue: Say
 ) -> None:
-    outgoing_id = await put(store, ann, "bob@far.example", "陈@near.example")
+    outgoing_id = await put(store, ann, "bob@far.example", "陈@xn--fsqu00a.example")
     await defer(store, ann, "far.example")
     slug = domain_of(ann).replace(".", "-")
     heading, bob, chen = (await asyncio.to_thread(queue, "list", "--tenant", domain_of(ann))).splitlines()
@@ -87,12 +87,14 @@ async def test_what_waits_is_listed_for_people_in_both_languages_and_for_program
         *(str(outgoing_id), slug, ann.address, "bob@far.example", "queued", "2099-01-02", "03:04:05", "1"),
         *("450", "4.2.0", "The", "mailbox", "is", "busy,", "say", "we"),
     ]  # fmt: skip
-    assert "陈@near.example" in chen
+    assert "陈@例子.example" in chen
     chinese = await asyncio.to_thread(queue, "list", "--tenant", domain_of(ann), "--speak", "zh-hans")
     assert "排队中" in chinese
     assert "收件人" in chinese
     rows = json.loads(await asyncio.to_thread(queue, "list", "--account", ann.address, "--json"))
-    assert [row["address"] for row in rows] == ["bob@far.example", "陈@near.example"]
+    assert [row["address"] for row in rows] == ["bob@far.example", "陈@xn--fsqu00a.example"]
+    rows = json.loads(await asyncio.to_thread(queue, "list", "--recipient", "陈@例子.example", "--json"))
+    assert [row["outgoing_id"] for row in rows] == [outgoing_id]
 
 
 async def test_one_message_is_shown_with_what_happened_to_it(store: MailStore, ann: Person, queue: Say) -> None:
