@@ -1,15 +1,16 @@
 """What has happened to the selected mailbox since the client was last told (RFC 3501 §5.2)."""
 
-from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
 
 from mailserver.imap.session.conversation import Conversation
 from mailserver.imap.session.view import NO_KEYWORDS, MailboxView
 from mailserver.imap.wire.responses import Bye, Response
 from mailserver.services import changes, messages
 from mailserver.services.messages import Contents
-from storage.changes import MailboxChanges
+from storage.changes import FlagsAt, MailboxChanges
 from storage.errors import MailboxNotFound
-from storage.types import Flags, Modseq, SystemFlag, Uid
+from storage.types import Flags, SystemFlag, Uid
 
 MAILBOX_GONE = Bye("The selected mailbox was deleted")
 
@@ -43,35 +44,29 @@ def share(talk: Conversation, view: MailboxView) -> None:
 
 
 async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChanges:
-    """The log no longer reaches back to the cursor: load the mailbox and compare."""
+    """The log no longer reaches back to the cursor: read the mailbox, and what bears a later modseq in it."""
+    store, who = talk.services.store, talk.person
     try:
-        contents = await messages.load_contents(talk.services.store, talk.person, view.mailbox_id, claim_recent=False)
+        contents = await messages.load_contents(store, who, view.mailbox_id, claim_recent=False)
     except MailboxNotFound:
         return MailboxChanges(view.cursor, None, (), (), (), is_deleted=True, is_complete=True)
-    return difference(view, contents)
+    return difference(view, contents, await changes.flags_since(store, who, view.mailbox_id, view.cursor))
 
 
-def difference(view: MailboxView, contents: Contents) -> MailboxChanges:
-    """What would have led from the view to the mailbox as it is. Each change bears the mailbox's modseq."""
-    modseq = contents.modseq
+def difference(view: MailboxView, contents: Contents, touched: Iterable[FlagsAt]) -> MailboxChanges:
+    """What led from the view to `contents`. Of `touched`, what happened after these were read is left to the log."""
     last = view.uids[-1] if view.uids else 0
-    known: dict[int, int] = dict(zip(view.uids, view.flags, strict=True))
-    arrived: list[tuple[Uid, Flags, Modseq]] = []
-    changed: list[tuple[Uid, Flags, Modseq]] = []
-    for uid, bits in zip(contents.uids, contents.flags, strict=True):
-        keywords = contents.keywords.get(uid, NO_KEYWORDS)
-        if uid > last:
-            arrived.append((Uid(uid), Flags(SystemFlag(bits), keywords), modseq))
-        elif known.get(uid) != bits or view.keywords.get(uid, NO_KEYWORDS) != keywords:
-            changed.append((Uid(uid), Flags(SystemFlag(bits), keywords), modseq))
-    present: array[int] = contents.uids
-    expunged = [Uid(uid) for uid in known.keys() - set(present)]
+    arrived = contents.uids[bisect_right(contents.uids, last) :]
+    first_flags = len(contents.uids) - len(arrived)
     return MailboxChanges(
         contents.account_modseq,
-        modseq,
-        arrived,
-        changed,
-        sorted(expunged),
+        contents.modseq,
+        [
+            (Uid(uid), Flags(SystemFlag(bits), contents.keywords.get(uid, NO_KEYWORDS)), contents.modseq)
+            for uid, bits in zip(arrived, contents.flags[first_flags:], strict=True)
+        ],
+        [each for each in touched if each[0] <= last and each[2] <= contents.account_modseq],
+        [Uid(uid) for uid in sorted(set(view.uids).difference(contents.uids))],
         is_deleted=False,
         is_complete=True,
         day=contents.day,

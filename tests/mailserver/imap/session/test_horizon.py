@@ -87,7 +87,7 @@ S: * VANISHED 2
 S: * 4 EXISTS
 S: * 4 RECENT
 S: * 2 FETCH (UID 3 FLAGS (\\Recent \\Flagged) MODSEQ (<n>))
-S: a2 OK Done
+S: a2 OK [HIGHESTMODSEQ <h>] Done
 C: a3 NOOP
 S: a3 OK Done
 """
