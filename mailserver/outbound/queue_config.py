@@ -25,5 +25,7 @@ class WorkerConfig:
     """how long a site that does not answer is left alone at first; the rest doubles"""
     longest_rest_s: float = field(default=900.0, metadata={"least": 0.05})  # and grows to this
     report_wait_s: float = 1.0  # recipients of a message that fail within this time share a report
+    count_every_s: float = field(default=30.0, metadata={"least": 0.05})
+    """how often the queue is counted for the metrics, and tenants whose mail is held are looked at"""
     smarthost_cached_s: float = 30.0  # how old may be what is known of a tenant's smarthost and status
     events_kept_days: int = field(default=30, metadata={"least": 1})  # how long the trace of mail is kept

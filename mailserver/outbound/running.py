@@ -30,8 +30,6 @@ OLDEST = gauge(
     "outgoing_oldest_seconds", "For how long the oldest recipient of a state waits.", "state", across="livemax"
 )
 
-COUNT_EVERY_S = 30.0
-
 log = get_logger()
 
 
@@ -46,6 +44,8 @@ class Outbound:
         worker: Worker | None,
         exchange: Exchange | None,
         hints: QueueHintReceiver | None,
+        *,
+        count_every_s: float,
     ) -> None:
         self._database = database
         self._reports = reports
@@ -53,6 +53,7 @@ class Outbound:
         self.worker = worker
         self._exchange = exchange
         self._hints = hints
+        self._count_every_s = count_every_s
         self._repeats = Repeats(time.monotonic)
         self._counting: asyncio.Task[None] | None = None
 
@@ -85,7 +86,7 @@ class Outbound:
                     log.warning("the queue is not counted", error=str(error), left_out=left_out)
             except Exception:
                 log.exception("the queue is not counted")
-            await asyncio.sleep(COUNT_EVERY_S)
+            await asyncio.sleep(self._count_every_s)
 
     async def _count(self) -> None:
         counts = dict.fromkeys(QueueState, 0)
@@ -123,7 +124,9 @@ def start_outbound(
 ) -> Outbound:
     if not is_on:
         log.info("outbound is off: mail for other systems is held (WAYPOST_OUTBOUND)")
-        running = Outbound(store.database, reports, tenancy, None, None, None)
+        running = Outbound(
+            store.database, reports, tenancy, None, None, None, count_every_s=worker_config.count_every_s
+        )
         running.start()
         return running
     exchange = Exchange(hostname, exchange_config)
@@ -139,6 +142,8 @@ def start_outbound(
     hints = None
     if redis is not None:
         hints = QueueHintReceiver(redis, on_lane=worker.hint, on_heard=worker.look)
-    running = Outbound(store.database, reports, tenancy, worker, exchange, hints)
+    running = Outbound(
+        store.database, reports, tenancy, worker, exchange, hints, count_every_s=worker_config.count_every_s
+    )
     running.start()
     return running

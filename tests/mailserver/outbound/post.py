@@ -35,6 +35,7 @@ BRISK = WorkerConfig(
     rest_s=0.2,
     longest_rest_s=0.5,
     report_wait_s=0.05,
+    count_every_s=0.1,
     smarthost_cached_s=0.0,
 )
 
@@ -51,6 +52,7 @@ class Post:
     config: WorkerConfig = BRISK
     is_on: bool = True
     smarthost: Smarthost | None = None
+    smarthosts_may_be_private: bool = True
     queue: QueueConfig = field(default_factory=lambda: QueueConfig(100_000, 100_000, 100_000, 100_000))
     hints: list[Lane] = field(default_factory=list)
 
@@ -88,7 +90,7 @@ class Post:
 
     def start(self) -> Outbound:
         resolver = Resolver(ResolverConfig(server=Endpoint(self.dns.host, self.dns.port), least_ttl_s=0.1))
-        routing = RoutingConfig(port=self.port, private_networks=True)
+        routing = RoutingConfig(port=self.port, private_networks=self.smarthosts_may_be_private)
         reports = QueueReports(
             self.store,
             self.resolve,

@@ -3,19 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mailserver.outbound.sites import Security, Smarthost
-from storage import outgoing_acts
+from storage import outgoing_acts, smarthosts
 from storage.outgoing_acts import Chosen
 from storage.outgoing_types import HeldReason, Notify, QueueState
+from storage.smarthosts import SmarthostSetting
 from storage.store import MailStore
 from tests.conftest import Company, RunningServices, new_company, owner_connection, plain_message
 from tests.mailserver.outbound.post import Post, until, with_config
 from tests.outbound_peers.dns_server import DnsServer, Fault
 from tests.outbound_peers.smtp_peer import Act, SmtpPeer, Stage
+from tests.people import new_person
 from tests.someone import Someone
 
 
@@ -308,3 +311,52 @@ async def test_scheduled_mail_leaves_at_its_time(post: Post, peer: SmtpPeer) -> 
     async with post.running():
         await until(lambda: peer.contents)
     assert asyncio.get_running_loop().time() - began >= 0.4
+
+
+async def test_a_company_with_a_smarthost_of_its_own_sends_through_it(post: Post, peer: SmtpPeer) -> None:
+    async with SmtpPeer() as relay:
+        setting = SmarthostSetting(relay.host, relay.port, "none", None, None)
+        await smarthosts.save(post.store.database, post.store.keys, post.company.tenant_id, setting)
+        await post.send("bob@far.test")
+        trusting = replace(post, smarthosts_may_be_private=True)
+        async with trusting.running():
+            await post.until_empty()
+        assert len(relay.contents) == 1
+        assert peer.contents == []
+
+
+async def test_a_companys_smarthost_does_not_aim_at_our_neighbours(post: Post) -> None:
+    async with SmtpPeer() as neighbour:
+        setting = SmarthostSetting(neighbour.host, neighbour.port, "none", None, None)
+        await smarthosts.save(post.store.database, post.store.keys, post.company.tenant_id, setting)
+        await post.send("bob@far.test")
+        guarded = replace(post, smarthosts_may_be_private=False)
+        async with guarded.running():
+            (row,) = await post.until_waiting(attempts=1)
+        assert row.reply_enhanced.startswith("4.4.")
+        assert neighbour.connections == 0
+
+
+async def test_mail_of_a_suspended_company_is_held_and_goes_on_with_it(
+    post: Post, peer: SmtpPeer, services: RunningServices
+) -> None:
+    ann = (await asyncio.to_thread(new_person, services)).principal
+    company = Company(ann.tenant_id, post.store.database)
+    suspended = Post(post.store, company, ann, post.dns, post.port)
+
+    def set_status(status: str) -> None:
+        with owner_connection(services) as owner:
+            owner.execute("UPDATE tenant SET status = %s WHERE id = %s", [status, ann.tenant_id])
+
+    await asyncio.to_thread(set_status, "suspended")
+    await suspended.send("bob@far.test")
+    async with suspended.running():
+
+        async def is_held() -> bool:
+            return [row.held_reason for row in await suspended.listed()] == [HeldReason.SUSPENDED]
+
+        await until(is_held)
+        assert peer.connections == 0
+        await asyncio.to_thread(set_status, "active")
+        await suspended.until_empty()
+    assert len(peer.contents) == 1
