@@ -88,8 +88,8 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
         sign_in=SubmissionSignIn(parts.logins),
         sender_addresses=parts.recipients.sender_addresses,
     )
-    server = SmtpServer(config.smtp, services, tls=tls)
-    lmtp = SmtpServer(config.smtp, services, tls=None)
+    server = SmtpServer(config.smtp, services, tls=tls, proxies=config.proxies)
+    lmtp = SmtpServer(config.smtp, services, tls=None, proxies=config.proxies)
     doors = (
         (server, SmtpDoor.MX, listeners.smtp),
         (server, SmtpDoor.SUBMISSION, listeners.submission),

@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._closed = closed
         self._log = log
         self.before_opening: Callable[[], None] = _nothing
+        self.told_address: str | None = None  # who the client is, when that is known from elsewhere than the socket
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
@@ -70,9 +71,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._is_encrypted = transport.get_extra_info("ssl_object") is not None
         self.before_opening()
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
-        session = self._opened(self, address)
+        session = self._opened(self, _address(transport) if self.told_address is None else self.told_address)
         if isinstance(session, Reply):
             self._transport.write(encode(session))
             self._finish(None)
@@ -265,6 +264,11 @@ class Connection(asyncio.Protocol):
 def _tls_facts(transport: asyncio.Transport) -> TlsFacts:
     tls = transport.get_extra_info("ssl_object")
     return TlsFacts(tls.version(), tls.cipher()[0])
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
 
 
 def _nothing() -> None:

@@ -6,14 +6,14 @@ a fresh connection loses the ClientHello on uvloop, which begins to read whateve
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from mailserver.accepting import Acceptor
+from mailserver.proxy_protocol import Network, Source
 from mailserver.smtp.connection import Connection, TlsContext
-
-ACCEPT_PAUSE_S = 0.1  # after the process ran out of file descriptors
 
 
 class Gate(Protocol):
@@ -35,8 +35,8 @@ class ImplicitTlsListener:
         handshake_timeout_s: float,
         gate: Gate,
         log: FilteringBoundLogger,
+        proxies: Sequence[Network] = (),
     ) -> None:
-        self._listening = listening
         self._connect = connect
         self._tls = tls
         self._handshake_timeout_s = handshake_timeout_s
@@ -44,30 +44,22 @@ class ImplicitTlsListener:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._accepting = self._loop.create_task(self._accept())
+        self._acceptor = Acceptor(listening, proxies, self._take, door="submissions")
 
     def close(self) -> None:
         """Accept no more, and drop who has not finished the handshake."""
-        self._accepting.cancel()
+        self._acceptor.close()
         for handshake in self._handshakes:
             handshake.cancel()
-        self._accepting.add_done_callback(lambda _: self._listening.close())
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                accepted, peer = await self._loop.sock_accept(self._listening)
-            except OSError as error:
-                self._log.warning("cannot accept", reason=type(error).__name__)
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
-            address = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
-            if not self._gate.enter(address):
-                accepted.close()
-                continue
-            handshake = self._loop.create_task(self._shake_hands(accepted, address))
-            self._handshakes.add(handshake)
-            handshake.add_done_callback(self._handshakes.discard)
+    def _take(self, accepted: socket.socket, source: Source) -> None:
+        address = source.host.partition("%")[0]
+        if not self._gate.enter(address):
+            accepted.close()
+            return
+        handshake = self._loop.create_task(self._shake_hands(accepted, address))
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(self._handshakes.discard)
 
     async def _shake_hands(self, accepted: socket.socket, address: str) -> None:
         is_waiting = True
@@ -81,6 +73,7 @@ class ImplicitTlsListener:
         def connect() -> Connection:
             connection = self._connect()
             connection.before_opening = leave_gate
+            connection.told_address = address
             return connection
 
         try:

@@ -4,12 +4,13 @@ import asyncio
 import asyncio.sslproto
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from time import monotonic
 
 from mailserver.observability.logs import get_logger, new_connection_id
+from mailserver.proxy_protocol import Network
 from mailserver.smtp.admission import LOCAL, Admission, network_of
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.connection import Connection, TlsContext
@@ -18,6 +19,7 @@ from mailserver.smtp.inbound import Inbound
 from mailserver.smtp.lmtp import Lmtp
 from mailserver.smtp.metrics import DoorMetrics
 from mailserver.smtp.ports import Services
+from mailserver.smtp.proxied import ProxiedListener
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.rules import Rules
 from mailserver.smtp.session import Session, Surroundings
@@ -41,7 +43,10 @@ class LmtpExposed(Exception):
 
 
 class SmtpServer:
-    """All SMTP and LMTP doors of a process. `tls` gives the context of the moment, asked for every handshake."""
+    """All SMTP and LMTP doors of a process. `tls` gives the context of the moment, asked for every handshake.
+
+    Connections from `proxies` begin with a header of the PROXY protocol.
+    """
 
     def __init__(
         self,
@@ -49,12 +54,14 @@ class SmtpServer:
         services: Services,
         *,
         tls: TlsContext | None,
+        proxies: Sequence[Network] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._config = config
         self._services = services
         self._tls = tls
+        self._proxies = proxies
         self._admission = Admission(config)
         self._surroundings = Surroundings(
             clock=clock,
@@ -68,7 +75,7 @@ class SmtpServer:
             line_octets=config.text_line_limit_octets,
             swallow_octets=max(config.swallow_limit_octets, config.message_limit_octets),
         )
-        self._listeners: list[asyncio.Server | ImplicitTlsListener] = []
+        self._listeners: list[asyncio.Server | ImplicitTlsListener | ProxiedListener] = []
         self._connections: set[Connection] = set()
         self._emptied: asyncio.Event = asyncio.Event()
         self._is_draining = False
@@ -89,6 +96,8 @@ class SmtpServer:
             self._listeners.append(self._implicit_tls(listening, connect, metrics, self._tls))
         elif listening.family == socket.AF_UNIX:
             self._listeners.append(await loop.create_unix_server(connect, sock=listening))
+        elif self._proxies:
+            self._listeners.append(ProxiedListener(listening, connect, self._proxies, door=door.value))
         else:
             self._listeners.append(await loop.create_server(connect, sock=listening))
 
@@ -133,6 +142,7 @@ class SmtpServer:
             handshake_timeout_s=self._config.tls_handshake_timeout_s,
             gate=_HandshakeGate(self._admission, metrics),
             log=log.bind(door=Door.SUBMISSIONS.value),
+            proxies=self._proxies,
         )
 
     def _connection(self, door: Door, metrics: DoorMetrics) -> Connection:

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mailserver.listeners import Endpoint, bind
+from mailserver.proxy_protocol import Network
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.server import SmtpServer
 from tests.mailserver.smtp.people_in_memory import Town
@@ -38,9 +39,12 @@ async def open_door(
     config: SmtpConfig = CONFIG,
     town: Town | None = None,
     pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    proxies: Sequence[Network] = (),
 ) -> AsyncIterator[OpenDoor]:
     town = town or Town()
-    server = SmtpServer(config, town.services(), tls=server_context, clock=lambda: RECEIVED_AT, pause=pause)
+    server = SmtpServer(
+        config, town.services(), tls=server_context, proxies=proxies, clock=lambda: RECEIVED_AT, pause=pause
+    )
     [listening] = bind(Endpoint("127.0.0.1", 0))
     port = listening.getsockname()[1]
     await server.listen(door, listening)
