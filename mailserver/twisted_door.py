@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -127,6 +128,8 @@ class Limits:
     connections: int
     connections_per_network: int
     buffered_octets: int
+    strangers: int = 2_000
+    """connections of a process that have not signed in"""
 
 
 class ClientGone(Exception):
@@ -216,6 +219,10 @@ class Connection(TwistedProtocol):
         """Nothing: connectionLost comes too."""
 
     # What the door calls
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self._talk is not None and self._talk.is_signed_in
 
     def end(self, reason: str) -> None:
         """Say goodbye as soon as may be, and close."""
@@ -447,6 +454,8 @@ class Door:
         self._turned_away = turned_away
         self._admission = Admission(connections=limits.connections, per_network=limits.connections_per_network)
         self._connections: set[Connection] = set()
+        self._strangers: deque[Connection] = deque()
+        """In the order they came. Who has signed in or gone meanwhile is among them until its turn to leave comes."""
         self._proxies = proxies
         self._ports: list[Any] = []
         self._acceptors: list[Acceptor] = []
@@ -526,8 +535,19 @@ class Door:
         if self._is_draining:
             connection.turn_away(self._turned_away(GOING_DOWN))
             return None
+        self._strangers.append(connection)
+        self._make_room()
         can_encrypt = self.tls is not None
         return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake))
+
+    def _make_room(self) -> None:
+        """Too many who have not signed in: the one that has waited longest goes, for whoever means to sign in has done
+        so within a second. So thousands of connections that say nothing keep nobody out."""
+        while len(self._strangers) > self.limits.strangers:
+            oldest = self._strangers.popleft()
+            if oldest in self._connections and not oldest.is_signed_in:
+                self.metrics.expired.labels("sign-in").inc()
+                oldest.abort()
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -18,6 +18,8 @@ class ImapConfig:
     connections: int = field(default=20_000, metadata={"least": 1})  # connections of one process
     connections_per_network: int = field(default=500, metadata={"least": 1})
     """connections of one process from one IPv4 address or IPv6 /64"""
+    connections_before_sign_in: int = field(default=2_000, metadata={"least": 1})
+    """connections of one process that have not signed in; for one more the oldest is closed"""
     line_octets: int = field(default=65_536, metadata={"least": 8192})
     """length of a command line, literals aside (RFC 7162 §4 asks for 8192 at least)"""
     literal_octets: int = 65_536  # all literals of one command together, the message of an APPEND aside

@@ -12,5 +12,7 @@ class Pop3Config:
     bad_commands: int = 20  # lines in a row that are no command, after which a connection is closed
     connections: int = 5_000  # connections of one process
     connections_per_network: int = 200  # connections of one process from one IPv4 address or IPv6 /64
+    connections_before_sign_in: int = 1_000
+    """connections of one process that have not signed in; for one more the oldest is closed"""
     line_octets: int = 1_024  # length of a command (RFC 2449 §4: 255), passwords of many octets included
     buffered_octets: int = 16_384  # commands sent ahead that are held in memory; beyond it the connection is not read

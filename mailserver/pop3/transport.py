@@ -58,6 +58,7 @@ async def start(
             connections=config.connections,
             connections_per_network=config.connections_per_network,
             buffered_octets=config.buffered_octets,
+            strangers=config.connections_before_sign_in,
         ),
         metrics.DOOR,
         begin=begin,

@@ -222,6 +222,31 @@ async def test_whoever_does_not_sign_in_is_hung_up_on(open_door: OpenWith) -> No
         assert (await client.rest()).startswith(b"* BYE ")
 
 
+async def test_strangers_make_room_for_strangers_and_not_for_people(open_door: OpenWith, person: Person) -> None:
+    door = await open_door(ImapConfig(connections_before_sign_in=2))
+    async with connected(door.imaps, door.tls()) as signed_in, connected(door.imap) as oldest:
+        await signed_in.sign_in(person)
+        async with connected(door.imap) as younger, connected(door.imap) as youngest:
+            with contextlib.suppress(ConnectionResetError):
+                assert await oldest.rest() == b""
+            for client in (signed_in, younger, youngest):
+                await client.say(b"a NOOP")
+                assert (await client.until(b"a "))[-1].startswith(b"a OK")
+
+
+async def test_a_connection_that_was_somebody_can_be_somebody_else_and_not_nobody_for_long(
+    open_door: OpenWith, person: Person
+) -> None:
+    door = await open_door(ImapConfig(sign_in_within_s=2.0))
+    async with connected(door.imaps, door.tls()) as client:
+        await client.sign_in(person)
+        await client.say(b"a UNAUTHENTICATE")
+        assert (await client.until(b"a "))[-1].startswith(b"a OK [CAPABILITY ")
+        await client.sign_in(person)
+        await client.say(b"b UNAUTHENTICATE")
+        assert (await client.rest()).splitlines()[-1].startswith(b"* BYE ")
+
+
 async def test_a_line_over_the_limit_is_refused_and_the_connection_lives_on(door: OpenDoor) -> None:
     async with connected(door.imap) as client:
         await client.say(b"a NOOP " + b"x" * 1_000_000, b"b NOOP")
