@@ -26,6 +26,7 @@ _FLAGS = re.compile(r"FLAGS \(([^)]*)\)")
 _UID = re.compile(r"\bUID (\d+)")
 _MODSEQ = re.compile(r"MODSEQ \((\d+)\)")
 _SILENT = re.compile(r"(UID )?STORE ([0-9:,]+) (?:\(UNCHANGEDSINCE \d+\) )?([+-]?)FLAGS\.SILENT \((.*)\)")
+_SEARCHES_NUMBERS = re.compile(r"UID SEARCH [0-9]")
 _HOLDS_BACK = re.compile(r"(FETCH|STORE|SEARCH|SORT|THREAD|SELECT|EXAMINE) ")
 
 
@@ -215,6 +216,7 @@ class ImapCache:
     def _assert_may_expunge(self) -> None:
         assert self.command, self.said
         assert not _HOLDS_BACK.match(self.command), self.said
+        assert not _SEARCHES_NUMBERS.match(self.command), self.said
 
     def _learn(self, message: Message, data: str) -> None:
         if uid := _UID.search(data):

@@ -26,6 +26,7 @@ SIGNED_IN = (
     "QUOTA=RES-STORAGE",
     "QUOTA=RES-MESSAGE",
     "CONDSTORE",
+    "QRESYNC",
     "ESEARCH",
     "SEARCHRES",
     "WITHIN",

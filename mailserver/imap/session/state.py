@@ -21,6 +21,7 @@ from mailserver.imap.wire.commands import (
     Thread,
     UidExpunge,
 )
+from mailserver.imap.wire.search_keys import And, InSequence, Not, Or, SearchKey
 from mailserver.imap.wire.sequence import SequenceSet, UidSet
 
 
@@ -97,12 +98,27 @@ LOOKS_FOR_CHANGES: frozenset[type[Command]] = frozenset(
 
 
 def holds_back_expunges(command: Command) -> bool:
-    """Must no EXPUNGE be sent while this command is answered (RFC 3501 §7.4.1)? UID commands are free of it."""
+    """Must no EXPUNGE be sent while this command is answered (RFC 3501 §7.4.1)?
+
+    UID commands are free of it, unless they search by message numbers (RFC 7162 §3.2.10.2).
+    """
     match command:
         case Fetch(messages=messages) | Store(messages=messages):
             return isinstance(messages, SequenceSet)
-        case Search(returns=returns) | Sort(returns=returns) | Thread(returns=returns):
-            return returns is SearchReturns.SEQUENCE_NUMBERS
+        case Search(returns=returns, key=key) | Sort(returns=returns, key=key) | Thread(returns=returns, key=key):
+            return returns is SearchReturns.SEQUENCE_NUMBERS or _has_numbers(key)
+        case _:
+            return False
+
+
+def _has_numbers(key: SearchKey) -> bool:
+    match key:
+        case InSequence():
+            return True
+        case And(keys) | Or(keys):
+            return any(map(_has_numbers, keys))
+        case Not(negated):
+            return _has_numbers(negated)
         case _:
             return False
 

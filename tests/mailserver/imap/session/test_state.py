@@ -44,6 +44,8 @@ def test_signing_in_is_for_those_who_have_not() -> None:
         (b"a UID FETCH 1 FLAGS", False),
         (b"a UID STORE 1 +FLAGS (\\Seen)", False),
         (b"a UID SEARCH ALL", False),
+        (b"a UID SEARCH UNSEEN NOT (OR 1:2 SEEN)", True),
+        (b"a UID SEARCH UID 1:2", False),
         (b"a NOOP", False),
         (b"a COPY 1 x", False),
         (b"a EXPUNGE", False),
