@@ -16,26 +16,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 from tests.bench.dovecot import DovecotAndPostfix
 from tests.bench.installation import Waypost, remove_waypost
 from tests.bench.report import report
 from tests.bench.suite import Line, Suite
-from tests.bench.target import CannotStart, Target
+from tests.bench.target import CannotStart, Ports, Target
 
 WORKLOADS = (
     "fetch_envelope",
     "fetch_headers_list",
     "check_fetch",
     "fetch_flags",
+    "fetch_flags_huge",
     "fetch_page",
     "fetch_body",
+    "body_ranges",
     "search",
     "store_flags",
     "append",
     "lmtp_deliver",
     "smtp_deliver",
+    "sending",
     "login_select",
     "login_select_tls",
     "idle_push",
@@ -43,37 +47,44 @@ WORKLOADS = (
     "mixed",
 )
 ON_A_FRESH_SERVER = ("idle_memory", "idle_memory_tls")
-_LISTS = {"fetch_envelope", "fetch_headers_list", "check_fetch", "fetch_flags", "fetch_page", "search"}
-_WORK = {"fetch_body", "store_flags", "mixed"}
+BESIDE_MDBOX = "append_mdbox"  # `append` beside a Dovecot that keeps its faster kind of mailboxes
+OURS_ALONE = ("queued",)
+EVERY = (*WORKLOADS, *OURS_ALONE, BESIDE_MDBOX, *ON_A_FRESH_SERVER)
+_LISTS = {"fetch_envelope", "check_fetch", "fetch_flags", "fetch_page", "search"}
+_WORK = {"fetch_body", "body_ranges", "store_flags", "mixed"}
+_HUGE_MESSAGES = 100_000
 
 
 def main(arguments: list[str]) -> int:
     at = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_args(arguments[:at])
-    asked = options.only.split(",") if options.only else [*WORKLOADS, *ON_A_FRESH_SERVER]
-    if unknown := set(asked) - {*WORKLOADS, *ON_A_FRESH_SERVER}:
+    asked = options.only.split(",") if options.only else list(EVERY)
+    if unknown := set(asked) - {*EVERY}:
         print(f"no such workload: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     directory: Path = options.directory
+    ports = Ports(*(int(text) for text in options.ports.split(",")))
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)  # Dovecot's and Postfix' users pass through
     known: dict[str, Target] = {
-        "waypost": Waypost(directory / "waypost"),
-        "dovecot": DovecotAndPostfix(directory / "peers"),
+        "waypost": Waypost(directory / "waypost", ports),
+        "dovecot": DovecotAndPostfix(directory / "peers", ports),
     }
     targets = [known[name] for name in options.targets.split(",")]
-    suite = Suite(directory / "results.jsonl", options.quiet_wait, [*_sizes(asked, options.reps), *arguments[at + 1 :]])
+    mdbox = DovecotAndPostfix(directory / "peers-mdbox", ports, "mdbox")
+    sizes = [*_sizes(asked, options.reps), *arguments[at + 1 :]]
+    suite = Suite(directory / "results.jsonl", options.quiet_wait, sizes, ports.sink)
     started = time.monotonic()
     try:
-        text = _measure(suite, targets, asked, options.reps, has_seeded=options.keep)
+        text = _measure(suite, targets, mdbox, asked, options.reps, has_seeded=options.keep)
     except CannotStart as refusal:
         print(refusal, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
-        for target in targets:
+        for target in (*targets, mdbox):
             target.stop()
     text = f"{_machine()}; {(time.monotonic() - started) / 60:.0f} minutes.\n\n{text}"
     (directory / "report.md").write_text(text)
@@ -81,7 +92,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _measure(suite: Suite, targets: Sequence[Target], asked: Sequence[str], reps: int, *, has_seeded: bool) -> str:
+def _measure(
+    suite: Suite, targets: Sequence[Target], mdbox: Target, asked: Sequence[str], reps: int, *, has_seeded: bool
+) -> str:
     if not has_seeded:
         suite.results.unlink(missing_ok=True)
         for target in targets:
@@ -95,6 +108,9 @@ def _measure(suite: Suite, targets: Sequence[Target], asked: Sequence[str], reps
         target.start()
     usual = [workload for workload in asked if workload in WORKLOADS]
     lines: list[Line] = list(suite.interleave(targets, usual, reps))
+    lines += suite.interleave(targets[:1], [workload for workload in asked if workload in OURS_ALONE], 1)
+    if BESIDE_MDBOX in asked:
+        lines += _beside(suite, targets, mdbox, reps)
     for workload in asked:
         if workload in ON_A_FRESH_SERVER:
             for target in targets:
@@ -103,10 +119,26 @@ def _measure(suite: Suite, targets: Sequence[Target], asked: Sequence[str], reps
     return report(lines, [target.name for target in targets])
 
 
+def _beside(suite: Suite, targets: Sequence[Target], mdbox: Target, reps: int) -> list[Line]:
+    """`append` with the other peer, which takes the place of the usual one."""
+    for target in targets[1:]:
+        target.stop()
+    mdbox.start_for_seeding()  # empty
+    mdbox.start()
+    lines = list(suite.interleave([targets[0], mdbox], ["append"], reps, named=BESIDE_MDBOX))
+    mdbox.stop()
+    return lines
+
+
 def _sizes(asked: Sequence[str], reps: int) -> list[str]:
     """Only what the workloads need is filled."""
     listed, work = bool(_LISTS & {*asked}), bool(_WORK & {*asked})
-    return [f"--fresh={reps if listed else 0}", *([] if work else ["--work-users=0"])]
+    return [
+        f"--fresh={reps if listed else 0}",
+        f"--fresh-headers={reps if 'fetch_headers_list' in asked else 0}",
+        f"--huge={_HUGE_MESSAGES if 'fetch_flags_huge' in asked else 0}",
+        *([] if work else ["--work-users=0"]),
+    ]
 
 
 def _remove(directory: Path, target: Target) -> None:
@@ -127,12 +159,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    every = ", ".join([*WORKLOADS, *ON_A_FRESH_SERVER])
-    parser.add_argument("--only", default="", help=f"workloads, by commas, of: {every}")
+    parser.add_argument("--only", default="", help=f"workloads, by commas, of: {', '.join(EVERY)}")
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--targets", default="waypost,dovecot", help="waypost, dovecot, or both")
     parser.add_argument("--keep", action="store_true", help="the servers are filled already, by an earlier run")
     parser.add_argument("--quiet-wait", type=float, default=15.0, help="seconds to wait for a quiet machine")
+    usual = ",".join(map(str, astuple(Ports())))
+    parser.add_argument("--ports", default=usual, help="bases of Waypost and its peers, port of the sink")
     default = Path(tempfile.gettempdir()) / "waypost-bench"
     parser.add_argument("--directory", type=Path, default=default, help=f"where all of it goes (default {default})")
     return parser

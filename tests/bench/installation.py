@@ -13,24 +13,34 @@ from deploy.local.installation import SOURCE
 from deploy.local.places import make_places
 from deploy.local.postgres import Postgres
 from tenants.passwords import hash_password
-from tests.bench.target import PASSWORD, USERS, CannotStart, Doors
+from tests.bench.destinations import Dns
+from tests.bench.load.processes import ProcessTrees
+from tests.bench.target import PASSWORD, USERS, CannotStart, Doors, Ports
 
-PORT_BASE = 22_000
 _START_S = 240.0
 _STOP_S = 90.0
 _ENVIRONMENT = {
     "WAYPOST_LOG_FORMAT": "json",
     "WAYPOST_IMAP_CONNECTIONS_PER_NETWORK": "20000",  # all clients of the bench come from one address
+    "WAYPOST_OUTBOUND": "on",
+    "WAYPOST_ROUTING_PRIVATE_NETWORKS": "true",  # the other systems are on this machine
+    **{
+        f"WAYPOST_QUEUE_{who}_RECIPIENTS_{when}": "10000000"
+        for who in ("PERSON", "TENANT")
+        for when in ("AN_HOUR", "A_DAY")
+    },
     "LANG": "C.UTF-8",
 }
 
 
 class Waypost:
     name = "waypost"
-    doors = Doors(*(f"127.0.0.1:{PORT_BASE + port}" for port in (143, 993, 25, 24)))
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ports: Ports) -> None:
         self._var = directory
+        self._ports = ports
+        self.doors = Doors(*(f"127.0.0.1:{ports.waypost + port}" for port in (143, 993, 25, 24, 465)))
+        self._dns: Dns | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def start_for_seeding(self) -> None:
@@ -40,6 +50,7 @@ class Waypost:
     def start(self) -> None:
         self.stop()
         self._var.mkdir(parents=True, exist_ok=True)
+        self._dns = Dns()
         log = self._var / "supervisor.log"
         with log.open("wb") as file:
             self._supervisor = subprocess.Popen(
@@ -58,6 +69,9 @@ class Waypost:
             time.sleep(0.1)
 
     def stop(self) -> None:
+        if self._dns is not None:
+            self._dns.stop()
+            self._dns = None
         if self._supervisor is None:
             return
         self._supervisor.send_signal(signal.SIGTERM)
@@ -72,6 +86,12 @@ class Waypost:
         """The supervisor; the roles, Postgres, Redis and S3 are its children."""
         assert self._supervisor is not None
         return [self._supervisor.pid]
+
+    def queue_pids(self) -> list[int]:
+        """The role outbound."""
+        pids = ProcessTrees(self.root_pids()).pids()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:4] for pid in pids}
+        return [pid for pid, command in commands.items() if command == [b"-m", b"mailserver", b"outbound"]]
 
     def _import_people(self) -> None:
         """All at today's full cost of a password, which is too short for people and therefore given as a hash."""
@@ -104,7 +124,9 @@ class Waypost:
             **_ENVIRONMENT,
             **{name: value for name, value in os.environ.items() if name in _PASSED},
             "WAYPOST_VAR": str(self._var),
-            "WAYPOST_PORT_BASE": str(PORT_BASE),
+            "WAYPOST_PORT_BASE": str(self._ports.waypost),
+            "WAYPOST_ROUTING_PORT": str(self._ports.sink),
+            **({"WAYPOST_DNS": f"127.0.0.1:{self._dns.port}"} if self._dns is not None else {}),
         }
 
 

@@ -17,6 +17,7 @@ _UNITS: dict[Figure, tuple[float, str]] = {
     "wall_s": (1000.0, " ms"),
     "p99_ms": (1.0, " ms p99"),
     "pss_kb_each": (1.0, " KB"),
+    "growth_mb": (1.0, " MB more"),
 }
 _HEADING = "| workload | {names} | ratio | asked | {cpu} | runs | limit |\n|---|{dashes}--:|---|{dashes}---|---|"
 
@@ -66,7 +67,10 @@ def _row(workload: str, runs: dict[str, list[Line]]) -> str:
         cpus.append(_number(statistics.median(cpu)) if cpu else "-")
         counts.append(count)
         limits.append(statistics.mode(line.get("limit", "-") for line in good) if good else "-")
-    shown = [_number(value) + unit if value is not None else "failed" for value in values]
+    shown = [
+        _number(value) + unit if value is not None else "failed" if found else "–"
+        for value, found in zip(values, runs.values(), strict=True)
+    ]
     ratio, asked = _ratio(goal, values)
     return "| " + " | ".join([workload, *shown, ratio, asked, *cpus, " / ".join(counts), " / ".join(limits)]) + " |"
 
@@ -84,8 +88,7 @@ def _ratio(goal: Goal, values: Sequence[float | None]) -> tuple[str, str]:
         return shown, f"at most {goal.at_most:g}: {'met' if is_met else 'NOT MET'}"
     if goal.ratio is not None:
         verdict = "-" if ratio is None else "met" if ratio >= goal.ratio else "NOT MET"
-        aim = f", aim {goal.aim:g}" if goal.aim else ""
-        return shown, f"{goal.ratio:g}{aim}: {verdict}"
+        return shown, f"{goal.ratio:g}: {verdict}"
     return shown, ""
 
 

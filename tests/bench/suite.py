@@ -31,13 +31,17 @@ class Suite:
     quiet_wait_s: float
     options: Sequence[str]
     """further ones of the load generator"""
+    sink_port: int
 
-    def run(self, target: Target, workload: str, rep: int = 0) -> list[Line]:
-        """The lines; one with `failed` when the run did not end in time or ended badly."""
+    def run(self, target: Target, workload: str, rep: int = 0, *, named: str = "") -> list[Line]:
+        """The lines; one with `failed` when the run did not end in time or ended badly. `named`: something else than
+        the workload, for one that is measured in two ways."""
         command = [sys.executable, "-m", "tests.bench.load", "--name", target.name, "--rep", str(rep)]
         command += ["--imap", target.doors.imap, "--imaps", target.doors.imaps]
         command += ["--smtp", target.doors.smtp, "--lmtp", target.doors.lmtp, "--password", PASSWORD]
-        command += ["--server-pids", ",".join(map(str, target.root_pids())), *self.options, workload]
+        command += ["--submissions", target.doors.submissions, "--sink-port", str(self.sink_port)]
+        command += ["--server-pids", ",".join(map(str, target.root_pids()))]
+        command += ["--queue-pids", ",".join(map(str, target.queue_pids())), *self.options, workload]
         around: Line = {"rep": rep, "waited_s": wait_for_quiet(self.quiet_wait_s), "spin_ms": spin_ms()}
         stolen = _stolen_s()
         try:
@@ -48,18 +52,20 @@ class Suite:
         except subprocess.TimeoutExpired:
             lines = [{"target": target.name, "workload": workload, "failed": f"not done in {_RUN_LIMIT_S:.0f} s"}]
         around["stolen_s"] = round(_stolen_s() - stolen, 2)
-        lines = [{**line, **around} for line in lines]
+        lines = [{**line, **around, **({"workload": named} if named else {})} for line in lines]
         with self.results.open("a") as file:
             for line in lines:
                 file.write(json.dumps(line) + "\n")
                 _show(line)
         return lines
 
-    def interleave(self, targets: Sequence[Target], workloads: Sequence[str], reps: int) -> Iterator[Line]:
+    def interleave(
+        self, targets: Sequence[Target], workloads: Sequence[str], reps: int, *, named: str = ""
+    ) -> Iterator[Line]:
         for rep in range(reps):
             for workload in workloads:
                 for target in targets:
-                    yield from self.run(target, workload, rep)
+                    yield from self.run(target, workload, rep, named=named)
 
 
 def _show(line: Line) -> None:

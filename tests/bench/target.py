@@ -12,6 +12,16 @@ class Doors:
     imaps: str
     smtp: str
     lmtp: str
+    submissions: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Of loopback: the doors of both servers are near these; mail for other systems goes to `sink`."""
+
+    waypost: int = 22_000
+    peers: int = 19_000
+    sink: int = 18_925
 
 
 class Target(Protocol):
@@ -34,6 +44,9 @@ class Target(Protocol):
 
     def root_pids(self) -> list[int]:
         """Of its process trees."""
+
+    def queue_pids(self) -> list[int]:
+        """The same, of those alone that hold the queue of mail for other systems and work it off."""
 
 
 USERS = 2000

@@ -14,10 +14,12 @@ import uvloop
 
 from tests.bench.load.delivery import append, lmtp_deliver, smtp_deliver
 from tests.bench.load.fetching import (
+    body_ranges,
     check_fetch,
     fetch_body,
     fetch_envelope,
     fetch_flags,
+    fetch_flags_huge,
     fetch_headers_list,
     fetch_page,
 )
@@ -30,6 +32,7 @@ from tests.bench.load.options import parse_options
 from tests.bench.load.rig import Rig
 from tests.bench.load.searching import search
 from tests.bench.load.seeding import seed
+from tests.bench.load.sending import queued, sending
 from tests.bench.load.signing_in import login_select, login_select_tls
 
 Workload = Callable[[Rig], Awaitable[None]]
@@ -40,13 +43,17 @@ _WORKLOADS: tuple[Workload, ...] = (
     fetch_envelope,
     fetch_headers_list,
     fetch_flags,
+    fetch_flags_huge,
     fetch_page,
     fetch_body,
+    body_ranges,
     search,
     store_flags,
     append,
     lmtp_deliver,
     smtp_deliver,
+    sending,
+    queued,
     login_select,
     login_select_tls,
     idle_push,

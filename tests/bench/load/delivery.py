@@ -41,7 +41,7 @@ async def _deliver(rig: Rig, *, is_lmtp: bool) -> None:
             left[worker] = o.per_connection
         left[worker] -= 1
         try:
-            await client.send(recipients[number], stock[number])
+            await client.send([recipients[number]], stock[number])
         except Failed:
             client.quit()
             clients[worker] = None

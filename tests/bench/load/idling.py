@@ -54,7 +54,7 @@ async def _push(rig: Rig, *, is_lmtp: bool) -> None:
     meter = rig.meter().start()
     for number in range(o.idle):
         started = time.perf_counter()
-        sent.append(await sender.send(rig.address(_FIRST_USER + number).encode(), stock[number]))
+        sent.append(await sender.send([rig.address(_FIRST_USER + number).encode()], stock[number]))
         accepted.append(time.perf_counter())
         await asyncio.sleep(max(0.0, 1.0 / o.push_rate - (time.perf_counter() - started)))
     with contextlib.suppress(TimeoutError):

@@ -64,6 +64,14 @@ class Rig:
         await client.hello(is_lmtp=is_lmtp)
         return client
 
+    async def submission(self, user: int) -> SmtpClient:
+        """Signed in, over implicit TLS."""
+        host, _, port = self.options.submissions.rpartition(":")
+        _, client = await asyncio.get_running_loop().create_connection(SmtpClient, host, int(port), ssl=self._tls)
+        await client.hello(is_lmtp=False)
+        await client.sign_in(self.address(user), self.options.password)
+        return client
+
     def stock(self, count: int) -> list[bytes]:
         """Messages of the mix. None was ever sent before, by Message-ID and by its first line of text, so that neither
         the suppression of duplicates nor the sharing of equal content makes one cheaper than real mail."""

@@ -1,7 +1,9 @@
 """An SMTP or LMTP connection: octets out, so many replies in."""
 
 import asyncio
+import base64
 import time
+from collections.abc import Sequence
 from typing import cast
 
 from tests.bench.load.imap_client import Failed
@@ -43,10 +45,16 @@ class SmtpClient(asyncio.Protocol):
         self._write(b"LHLO bench.test\r\n" if is_lmtp else b"EHLO bench.test\r\n")
         await self.expect()
 
-    async def send(self, recipient: bytes, stuffed: bytes) -> float:
-        """One message to one recipient, commands pipelined (RFC 2920). When the message was handed over."""
-        self._write(b"MAIL FROM:<bench@corp.test>\r\nRCPT TO:<%s>\r\nDATA\r\n" % recipient)
-        await self.expect(3)
+    async def sign_in(self, user: str, password: str) -> None:
+        """AUTH PLAIN (RFC 4616)."""
+        self._write(b"AUTH PLAIN %s\r\n" % base64.b64encode(f"\0{user}\0{password}".encode()))
+        await self.expect()
+
+    async def send(self, recipients: Sequence[bytes], stuffed: bytes, *, sender: bytes = b"bench@corp.test") -> float:
+        """One message, commands pipelined (RFC 2920). When the message was handed over."""
+        to = b"".join(b"RCPT TO:<%s>\r\n" % recipient for recipient in recipients)
+        self._write(b"MAIL FROM:<%s>\r\n%sDATA\r\n" % (sender, to))
+        await self.expect(2 + len(recipients))
         self._write(stuffed)
         sent_at = time.perf_counter()
         await self.expect()

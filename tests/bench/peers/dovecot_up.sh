@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Runs Dovecot 2.3 from its own configuration under $PEERS_DIR/dovecot, on loopback.
-#   dovecot_up.sh [--fsync always|never] [--users N] [--password TEXT] [--keep]
-# Maildir; logins in a few long-lived processes, session processes used again (still one session each at a time): what
+#   dovecot_up.sh [--fsync always|never] [--format maildir|mdbox] [--users N] [--password TEXT] [--keep]
+# Logins in a few long-lived processes, session processes used again (still one session each at a time): what
 # its manual advises for a busy server. --keep keeps the mail that is there; without it all mail is removed.
-# IMAP 19143, IMAPS 19993, LMTP 19024. Users u0000@example.test ...
+# IMAP 19143, IMAPS 19993, LMTP 19024, or beside another PEERS_PORTS. Users u0000@example.test ...
 set -eu
 . "$(dirname "$0")/lib.sh"
-FSYNC=always USERS=2000 PASSWORD=pw KEEP=0
+FSYNC=always FORMAT=maildir USERS=2000 PASSWORD=pw KEEP=0
 while [ $# -gt 0 ]; do case "$1" in
     --fsync) FSYNC="$2"; shift 2 ;; --users) USERS="$2"; shift 2 ;; --password) PASSWORD="$2"; shift 2 ;;
-    --keep) KEEP=1; shift ;; *) echo "what is $1?" >&2; exit 2 ;;
+    --format) FORMAT="$2"; shift 2 ;; --keep) KEEP=1; shift ;; *) echo "what is $1?" >&2; exit 2 ;;
 esac; done
 D="$PEERS_DIR/dovecot"
 [ -s "$D/run/master.pid" ] && kill -0 "$(cat "$D/run/master.pid")" 2>/dev/null && { echo "already up; dovecot_down.sh first" >&2; exit 1; }
-port_free 19143 19993 19024
+port_free $((PORTS + 143)) $((PORTS + 993)) $((PORTS + 24))
+case "$FORMAT" in maildir) PLACE="maildir:~/Maildir" ;; mdbox) PLACE="mdbox:~/mdbox" ;; *) echo "no format $FORMAT" >&2; exit 2 ;; esac
 [ "$KEEP" = 1 ] || rm -rf "$D/mail"
 rm -rf "$D/run"; mkdir -p "$D/run" "$D/mail" "$D/state" "$D/tls"
 chown 5000:5000 "$D/mail"; chmod 755 "$PEERS_DIR" "$D" "$D/mail"
@@ -39,7 +40,7 @@ ssl_key = <$D/tls/key.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login
 mail_max_userip_connections = 100000
-mail_location = maildir:~/Maildir
+mail_location = $PLACE
 mail_home = $D/mail/%n
 mail_uid = 5000
 mail_gid = 5000
@@ -61,6 +62,9 @@ service anvil {
   client_limit = 15000
 }
 service auth {
+  unix_listener $D/run/submission {
+    mode = 0666
+  }
   client_limit = 15000
 }
 service config {
@@ -71,10 +75,10 @@ service stats {
 }
 service imap-login {
   inet_listener imap {
-    port = 19143
+    port = $((PORTS + 143))
   }
   inet_listener imaps {
-    port = 19993
+    port = $((PORTS + 993))
     ssl = yes
   }
   service_count = 0
@@ -95,7 +99,7 @@ service managesieve-login {
 }
 service lmtp {
   inet_listener lmtp {
-    port = 19024
+    port = $((PORTS + 24))
   }
   process_limit = 200
   process_min_avail = 4
@@ -110,4 +114,6 @@ plugin {
 CONF
 : >"$D/dovecot.log"
 setsid /usr/sbin/dovecot -F -c "$D/dovecot.conf" >>"$D/dovecot.out" 2>&1 </dev/null &
-wait_port 19993 && wait_port 19024
+wait_port $((PORTS + 993)) && wait_port $((PORTS + 24))
+for ((i = 0; i < 100; i++)); do [ -s "$D/run/master.pid" ] && exit 0; sleep 0.1; done
+echo "no $D/run/master.pid" >&2; exit 1

@@ -1,4 +1,5 @@
 # Sourced by the other scripts: where the peers live, and waiting for them.
+PORTS="${PEERS_PORTS:-19000}" # doors are at that + 143, 993, 25, 465, 24
 PEERS_DIR="${PEERS_DIR:-${TMPDIR:-/tmp}/waypost-bench/peers}"
 mkdir -p "$PEERS_DIR"
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
