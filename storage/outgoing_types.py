@@ -175,6 +175,7 @@ class Ending(IntEnum):
     EXPIRED = 3  # the row goes
     HELD = 4
     RETURNED = 5  # not tried: the lease is given back, and nothing counts
+    PUT_OFF = 6  # not tried, because the site does not answer: as DEFERRED, but no event tells of it
 
 
 @dataclass(frozen=True, slots=True)

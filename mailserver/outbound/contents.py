@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 from mailserver.outbound.letters import OpenOctets
+from storage.errors import ContentDamaged
+from storage.keys import KeyUnusable
 from storage.outgoing_content import last_chunk, read_chunk
 from storage.outgoing_types import OutgoingId, QueuedMessage
 from storage.store import MailStore
@@ -25,7 +27,7 @@ class Contents:
         return lambda: self._read(message)
 
     async def _read(self, message: QueuedMessage) -> AsyncIterator[bytes]:
-        """Raises MessageGone, ContentDamaged, StoreUnavailable, KeyUnusable."""
+        """Raises MessageGone, ContentDamaged, StoreUnavailable."""
         for number in range(last_chunk(message.octets) + 1):
             yield await self._chunk(message, number)
 
@@ -35,7 +37,10 @@ class Contents:
         if kept is not None:
             self._kept.move_to_end(key)
             return kept
-        keys = await self._store.keys.of(message.tenant_id)
+        try:
+            keys = await self._store.keys.of(message.tenant_id)
+        except KeyUnusable as unusable:
+            raise ContentDamaged(str(unusable)) from None
         chunk = await read_chunk(self._store.database, keys, message, number)
         if key not in self._kept and len(chunk) <= self._limit_octets:
             self._kept[key] = chunk

@@ -10,11 +10,15 @@ from storage.outgoing_types import Ending, LastReply, LeasedRecipient, Notify, R
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`chance` is from 0 to 1; `not_before` is when the site may be tried again, if it rests."""
+    """`chance` is from 0 to 1; `not_before` is when the site may be tried again, if it rests.
+
+    `is_tried`: the outcome is this recipient's own, and not what others found at the site.
+    """
 
     now: datetime
     chance: float
     not_before: datetime | None = None
+    is_tried: bool = True
 
 
 def decide(recipient: LeasedRecipient, outcome: Outcome, schedule: Schedule, moment: Moment) -> Settlement:
@@ -48,7 +52,7 @@ def _defer(recipient: LeasedRecipient, reply: LastReply, schedule: Schedule, mom
     )
     return Settlement(
         recipient,
-        Ending.DEFERRED,
+        Ending.DEFERRED if moment.is_tried else Ending.PUT_OFF,
         reply,
         report=ReportKind.DELAYED if is_told else ReportKind.NONE,
         next_attempt_at=next_attempt_at,

@@ -32,6 +32,7 @@ class SiteWork:
         self.lanes: deque[Lane] = deque()
         self.backlog: deque[Batch] = deque()
         self.running = 0
+        self.is_ready = False  # it stands in the turn of sites that may be given more
 
     def is_idle(self, now_s: float) -> bool:
         """Nothing is known or to be done that somebody would miss."""

@@ -56,7 +56,9 @@ RUNNING = gauge("outbound_exchanges", "Conversations with other hosts under way.
 LEASED = gauge("outbound_leased_recipients", "Recipients that this role has leased.")
 RESTING = gauge("outbound_resting_sites", "Sites that do not answer and are left alone for a while.")
 
+FIRST_LANE = Lane(TenantId(0), "")
 PAGE_LANES = 1_000
+LOOK_PAUSE = 4  # looking takes at most a fifth of the time
 KNOWN_LANES_LIMIT = 20_000
 ROUTINGS_LIMIT = 100  # lanes routed at the same time
 ROUTE_AGE_S = 60.0  # a lane that stays due for longer is routed anew
@@ -130,6 +132,7 @@ class Worker:
         self._exchanges: set[asyncio.Task[None]] = set()
         self._routings: set[asyncio.Task[None]] = set()
         self._routing_turns = asyncio.Semaphore(ROUTINGS_LIMIT)
+        self._looked_until = FIRST_LANE
         self._leased = 0
         self._is_full = False  # sites got less than they had room for
         self._is_stopping = False
@@ -192,27 +195,32 @@ class Worker:
     # -- lanes: what is due, and where it goes
 
     async def _look_forever(self) -> None:
+        """Again and again, but for a part of the time only: a queue with very many lanes is hard work for Postgres."""
         while True:
             self._look_at_once.clear()
+            began_s = self._monotonic()
             await self._look_at_all()
+            took_s = self._monotonic() - began_s
             try:
-                async with asyncio.timeout(self._config.look_every_s):
+                async with asyncio.timeout(max(self._config.look_every_s, LOOK_PAUSE * took_s)):
                     await self._look_at_once.wait()
             except TimeoutError:
                 pass
 
     async def _look_at_all(self) -> None:
-        """Every lane of the queue, a page at a time. New lanes wait while too many are known."""
-        after = Lane(TenantId(0), "")
+        """Every lane of the queue, a page at a time; when too many are known, the next look goes on from there."""
         while True:
-            page = await outbox.find_lanes(self._database, after, PAGE_LANES)
+            page = await outbox.find_lanes(self._database, self._looked_until, PAGE_LANES)
             now = self._clock()
             for each in page:
                 if each.due_at is not None and each.due_at <= now:
                     self._mark_due(Lane(TenantId(each.tenant_id), each.domain))
             if len(page) < PAGE_LANES:
+                self._looked_until = FIRST_LANE
                 return
-            after = Lane(TenantId(page[-1].tenant_id), page[-1].domain)
+            self._looked_until = Lane(TenantId(page[-1].tenant_id), page[-1].domain)
+            if len(self._lanes) >= KNOWN_LANES_LIMIT:
+                return
 
     def _mark_due(self, lane: Lane) -> None:
         state = self._lanes.get(lane)
@@ -356,14 +364,18 @@ class Worker:
     def _take(self, work: SiteWork, recipients: list[LeasedRecipient], lease_ends_s: float) -> None:
         verdict = work.verdict_now(self._monotonic())
         if verdict is not None:
-            self._settle(work, recipients, [verdict] * len(recipients))
+            self._settle(work, recipients, [verdict] * len(recipients), is_tried=work.verdict is not None)
             return
         for start in range(0, len(recipients), self._recipients_limit):
             part = recipients[start : start + self._recipients_limit]
             batch = Batch(part[0].message, part, lease_ends_s)
             self._batches.add(batch)
             work.backlog.append(batch)
-        if work not in self._ready:
+        self._get_ready(work)
+
+    def _get_ready(self, work: SiteWork) -> None:
+        if not work.is_ready:
+            work.is_ready = True
             self._ready.append(work)
 
     async def _renew_forever(self) -> None:
@@ -384,8 +396,9 @@ class Worker:
         """Begin what may begin, one site after the other."""
         while self._ready and len(self._exchanges) < self._config.exchanges_limit:
             work = self._ready.popleft()
+            work.is_ready = False
             if self._begin_one(work):
-                self._ready.append(work)
+                self._get_ready(work)
 
     def _begin_one(self, work: SiteWork) -> bool:
         """Whether the site may be given more."""
@@ -394,7 +407,7 @@ class Worker:
         while work.backlog and verdict is not None:
             batch = work.backlog.popleft()
             self._batches.discard(batch)
-            self._settle(work, batch.recipients, [verdict] * len(batch.recipients))
+            self._settle(work, batch.recipients, [verdict] * len(batch.recipients), is_tried=False)
         if not work.backlog or work.running >= work.shaping.allowed(now_s):
             return False
         batch = work.backlog.popleft()
@@ -441,8 +454,7 @@ class Worker:
         if work.lanes and work.room(self._monotonic(), 1):
             self._wake.set()
         if work.backlog:
-            if work not in self._ready:
-                self._ready.append(work)
+            self._get_ready(work)
         elif work.is_idle(self._monotonic()):
             self._sites.pop(work.key, None)
             self._hungry.pop(work.key, None)
@@ -450,13 +462,20 @@ class Worker:
 
     # -- ends
 
-    def _settle(self, work: SiteWork, recipients: Sequence[LeasedRecipient], outcomes: Sequence[Outcome]) -> None:
+    def _settle(
+        self,
+        work: SiteWork,
+        recipients: Sequence[LeasedRecipient],
+        outcomes: Sequence[Outcome],
+        *,
+        is_tried: bool = True,
+    ) -> None:
         now = self._clock()
         rest_s = work.shaping.rest_left_s(self._monotonic())
         not_before = now + timedelta(seconds=rest_s) if rest_s > 0 else None
         self._settler.put(
             [
-                decide(recipient, outcome, self._schedule, Moment(now, self._chance(), not_before))
+                decide(recipient, outcome, self._schedule, Moment(now, self._chance(), not_before, is_tried))
                 for recipient, outcome in zip(recipients, outcomes, strict=True)
             ]
         )

@@ -1,7 +1,7 @@
 -- How leases end: for many recipients at once, each only if nobody has leased it since (token).
 
 -- Element i of every array is one recipient. p_ending: 0 delivered, 1 deferred, 2 failed, 3 expired, 4 held,
--- 5 given back. A recipient whose ending is final leaves the queue, unless p_report says that its sender is still to be
+-- 5 given back, 6 put off without an attempt. A recipient whose ending is final leaves the queue, unless p_report says that its sender is still to be
 -- told: then it stays as state 2 until end_report_v1. Reports wait p_report_wait_s, so that recipients of one message
 -- that fail together are told of together. Returns the places in the arrays of those that were settled.
 CREATE FUNCTION settle_v1(
@@ -29,7 +29,7 @@ BEGIN
                held_reason = CASE WHEN g.ending = 4 THEN g.held WHEN r.state = 1 OR g.ending = 5 THEN r.held_reason END,
                next_attempt_at = coalesce(g.next_attempt_at, r.next_attempt_at),
                attempts = r.attempts + CASE WHEN g.ending IN (4, 5) THEN 0 ELSE 1 END,
-               attempted_at = CASE WHEN g.ending IN (4, 5) THEN r.attempted_at ELSE now() END,
+               attempted_at = CASE WHEN g.ending IN (4, 5, 6) THEN r.attempted_at ELSE now() END,
                leased_until = CASE WHEN g.report <> 0 THEN now() + make_interval(secs => p_report_wait_s) END,
                reply_code = CASE WHEN g.ending IN (4, 5) THEN r.reply_code ELSE g.code END,
                reply_enhanced = CASE WHEN g.ending IN (4, 5) THEN r.reply_enhanced ELSE g.enhanced END,

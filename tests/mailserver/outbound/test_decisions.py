@@ -93,3 +93,9 @@ def test_delay_is_told_once_to_who_wants_to_hear(
 def test_after_five_days_it_is_over(notify: Notify | None, report: ReportKind) -> None:
     settlement = decided(recipient(notify), LATER, after=timedelta(days=5))
     assert (settlement.ending, settlement.report, settlement.reply.text) == (Ending.EXPIRED, report, "Later")
+
+
+def test_what_others_found_at_the_site_counts_as_an_attempt_that_no_event_tells_of() -> None:
+    settlement = decide(recipient(), LATER, SCHEDULE, Moment(NOON, 0.5, NOON + timedelta(hours=1), is_tried=False))
+    assert settlement.ending is Ending.PUT_OFF
+    assert settlement.next_attempt_at == NOON + timedelta(hours=1, seconds=30)
