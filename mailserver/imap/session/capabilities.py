@@ -5,6 +5,7 @@ from mailserver.imap.session.state import State
 
 ALWAYS = (
     "IMAP4rev1",
+    "IMAP4rev2",
     "LITERAL+",
     "SASL-IR",
     "ID",
