@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import assert_never
 
 from mailserver.mime.envelope_people import people_of_fields, written
@@ -20,6 +20,7 @@ from mailserver.services import position_mask as masks
 from mailserver.services.content_search import Reader
 from mailserver.services.position_mask import Mask
 from mailserver.services.search_columns import entries_cut, entries_with, needle_of
+from mailserver.services.search_facts import MICROSECONDS, above, below, bounds, compare, equal, on, seconds
 from mailserver.services.search_keys import (
     AllOf,
     AmongPositions,
@@ -46,16 +47,13 @@ from mailserver.services.search_keys import (
     SmallerThan,
     TextContains,
 )
-from mailserver.services.search_pages import Page, SearchPages, stretches
+from mailserver.services.search_page import Page, stretches
+from mailserver.services.search_pages import SearchPages
 from storage import search_pages as stored
-from storage.search_pages import NEVER, Column, PackedFacts, Run
+from storage.search_pages import Column, PackedFacts, Run
 from storage.store import MailStore
 from storage.types import MailboxId, MessageId
 from tenants.types import Principal
-
-MICROSECONDS = 1_000_000
-_DAY = 86_400 * MICROSECONDS
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +131,23 @@ class Evaluation:
             case HasKeyword(keyword):
                 return among & self._with_keyword(keyword)
             case LargerThan(octets):
-                return await self._by_facts(among, lambda facts: _above(facts.octets, octets))
+                return await self._by_facts(among, lambda facts: above(facts.octets, octets))
             case SmallerThan(octets):
-                return await self._by_facts(among, lambda facts: _below(facts.octets, octets))
+                return await self._by_facts(among, lambda facts: below(facts.octets, octets))
             case ReceivedOn(comparison, day):
-                return await self._by_facts(among, lambda facts: _on(facts.received, comparison, day))
+                return await self._by_facts(among, lambda facts: on(facts.received, comparison, day))
             case SavedOn(comparison, day):
-                return await self._by_facts(among, lambda facts: _on(facts.saved, comparison, day))
+                return await self._by_facts(among, lambda facts: on(facts.saved, comparison, day))
             case ReceivedUntil(moment):
-                end = (_seconds(moment) + 1) * MICROSECONDS
-                return await self._by_facts(among, lambda facts: _below(facts.received, end))
+                end = (seconds(moment) + 1) * MICROSECONDS
+                return await self._by_facts(among, lambda facts: below(facts.received, end))
             case ReceivedFrom(moment):
-                begin = _seconds(moment) * MICROSECONDS - 1
-                return await self._by_facts(among, lambda facts: _above(facts.received, begin))
+                begin = seconds(moment) * MICROSECONDS - 1
+                return await self._by_facts(among, lambda facts: above(facts.received, begin))
             case IsMessage(message_id):
                 return among & self._of_uids(await self._uids_of_message(message_id))
             case InThread(thread_id):
-                return await self._by_facts(among, lambda facts: _equal(facts.thread_ids, thread_id))
+                return await self._by_facts(among, lambda facts: equal(facts.thread_ids, thread_id))
             case ChangedSince(modseq):
                 modseqs = await self.modseqs()
                 uids = self.searched.uids
@@ -244,15 +242,15 @@ class Evaluation:
     async def _by_sent_date(self, among: Mask, comparison: DateComparison, day: date) -> Mask:
         """Kept in UTC; only near the day in question does the field's own zone decide."""
         pages = await self.pages_of(among)
-        begin, end = _bounds(day - timedelta(days=1), day + timedelta(days=1))
+        begin, end = bounds(day - timedelta(days=1), day + timedelta(days=1))
         near = among & self._of_entries(
             (page, [entry for entry, moment in enumerate(page.facts.sent) if begin <= moment < end]) for page in pages
         )
-        far = among & ~near & self._of_entries((page, _on(page.facts.sent, comparison, day)) for page in pages)
+        far = among & ~near & self._of_entries((page, on(page.facts.sent, comparison, day)) for page in pages)
         if not near:
             return far
         days = await self.reader.days_written(self._uids(near))
-        return far | self._of_uids([uid for uid, written_day in days.items() if _compare(comparison, written_day, day)])
+        return far | self._of_uids([uid for uid, written_day in days.items() if compare(comparison, written_day, day)])
 
     async def _by_envelope(self, among: Mask, envelope_field: EnvelopeField, text: str) -> Mask:
         is_subject = envelope_field is EnvelopeField.SUBJECT
@@ -302,55 +300,9 @@ def _envelope_text(fields: Fields, envelope_field: EnvelopeField) -> str:
 
 def positions_in(uids: "array[int]", held: "array[int]") -> Sequence[int]:
     """Where the (ascending) uids of a page stand in a view; -1: nowhere. Mostly they stand there in one piece."""
-    if not held:
-        return range(0)
     begin = bisect_left(uids, held[0])
     end = bisect_right(uids, held[-1], begin)
     if end - begin == len(held) and uids[begin:end] == held:
         return range(begin, end)
     place_of = dict(zip(uids[begin:end], range(begin, end), strict=True))
     return [place_of.get(uid, -1) for uid in held]
-
-
-def _above(values: "array[int]", limit: int) -> list[int]:
-    return [entry for entry, value in enumerate(values) if value > limit]
-
-
-def _below(values: "array[int]", limit: int) -> list[int]:
-    return [entry for entry, value in enumerate(values) if value < limit]
-
-
-def _equal(values: "array[int]", wanted: int) -> list[int]:
-    return [entry for entry, value in enumerate(values) if value == wanted] if wanted in values else []
-
-
-def _on(moments: "array[int]", comparison: DateComparison, day: date) -> list[int]:
-    """By the day in UTC."""
-    begin, end = _bounds(day, day)
-    match comparison:
-        case DateComparison.BEFORE:
-            return [entry for entry, moment in enumerate(moments) if NEVER < moment < begin]
-        case DateComparison.ON:
-            return [entry for entry, moment in enumerate(moments) if begin <= moment < end]
-        case DateComparison.SINCE:
-            return [entry for entry, moment in enumerate(moments) if moment >= begin]
-
-
-def _bounds(first: date, last: date) -> tuple[int, int]:
-    """From the beginning of the first day to the end of the last, as moments of pages."""
-    epoch = _EPOCH.date()
-    return (first - epoch).days * _DAY, ((last - epoch).days + 1) * _DAY
-
-
-def _seconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(seconds=1)
-
-
-def _compare(comparison: DateComparison, found: date, day: date) -> bool:
-    match comparison:
-        case DateComparison.BEFORE:
-            return found < day
-        case DateComparison.ON:
-            return found == day
-        case DateComparison.SINCE:
-            return found >= day

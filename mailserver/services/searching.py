@@ -17,7 +17,8 @@ from mailserver.services.errors import SearchTooLong
 from mailserver.services.search import Evaluation, Searched, positions_in
 from mailserver.services.search_columns import NO_THREADING, ThreadingFacts
 from mailserver.services.search_keys import SearchProgram
-from mailserver.services.search_pages import KEPT_MESSAGES, REMEMBERED_OCTETS, Page, SearchPages
+from mailserver.services.search_page import Page
+from mailserver.services.search_pages import KEPT_MESSAGES, REMEMBERED_OCTETS, SearchPages
 from mailserver.services.sorting import (
     Criterion,
     SortBy,

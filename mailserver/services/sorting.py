@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mailserver.services.search_pages import Page
+from mailserver.services.search_page import Page
 from storage.search_pages import NEVER, Column
 
 
@@ -53,8 +53,6 @@ def fact_keys(page: Page, by: SortBy) -> "array[int]":
 
 def text_keys(page: Page, by: SortBy) -> list[bytes]:
     """What the page's messages are compared by, one each: collation keys."""
-    if not page.facts.uids:
-        return []
     sorting = page.sorting
     assert sorting is not None
     match by:

@@ -10,7 +10,8 @@ import pytest
 
 from mailserver.services.search import Searched
 from mailserver.services.search_keys import EnvelopeContains, EnvelopeField, Everything, LargerThan, SearchProgram
-from mailserver.services.search_pages import SearchPages, stretches
+from mailserver.services.search_page import stretches
+from mailserver.services.search_pages import SearchPages
 from mailserver.services.searching import SearchConfig, Searches, Threading
 from mailserver.services.sorting import Criterion, SortBy
 from storage.search_pages import Column
@@ -143,6 +144,9 @@ async def test_a_page_of_messages_that_went_meanwhile_is_not_kept(crowded: Someo
     await crowded.move("INBOX", [1050], "Archive")
     await pages.keep(crowded.who, view.mailbox_id, view.uids, (Column.SUBJECTS,))
     assert kept_rows(services, view.mailbox_id) == []
+    await pages.keep(crowded.who, view.mailbox_id, view.uids, (Column.SUBJECTS,))  # made anew
+    assert len(kept_rows(services, view.mailbox_id)) == 1
+    assert 1050 not in await subjects_of(SearchPages(crowded.store), crowded)
 
 
 async def test_a_column_is_added_to_the_page_that_is_there(crowded: Someone, services: RunningServices) -> None:
