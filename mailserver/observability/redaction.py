@@ -41,8 +41,11 @@ DEPTH_LIMIT = 4
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor; what it returns holds no forbidden name at any depth."""
     for name, value in event.items():
-        limit = TRACEBACK_LIMIT if name == "exception" else TEXT_LIMIT
-        event[name] = NOT_LOGGED if is_forbidden(name) else _clean(value, limit, DEPTH_LIMIT)
+        if is_forbidden(name):
+            event[name] = NOT_LOGGED
+        elif type(value) is not int and not (type(value) is str and len(value) <= TEXT_LIMIT):  # which most are
+            limit = TRACEBACK_LIMIT if name == "exception" else TEXT_LIMIT
+            event[name] = _clean(value, limit, DEPTH_LIMIT)
     return event
 
 

@@ -29,6 +29,7 @@ from mailserver.smtp import replies
 from mailserver.smtp.config import SmtpConfig
 from mailserver.smtp.errors import ChunkSizeUnreadable, MechanismUnknown, RecipientNeedsUtf8, SenderNeedsUtf8
 from mailserver.smtp.metrics import DoorMetrics
+from mailserver.smtp.patience import within
 from mailserver.smtp.ports import SignIn
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.rules import Rules
@@ -187,8 +188,10 @@ class Session:
     async def _dispatch(self, event: Event) -> Replies:
         match event:
             case CommandLine(line):
-                async with asyncio.timeout(self._config.command_work_timeout_s):
-                    return await (self._respond(self._exchange, line) if self._exchange else self._command(line))
+                return await within(
+                    self._config.command_work_timeout_s,
+                    self._respond(self._exchange, line) if self._exchange else self._command(line),
+                )
             case MessageOctets(octets):
                 self._take(octets)
                 return SILENCE
