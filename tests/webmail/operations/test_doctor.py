@@ -123,6 +123,31 @@ def test_a_table_of_tenants_without_row_level_security_is_a_problem(
             owner.execute("DROP TABLE forgotten")
 
 
+def test_mail_that_does_not_leave_is_told_of(environment: dict[str, str], services: RunningServices) -> None:
+    with psycopg.connect(services.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO outgoing_recipient (tenant_id, outgoing_id, ordinal, address, domain, state, held_reason,"
+            " next_attempt_at, waits_since) SELECT 1, 1, n, 'bob@far.example', 'far.example', s, r, now(),"
+            " now() - interval '27 hours' FROM (VALUES (1, 1, 1), (2, 1, 1), (3, 1, 2), (4, 0, NULL)) AS v (n, s, r)"
+        )
+        try:
+            found = warnings(environment)
+            assert "Outbound is off (WAYPOST_OUTBOUND): mail for other systems is held" in found
+            assert "3 recipients are held, the oldest for 1 d 3 h; manage.py queue list shows them" in found
+            assert "1 recipients wait in the queue, the oldest for 1 d 3 h" in found
+            on = {
+                **environment,
+                "WAYPOST_OUTBOUND": "on",
+                "WAYPOST_DNS": "127.0.0.1:9",
+                "WAYPOST_DNS_TRY_TIMEOUT_S": "0.2",
+            }
+            released = "2 of them since outbound was off. Let them go: manage.py queue release --state off"
+            assert released in warnings(on)
+            assert any(each.startswith("DNS does not answer (WAYPOST_DNS)") for each in problems(on))
+        finally:
+            owner.execute("DELETE FROM outgoing_recipient")
+
+
 def test_keys_that_others_may_read_are_a_problem(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "secrets" / "master.key").chmod(0o644)
     assert any(each.startswith("Others may read") for each in problems(environment))
