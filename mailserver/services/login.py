@@ -3,7 +3,7 @@
 What keeps guessing slow: failures are counted per account and per network and lead to delays, then refusals
 (`attempts`). What keeps guessing blind: an unknown person costs the same time as a wrong password, and whether an
 account is suspended is told only to somebody who knows its password. What keeps it cheap: a right password is
-remembered for a minute as a digest under a key that only this process's memory holds, and an app password is random
+remembered for an hour as a digest under a key that only this process's memory holds, and an app password is random
 enough for a fast digest. The directory is asked at every sign-in and tells all that passwords are compared with, so a
 changed or revoked password and a suspension count at once, whatever is remembered. Other passwords are checked in a
 bounded number of threads.
@@ -37,6 +37,7 @@ from tenants.scram_keys import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS, de
 from tenants.types import OWN_PASSWORD, Credential, LoginRecord, Principal, Scope, Status
 
 LOOK_FOR_SCRAM_EVERY_S = 60.0
+KEEP_FOR_SCRAM_EVERY_S = 1.0
 
 log = get_logger()
 
@@ -46,7 +47,7 @@ class LoginConfig:
     check_threads: int = 2  # passwords checked at the same time; each takes 19 MiB and a core
     checks_waiting_limit: int = 200  # sign-ins that may wait for a thread; more are asked to try again
     check_wait_s: float = 10.0  # longest wait for a thread
-    remembered_s: float = 60.0  # how long a right password is not checked anew
+    remembered_s: float = 3_600.0  # how long a right password is not checked anew
     remembered_limit: int = 10_000  # right passwords remembered at once, and as many wrong ones
     tarpits_limit: int = 1_000  # failed sign-ins whose answers are held back at once; more are answered at once
     connections_per_account: int = field(default=100, metadata={"least": 1})
@@ -103,6 +104,8 @@ class Logins:
         self._is_scram_ready = False
         self._looked_for_scram_at = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._kept_at = float("-inf")
+        self._keeping: asyncio.Task[None] | None = None
         self._least_delay_s = throttle.delay_step_s
         self._uses = AppPasswordUses(database, clock=clock)
 
@@ -155,14 +158,15 @@ class Logins:
 
     async def settle(self) -> None:
         """Wait for what goes on beside sign-ins."""
-        if self._looking is not None:
-            await asyncio.gather(self._looking, return_exceptions=True)
+        beside = [task for task in (self._looking, self._keeping) if task is not None]
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._uses.settle()
 
     def close(self) -> None:
         self._checks.close()
-        if self._looking is not None:
-            self._looking.cancel()
+        for task in (self._looking, self._keeping):
+            if task is not None:
+                task.cancel()
         self._uses.close()
 
     async def _find(self, address: str) -> LoginRecord | None:
@@ -216,15 +220,25 @@ class Logins:
                 async with self._database.directory() as connection:
                     if await upgrade_password_hash(connection, record, new_hash):
                         password_hash = new_hash
-            if self._config.scram_iterations and (record.scram is None or password_hash != record.password_hash):
-                await self._keep_for_scram(record, password_hash, password)
+            if record.scram is None or password_hash != record.password_hash:
+                self._begin_keeping(record, password_hash, password)
+
+    def _begin_keeping(self, record: LoginRecord, password_hash: str, password: str) -> None:
+        """One at a time, with a pause: after an update nobody's sign-in waits for everybody's keys. Whoever is passed
+        over has another turn when their password is checked again."""
+        is_due = self._clock() - self._kept_at >= KEEP_FOR_SCRAM_EVERY_S
+        if self._config.scram_iterations and is_due and (self._keeping is None or self._keeping.done()):
+            self._kept_at = self._clock()
+            work = self._keep_for_scram(record, password_hash, password)
+            self._keeping = asyncio.get_running_loop().create_task(work)
 
     async def _keep_for_scram(self, record: LoginRecord, password_hash: str, password: str) -> None:
         salting = record.salting or new_salting(self._config.scram_iterations)
         keys = await self._checks.in_thread(derive_keys, password, salting)
         if keys is not None:
-            async with self._database.directory() as connection:
-                await store_scram(connection, record, password_hash, salting, keys)
+            with contextlib.suppress(StoreUnavailable):
+                async with self._database.directory() as connection:
+                    await store_scram(connection, record, password_hash, salting, keys)
 
     async def _failed(self, attempt: Attempt, delay: float) -> None:
         SIGN_INS.labels("failed").inc()

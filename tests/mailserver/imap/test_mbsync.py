@@ -82,6 +82,7 @@ async def test_mbsync_signs_in_by_scram(
         everybody_else = "UPDATE account SET scram_made_for = password_hash WHERE id <> %s"
         await owner.execute(everybody_else, [person.principal.account_id])
     await imap.logins.sign_in(person.address, person.password, network="127.0.0.1", scope=Scope.IMAP)
+    await imap.logins.settle()
     await imap.logins.look_for_scram()
     assert imap.logins.offers_scram
     await maildir.sync()

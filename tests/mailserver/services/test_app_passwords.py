@@ -176,12 +176,14 @@ async def test_scram_is_ready_after_the_first_sign_in_with_the_password(
     with pytest.raises(LoginFailed):
         await scram(logins, person.address, person.password)
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    await logins.settle()
     assert (await scram(logins, person.address, person.password)).credential == OWN_PASSWORD
     assert (await scram(logins, person.address, APP_PASSWORD)).credential.app_password_id == app_password
 
 
 async def test_scram_without_any_salt_begins_one(logins: Logins, person: Person) -> None:
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    await logins.settle()
     assert (await scram(logins, person.address.upper(), person.password)).account_id == person.account_id
 
 
@@ -189,6 +191,7 @@ async def test_a_password_changed_by_somebody_who_knows_no_scram_ends_the_old_on
     logins: Logins, person: Person, services: RunningServices
 ) -> None:
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    await logins.settle()
     change(services, person, "UPDATE account SET password_hash = password_hash || 'x' WHERE id = %s", person.account_id)
     with pytest.raises(LoginFailed):
         await scram(logins, person.address, person.password)
@@ -213,6 +216,7 @@ async def test_scram_is_offered_once_everybody_can_use_it(
     await logins.look_for_scram()
     assert mechanisms(logins, Scope.IMAP) == ("PLAIN",)
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
+    await logins.settle()
     await logins.look_for_scram()
     assert mechanisms(logins, Scope.IMAP) == ("SCRAM-SHA-256", "PLAIN")
     assert mechanisms(logins, Scope.SMTP) == ("SCRAM-SHA-256", "PLAIN", "LOGIN")

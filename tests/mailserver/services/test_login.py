@@ -132,7 +132,7 @@ async def counts(request: pytest.FixtureRequest, services: RunningServices, time
 
 @pytest.fixture
 def logins(database: Database, counts: FailureCounts, time: Time) -> Iterator[Logins]:
-    logins = Logins(database, counts, LoginConfig(), THROTTLE, clock=time.clock, sleep=time.sleep)
+    logins = Logins(database, counts, LoginConfig(remembered_s=60), THROTTLE, clock=time.clock, sleep=time.sleep)
     yield logins
     logins.close()
 
