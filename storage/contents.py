@@ -168,7 +168,17 @@ async def open_named(
         return _contents(first)
     if len(rows) >= CATCH_UP_ROWS:
         return await load(connection, tenant_id, account_id, known.mailbox_id)
-    logged = [(row.kind, row.uid, row.changed_at, row.flags_after, row.keywords_after) for row in rows if row.kind]
+    if first.kind is None:
+        return Contents(
+            first.mailbox(),
+            Modseq(first.account_modseq),
+            first.today,
+            first.epoch,
+            known.uids,
+            known.flags,
+            known.keywords,
+        )
+    logged = [(row.kind, row.uid, row.changed_at, row.flags_after, row.keywords_after) for row in rows]
     modseq = Modseq(first.account_modseq)
     later = advanced(known, folded(logged, modseq=modseq, day=first.today, is_complete=True))
     return Contents(first.mailbox(), modseq, first.today, first.epoch, later.uids, later.flags, later.keywords)
