@@ -55,6 +55,11 @@ class FailureCounts(Protocol):
     async def places(self, account: str) -> list[str]:
         """The networks an account failed from lately."""
 
+    async def remember(self, token: str, for_s: float) -> None:
+        """Something that only who knows the installation's secret could have made a token of."""
+
+    async def remembers(self, token: str) -> bool: ...
+
     async def clear(self, key: str) -> None: ...
 
     async def is_known(self, pair: str) -> bool: ...
@@ -93,6 +98,12 @@ class LocalFailureCounts:
 
     async def places(self, account: str) -> list[str]:
         return []
+
+    async def remember(self, token: str, for_s: float) -> None:
+        """Nothing: each process remembers for itself."""
+
+    async def remembers(self, token: str) -> bool:
+        return False
 
     def forget_before(self, key: str, moment: float) -> None:
         if key in self._failures and self._failures[key].last_at <= moment:
@@ -184,6 +195,13 @@ class SharedFailureCounts:
     async def places(self, account: str) -> list[str]:
         replies = await self._ask([("ZREVRANGE", self._places(account), 0, -1)])
         return [each.decode() if isinstance(each, bytes) else str(each) for each in replies[0]] if replies else []
+
+    async def remember(self, token: str, for_s: float) -> None:
+        await self._ask([("SET", f"{self._prefix}right:{token}", 1, "PX", int(for_s * 1000))])
+
+    async def remembers(self, token: str) -> bool:
+        replies = await self._ask([("EXISTS", f"{self._prefix}right:{token}")])
+        return bool(replies and replies[0])
 
     async def clear(self, key: str) -> None:
         await self._local.clear(key)

@@ -3,14 +3,15 @@
 What keeps guessing slow: failures are counted per account and per network and lead to delays, then refusals
 (`attempts`). What keeps guessing blind: an unknown person costs the same time as a wrong password, and whether an
 account is suspended is told only to somebody who knows its password. What keeps it cheap: a right password is
-remembered for an hour as a digest under a key that only this process's memory holds, and an app password is random
-enough for a fast digest. The directory is asked at every sign-in and tells all that passwords are compared with, so a
-changed or revoked password and a suspension count at once, whatever is remembered. Other passwords are checked in a
-bounded number of threads.
+remembered for an hour, here as a digest under a key that only this process's memory holds and in Redis as one under
+the installation's key, and an app password is random enough for a fast digest. The directory is asked at every sign-in
+and tells all that passwords are compared with, so a changed or revoked password and a suspension count at once,
+whatever is remembered. Other passwords are checked in a bounded number of threads.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -83,6 +84,7 @@ class Logins:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
+        self._counts = counts
         self._config = config
         self._secret = secret or secrets.token_bytes(32)
         self._checks = PasswordChecks(
@@ -198,6 +200,10 @@ class Logins:
         if self._remembered.is_wrong(record, attempt.account, password):
             delay = await self._attempts.note_failure(attempt, password)
             return None, max(delay, self._least_delay_s)
+        if record is not None and await self._counts.remembers(self._token(record, password)):
+            self._remembered.add_right(record, OWN_PASSWORD, password)
+            await self._attempts.note_success(attempt, standing)
+            return OWN_PASSWORD, 0.0
         async with self._checks.turn():
             if record is not None and (credential := self._remembered.right(record, password)) is not None:
                 return credential, 0.0
@@ -213,6 +219,7 @@ class Logins:
         if (record := attempt.record) is None:
             return
         self._remembered.add_right(record, OWN_PASSWORD, password)
+        await self._counts.remember(self._token(record, password), self._config.remembered_s)
         with contextlib.suppress(StoreUnavailable):  # what is there is right as well; the next sign-in tries again
             password_hash = record.password_hash
             if needs_rehash(password_hash):
@@ -222,6 +229,12 @@ class Logins:
                         password_hash = new_hash
             if record.scram is None or password_hash != record.password_hash:
                 self._begin_keeping(record, password_hash, password)
+
+    def _token(self, record: LoginRecord, password: str) -> str:
+        """What other processes recognise a right password by; another hash, or another installation, has others."""
+        digest = hashlib.blake2b(f"{record.account_id}\0{record.password_hash}\0".encode(), key=self._secret)
+        digest.update(password.encode(errors="surrogatepass"))
+        return digest.hexdigest()[:48]
 
     def _begin_keeping(self, record: LoginRecord, password_hash: str, password: str) -> None:
         """One at a time, with a pause: after an update nobody's sign-in waits for everybody's keys. Whoever is passed

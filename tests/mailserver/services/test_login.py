@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, RefusalReason
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import LoginConfig, Logins
+from mailserver.services.password_checks import CHECK_SECONDS
 from mailserver.services.throttle import LadderConfig, ThrottleConfig
 from storage.database import Database
 from tenants.passwords import hash_password, hash_password_for_import
@@ -283,6 +284,32 @@ async def test_an_imported_hash_is_replaced_by_one_of_full_cost(
     time.now += 61
     await logins.sign_in(person.address, person.password, network=OFFICE)
     assert hash_of(services, person) == upgraded
+
+
+async def test_a_password_that_was_right_in_one_process_is_right_in_the_others(
+    database: Database, services: RunningServices, person: Person, time: Time
+) -> None:
+    redis = Redis.from_url(services.redis_url)
+    shared = SharedFailureCounts(
+        redis, local_counts(time), forget_after_s=3600, known_for_s=86400, timeout_s=5, clock=time.clock
+    )
+    one, other = (
+        Logins(database, shared, LoginConfig(), THROTTLE, secret=b"s" * 32, clock=time.clock, sleep=time.sleep)
+        for _ in range(2)
+    )
+    await one.sign_in(person.address, person.password, network=OFFICE)
+    checked = CHECK_SECONDS.labels()._sum.get()
+    await other.sign_in(person.address, person.password, network=OFFICE)
+    assert CHECK_SECONDS.labels()._sum.get() == checked
+    change(
+        services, person, "UPDATE account SET password_hash = %s WHERE id = %s", hash_password("x"), person.account_id
+    )
+    with pytest.raises(LoginFailed):
+        await other.sign_in(person.address, person.password, network=OFFICE)
+    for each in (one, other):
+        await each.settle()
+        each.close()
+    await redis.aclose()
 
 
 async def test_a_password_typed_on_another_keyboard_is_the_same(
