@@ -16,6 +16,7 @@ from tests.flows.clients import (
 )
 from tests.flows.installation import OTHER_COMPANY, Installation, Person
 from tests.flows.letters import assert_arrived, letter
+from tests.flows.waiting import wait_until
 
 
 def test_a_reply_through_submission_reaches_another_demo_person(installation: Installation) -> None:
@@ -79,17 +80,34 @@ def test_submission_wants_a_sign_in(installation: Installation) -> None:
         client.login(person.address, person.password)
 
 
-def test_mail_for_elsewhere_is_refused_at_every_door(installation: Installation) -> None:
-    person = installation.person()
-    refusal = (550, b"5.7.1 Relaying denied: mail for elsewhere.example is not taken here")
-    with submission(installation, person) as client:
-        client.mail(person.address)
-        assert client.rcpt("grace@elsewhere.example") == refusal
+def test_mail_for_elsewhere_is_taken_from_who_signed_in_alone_and_held_while_outbound_is_off(
+    installation: Installation,
+) -> None:
+    person, colleague = installation.people(2)
     with smtplib.SMTP("localhost", installation.port("smtp"), timeout=PATIENCE_S) as client:
         client.ehlo("client.example")
         client.mail("grace@elsewhere.example")
+        refusal = (550, b"5.7.1 Relaying denied: mail for elsewhere.example is not taken here")
         assert client.rcpt("grace@elsewhere.example") == refusal
         assert client.docmd("AUTH PLAIN AGEAYg==")[0] == 502
+    sent = letter("to both", **{"from": person.address})
+    with submission(installation, person) as client:
+        client.sendmail(person.address, ["grace@elsewhere.example", colleague.address], sent)
+    (arrived,) = read_inbox(installation, colleague)
+    assert_arrived(arrived, sent)
+    listed = installation.manage("queue", "list", "--account", person.address)
+    assert "grace@elsewhere.example" in listed
+    assert "held, outbound is off" in listed
+    installation.manage("queue", "bounce", "--account", person.address)
+    wait_until(lambda: read_inbox(installation, person), within_s=PATIENCE_S, what="the report")
+    (report,) = read_inbox(installation, person)
+    assert b"Returned by the administrator" in report
+    assert b"grace@elsewhere.example" in report
+    wait_until(
+        lambda: "Nothing in the queue" in installation.manage("queue", "list", "--account", person.address),
+        within_s=PATIENCE_S,
+        what="an empty queue",
+    )
 
 
 def test_lmtp_answers_for_each_recipient(installation: Installation) -> None:
