@@ -5,7 +5,8 @@ connection that carries the tenant already: sending the setting along with each 
 Hence the rules:
 
 * after any error, cancellation or timeout the connection is closed and never used again, for what it carries is not
-  known; only a refusal of our own (StorageError), after its rollback succeeded, leaves it usable;
+  known; only a refusal of our own leaves it usable (StorageError, after its rollback succeeded; TenantsError of the
+  directory, else each recipient of another system would cost a connection);
 * the remembered tenant is set only after the server answered set_config;
 * statements name their tenant through waypost_tenant(), which raises when the connection carries another.
 
@@ -28,6 +29,7 @@ from psycopg.pq import TransactionStatus
 
 from storage.errors import StorageError, StoreUnavailable
 from storage.query import Connection, run
+from tenants.errors import TenantsError
 from tenants.types import TenantId
 
 Result = TypeVar("Result")
@@ -287,7 +289,7 @@ class _Loan:
     ) -> None:
         member = self._member
         assert member is not None
-        is_clean = error is None or isinstance(error, StorageError)
+        is_clean = error is None or isinstance(error, (StorageError, TenantsError))
         if is_clean and member.connection.pgconn.transaction_status == TransactionStatus.IDLE:
             self._pool.give_back(member)
         else:

@@ -12,6 +12,7 @@ from deploy.local.services import start_services
 from storage.database import Database, DatabaseConfig
 from storage.errors import MailboxNotFound, StoreUnavailable
 from storage.query import Connection
+from tenants.errors import DomainNotLocal
 from tenants.types import TenantId
 from tests.conftest import RunningServices
 
@@ -338,5 +339,16 @@ async def test_a_standby_that_cannot_be_written_to_is_the_stores_unavailability(
 async def test_the_directory_is_asked_on_any_connection(single: Database) -> None:
     async with single.read(ACME) as connection:
         first = await backend(connection)
+    async with single.directory() as connection:
+        assert await backend(connection) == first
+
+
+async def test_a_refusal_of_the_directory_leaves_the_connection_usable(single: Database) -> None:
+    async with single.directory() as connection:
+        first = await backend(connection)
+    with pytest.raises(DomainNotLocal):
+        async with single.directory() as connection:
+            await one(connection, "SELECT 1")
+            raise DomainNotLocal("elsewhere.test")
     async with single.directory() as connection:
         assert await backend(connection) == first
