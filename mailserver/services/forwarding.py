@@ -23,12 +23,11 @@ _DELIVERED_TO = b"delivered-to:"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One message to queue. `added` goes in front of its header; `indexes` are the addressees whose mail it is."""
+    """One message to queue. `added` goes in front of its header."""
 
     submitter: Submitter
     envelope: Envelope
     added: bytes
-    indexes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,18 @@ class _Place:
 
 
 def own_outgoing(mail: IncomingMail) -> Iterator[Outgoing]:
-    """What somebody who signed in sends to other systems, as it is."""
-    chosen = [index for index, each in enumerate(mail.addressees) if each.resolution is None]
-    if not chosen:
+    """What somebody who signed in sends to other systems, as it is; each address once, as its first RCPT has it."""
+    first: dict[str, int] = {}
+    for index, addressee in enumerate(mail.addressees):
+        if addressee.resolution is None:
+            first.setdefault(_same(addressee.path), index)
+    if not first:
         return
     if mail.sender is None:
         raise ValueError("only people who signed in send to other systems")
-    recipients = tuple(
-        QueuedRecipient(each.path, each.original_recipient, each.notify)
-        for each in (mail.addressees[index] for index in chosen)
-    )
-    yield Outgoing(mail.sender, _envelope(mail, mail.reverse_path, recipients), b"", tuple(chosen))
+    chosen = [mail.addressees[index] for index in first.values()]
+    recipients = tuple(QueuedRecipient(each.path, each.original_recipient, each.notify) for each in chosen)
+    yield Outgoing(mail.sender, _envelope(mail, mail.reverse_path, recipients), b"")
 
 
 def passed_on(
@@ -62,25 +62,27 @@ def passed_on(
 
     `is_author_local`: the reverse path is of this installation, and needs no rewriting.
     """
-    places: dict[_Place, dict[str, tuple[int, QueuedRecipient]]] = {}
-    seen: set[str] = set()
-    for index, addressee in enumerate(mail.addressees):
+    places: dict[_Place, list[QueuedRecipient]] = {}
+    seen = {_same(each.path) for each in mail.addressees if each.resolution is None}
+    for addressee in mail.addressees:
         resolution = addressee.resolution
         for forward in resolution.elsewhere if resolution is not None else ():
             assert resolution is not None
             place = _place(resolution, forward)
-            if forward.address not in seen and _mark(place) not in before:
-                seen.add(forward.address)
+            if _same(forward.address) not in seen and _mark(place) not in before:
+                seen.add(_same(forward.address))
                 recipient = _recipient(addressee, forward, is_list=bool(place.owner))
-                places.setdefault(place, {})[forward.address] = (index, recipient)
-    for place, found in places.items():
+                places.setdefault(place, []).append(recipient)
+    for place, recipients in places.items():
         reverse_path = _reverse_path(mail, place, is_author_local=is_author_local, secret=secret, now=now)
-        recipients = tuple(recipient for _, recipient in found.values())
-        indexes = tuple(sorted({index for index, _ in found.values()}))
-        submitter = Submitter(place.tenant_id, None)
-        yield Outgoing(
-            submitter, _envelope(mail, reverse_path, recipients, is_list=bool(place.owner)), _mark(place), indexes
-        )
+        envelope = _envelope(mail, reverse_path, tuple(recipients), is_list=bool(place.owner))
+        yield Outgoing(Submitter(place.tenant_id, None), envelope, _mark(place))
+
+
+def _same(address: str) -> str:
+    """Equal for one address however its domain is written; local parts of other systems may differ by case."""
+    local_part, _, domain = address.rpartition("@")
+    return f"{local_part}@{domain.lower()}"
 
 
 def passed_on_before(mail: IncomingMail) -> frozenset[bytes]:

@@ -64,7 +64,7 @@ def parse_mailboxes(body: bytes, *, field: str) -> list[str]:
     mailboxes: list[str] = []
     element: list[Token] = []
     is_in_group = False
-    for token in [*_tokens(body.decode("latin-1"), field), ("special", ",")]:
+    for token in [*_tokens(_text(body), field), ("special", ",")]:
         match token:
             case ("special", ":") if _is_phrase(element) and element and not is_in_group:
                 is_in_group = True
@@ -82,6 +82,14 @@ def parse_mailboxes(body: bytes, *, field: str) -> list[str]:
     if is_in_group or not mailboxes:
         raise _unreadable(field)
     return mailboxes
+
+
+def _text(body: bytes) -> str:
+    """UTF-8 where it is (RFC 6532 §3.2); what is not still has its structure, and its names are not judged."""
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
 
 
 def _mailbox(element: list[Token], field: str) -> str:

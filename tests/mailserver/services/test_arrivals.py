@@ -217,6 +217,27 @@ async def test_mail_for_here_and_elsewhere_goes_both_ways(house: House, store: M
     assert await house.octets(leaving) == MESSAGE.partition(b"\r\n")[2]
 
 
+async def test_an_address_elsewhere_gets_one_copy_however_often_it_is_named(
+    house: House, store: MailStore, company: Company
+) -> None:
+    someone = await ada(store, company)
+    member = replace(as_recipient(someone.who), group="team@company.test")
+    sent = replace(
+        mail(
+            Addressee("x@other.test", None, Notify.NEVER),
+            Addressee("x@OTHER.test", None),
+            Addressee("X@other.test", None),
+            reaching("team@company.test", [member], [Forward("x@other.test", None, "team@company.test")]),
+        ),
+        sender=Submitter(company.tenant_id, someone.who.account_id),
+    )
+    assert len(await house.arrivals.take(sent)) == 4
+    assert [(each.address, each.notify) for each in await house.leaving(company.tenant_id)] == [
+        ("X@other.test", None),
+        ("x@other.test", Notify.NEVER),
+    ]
+
+
 async def test_what_is_refused_here_does_not_leave_either(house: House, store: MailStore, company: Company) -> None:
     someone, other = await ada(store, company), await ada(store, company)
     await someone.receive(MESSAGE)
