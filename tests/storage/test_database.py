@@ -343,12 +343,16 @@ async def test_the_directory_is_asked_on_any_connection(single: Database) -> Non
         assert await backend(connection) == first
 
 
+async def _find_nobody(database: Database) -> None:
+    async with database.directory() as connection:
+        await one(connection, "SELECT 1")
+        raise DomainNotLocal("elsewhere.test")
+
+
 async def test_a_refusal_of_the_directory_leaves_the_connection_usable(single: Database) -> None:
     async with single.directory() as connection:
         first = await backend(connection)
     with pytest.raises(DomainNotLocal):
-        async with single.directory() as connection:
-            await one(connection, "SELECT 1")
-            raise DomainNotLocal("elsewhere.test")
+        await _find_nobody(single)
     async with single.directory() as connection:
         assert await backend(connection) == first
