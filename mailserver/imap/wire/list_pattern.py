@@ -15,18 +15,24 @@ MOST_CHARACTERS = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """A pattern to be walked: what stands before the first wildcard, and what follows as bits by character."""
+    """A pattern to be walked: what stands before the first wildcard, and what follows as bits by character.
+
+    `least` is how many characters that must take up.
+    """
 
     prefix: str
     accepts: dict[str, int]
     anything: int
     wildcards: int
     end: int
+    least: int
 
     def matches(self, name: str) -> bool:
         if not name.startswith(self.prefix):
             return False
         rest = name[len(self.prefix) :]
+        if len(rest) < self.least:
+            return False
         if self.end <= 2:  # nothing, or one wildcard
             return bool(self.anything) or (DELIMITER not in rest if self.wildcards else not rest)
         accepts, anything, wildcards = self.accepts, self.anything, self.wildcards
@@ -85,7 +91,8 @@ def _steps(text: str) -> _Steps | None:
             within_level |= bit
         else:
             accepts[step] = accepts.get(step, 0) | bit
-    return _Steps(text[:first], accepts, anything, anything | within_level, 1 << len(steps))
+    least = sum(step not in "*%" for step in steps)
+    return _Steps(text[:first], accepts, anything, anything | within_level, 1 << len(steps), least)
 
 
 def _skip_wildcards(reached: int, wildcards: int) -> int:
