@@ -78,7 +78,9 @@ async def assemble(
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,
-            arrivals=Arrivals(recipients, deliveries, queueing, Writer(config.hostname), secret=keys.forwarding_key),
+            arrivals=Arrivals(
+                database, recipients, deliveries, queueing, Writer(config.hostname), secret=keys.forwarding_key
+            ),
             wake_queue=wake_queue,
             redis=redis,
             certificate=certificate,

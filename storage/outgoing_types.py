@@ -113,6 +113,7 @@ class EventKind(IntEnum):
     REMOVED = 8
     REPORTED = 9
     RETRIED = 10
+    REPORT_DROPPED = 11
 
 
 @dataclass(frozen=True, slots=True)

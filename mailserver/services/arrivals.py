@@ -32,7 +32,9 @@ from mailserver.services.incoming import Addressee, IncomingMail
 from mailserver.services.queueing import Queueing
 from mailserver.services.returns import Report, Writer, wants
 from mailserver.srs import NotOurs, is_rewritten, restore
+from storage.database import Database
 from storage.errors import OverQuota, SendingLimitReached, StorageError, StoreUnavailable
+from storage.events import tell_of_dropped_report
 from storage.outgoing_types import Notify, OutgoingId
 from storage.types import Placed
 from tenants.errors import DomainNotLocal, TenantsError
@@ -60,6 +62,7 @@ class Arrivals:
 
     def __init__(
         self,
+        database: Database,
         recipients: Recipients,
         deliveries: Deliveries,
         queueing: Queueing,
@@ -68,6 +71,7 @@ class Arrivals:
         secret: bytes,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._database = database
         self._recipients = recipients
         self._deliveries = deliveries
         self._queueing = queueing
@@ -121,12 +125,15 @@ class Arrivals:
         except DomainNotLocal:
             resolution = None
         except (TenantsError, OverQuota) as error:
-            log.warning("a notification was dropped", reason=type(error).__name__, queue_id=report.queue_id)
-            return False
+            return await self._drop(report, error)
         (outcome,) = await self._take(self._writer.write(report, resolution), is_each_answered=False)
-        if isinstance(outcome, Exception):
-            log.warning("a notification was dropped", reason=type(outcome).__name__, queue_id=report.queue_id)
-        return not isinstance(outcome, Exception)
+        return True if not isinstance(outcome, Exception) else await self._drop(report, outcome)
+
+    async def _drop(self, report: Report, error: Exception) -> bool:
+        reason = type(error).__name__
+        log.warning("a notification was dropped", reason=reason, queue_id=report.queue_id)
+        await tell_of_dropped_report(self._database, report.tenant_id, report.reverse_path, reason)
+        return False
 
     # -- the general case
 

@@ -30,6 +30,7 @@ CHINESE: dict[str, str] = {
     "released": "已放行",
     "removed": "已移除",
     "reported": "已通知发件人",
+    "report_dropped": "通知无法送达，已丢弃",
     "retried": "立即重试",
     "{event}, {recipients} recipients": "{event}，{recipients} 个收件人",
     # sentences

@@ -20,7 +20,7 @@ from mailserver.srs import rewrite
 from storage.errors import OverQuota, SendingLimitReached
 from storage.outbox import find_lanes, lease
 from storage.outgoing_content import read_chunk
-from storage.outgoing_types import Lane, LeasedRecipient, Notify, ReturnContent, Submitter
+from storage.outgoing_types import EventKind, Lane, LeasedRecipient, Notify, ReturnContent, Submitter
 from storage.store import MailStore
 from tenants.errors import DomainNotLocal
 from tenants.types import Forward, Recipient, Resolution, TenantId
@@ -61,7 +61,9 @@ def house(store: MailStore) -> House:
 def house_of(store: MailStore, config: QueueConfig | None = None) -> House:
     queueing = Queueing(store, config or QueueConfig(), is_outbound_on=True, wake=lambda _: None)
     writer = Writer("mail.demo.test", clock=lambda: NOON, new_token=iter(map(str, range(10_000, 99_999))).__next__)
-    arrivals = Arrivals(Recipients(store), Deliveries(store), queueing, writer, secret=SECRET, clock=lambda: NOON)
+    arrivals = Arrivals(
+        store.database, Recipients(store), Deliveries(store), queueing, writer, secret=SECRET, clock=lambda: NOON
+    )
     return House(store, arrivals)
 
 
@@ -349,6 +351,9 @@ async def test_a_report_that_reaches_nobody_is_dropped(
         NOON,
     )
     assert await house.arrivals.report(report) is False
+    async with store.database.read(author.principal.tenant_id) as connection:
+        cursor = await connection.execute("SELECT kind, address, reply_text FROM event")
+        assert await cursor.fetchall() == [(EventKind.REPORT_DROPPED, report.reverse_path, "RecipientUnknown")]
     assert await house.arrivals.report(replace(report, reverse_path=author.address)) is True
     assert (await only_report(authors)).recipients[0].address == "x@other.test"
 
