@@ -14,7 +14,7 @@ from tests.transcripts.runner import Client, connect
 MANY = 3000
 
 
-async def with_many(store: MailStore, who: Principal) -> None:
+async def with_many(store: MailStore, who: Principal, count: int = MANY) -> None:
     await mailboxes.create(store, who, "many")
     async with store.database.transaction(who.tenant_id) as connection:
         await connection.execute(
@@ -23,7 +23,7 @@ async def with_many(store: MailStore, who: Principal) -> None:
             SELECT waypost_tenant(%s), nextval('mail_id'), %s, 'many/' || n || repeat('ab', 100), n %% 2 = 0, 1000 + n
               FROM generate_series(1, %s) AS n
             """,
-            [who.tenant_id, who.account_id, MANY],
+            [who.tenant_id, who.account_id, count],
         )
 
 
@@ -72,7 +72,7 @@ async def test_the_most_hostile_patterns_leave_others_their_turn(store: MailStor
 
     async with imap_services(store, store.database) as services:
         client = await signed_in(services, who)
-        await with_many(store, who)
+        await with_many(store, who, 500)
         patterns = b" ".join(b"*a%" * 100 + b"%d" % number for number in range(20))
         waiting = asyncio.create_task(other())
         assert len(await said(client, b'LIST "" (' + patterns + b")")) == 1
