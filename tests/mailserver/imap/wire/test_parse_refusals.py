@@ -87,7 +87,7 @@ from mailserver.imap.wire.syntax_errors import CommandSyntaxError, UnknownComman
         (b"a1 FETCH 1 BODY[]<0.0>", "from 1 to"),
         (b"a1 FETCH 1 RFC822[]", "only BODY, BODY.PEEK, BINARY"),
         (b"a1 UID FETCH 1 FLAGS (VANISHED)", "VANISHED comes with CHANGEDSINCE"),
-        (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "a modifier of UID FETCH alone"),
+        (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)", "modifiers of UID FETCH alone"),
         (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)", "each once"),
         (b"a1 FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)", "a mod-sequence, a number from 0"),
         (b"a1 STORE 1 FLAGS", "expected a space and flags"),
