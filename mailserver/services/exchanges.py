@@ -33,13 +33,13 @@ def begin_exchange(logins: Logins, mechanism: str, *, network: str, scope: Scope
     """None: there is no such mechanism here. One that is not offered yet may be used by whoever knows that it works."""
     if mechanism == SCRAM_SHA_256:
         return ScramExchange(logins.scram(network=network, scope=scope)) if logins.knows_scram else None
-    if mechanism not in mechanisms(logins, scope):
-        return None
 
     async def sign_in(username: str, password: str) -> Principal:
         return await logins.sign_in(username, password, network=network, scope=scope)
 
-    return PlainExchange(sign_in) if mechanism == PLAIN else LoginExchange(sign_in)
+    if mechanism == PLAIN:
+        return PlainExchange(sign_in)
+    return LoginExchange(sign_in) if mechanism == LOGIN and scope is Scope.SMTP else None
 
 
 class PlainExchange:
