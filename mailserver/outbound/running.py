@@ -11,9 +11,10 @@ from mailserver.observability.metrics import gauge
 from mailserver.observability.repeats import Repeats
 from mailserver.outbound.config import ExchangeConfig
 from mailserver.outbound.exchange import Exchange
+from mailserver.outbound.lanes import Router
 from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.tenancy import Tenancy
-from mailserver.outbound.worker import Router, Worker
+from mailserver.outbound.worker import Worker
 from mailserver.queue_hints import QueueHintReceiver
 from mailserver.services.queue_reports import QueueReports
 from mailserver.tasks import end_task
@@ -141,7 +142,7 @@ def start_outbound(
     )
     hints = None
     if redis is not None:
-        hints = QueueHintReceiver(redis, on_lane=worker.hint, on_heard=worker.look)
+        hints = QueueHintReceiver(redis, on_lane=worker.lanes.mark_due, on_heard=worker.lanes.look)
     running = Outbound(
         store.database, reports, tenancy, worker, exchange, hints, count_every_s=worker_config.count_every_s
     )

@@ -14,7 +14,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -23,24 +22,21 @@ from mailserver.observability.metrics import gauge
 from mailserver.observability.repeats import Repeats
 from mailserver.outbound.contents import Contents
 from mailserver.outbound.decisions import Moment, decide
-from mailserver.outbound.errors import NoSite
+from mailserver.outbound.lanes import Lanes, Router, Verdict
 from mailserver.outbound.letters import Addressee, Letter, OpenOctets
-from mailserver.outbound.outcomes import Deferred, Failed, Outcome, Reason, of_fact
+from mailserver.outbound.outcomes import Outcome, Reason, of_fact
 from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.schedule import Schedule
 from mailserver.outbound.settling import Settler
 from mailserver.outbound.shaping import Shaping, ShapingLimits, health_of
 from mailserver.outbound.site_work import Batch, SiteWork
-from mailserver.outbound.sites import Site, Smarthost
+from mailserver.outbound.sites import Site
 from mailserver.outbound.tenancy import Tenancy
 from mailserver.tasks import end_task
 from storage import outbox
-from storage.errors import StorageError, StoreUnavailable
-from storage.keys import KeyUnusable
-from storage.outgoing_acts import Chosen, hold
+from storage.errors import StoreUnavailable
 from storage.outgoing_types import (
     Ending,
-    HeldReason,
     Lane,
     LastReply,
     LeasedRecipient,
@@ -56,22 +52,12 @@ RUNNING = gauge("outbound_exchanges", "Conversations with other hosts under way.
 LEASED = gauge("outbound_leased_recipients", "Recipients that this role has leased.")
 RESTING = gauge("outbound_resting_sites", "Sites that do not answer and are left alone for a while.")
 
-FIRST_LANE = Lane(TenantId(0), "")
-PAGE_LANES = 1_000
-LOOK_PAUSE = 4  # looking takes at most a fifth of the time
-KNOWN_LANES_LIMIT = 20_000
-ROUTINGS_LIMIT = 100  # lanes routed at the same time
-ROUTE_AGE_S = 60.0  # a lane that stays due for longer is routed anew
+RENEWED_AT_ONCE = 1_000  # batches
 ROUND_PAUSE_S = 0.01  # what becomes due meanwhile shares a commit
 RETRY_S = 0.5
 LEASE_MARGIN = 0.1  # the last part of a lease in which nothing is begun
 
 log = get_logger()
-
-
-class Router(Protocol):
-    async def find_site(self, domain: str) -> Site: ...
-    async def find_smarthost(self, smarthost: Smarthost) -> Site: ...
 
 
 class Exchanger(Protocol):
@@ -80,16 +66,8 @@ class Exchanger(Protocol):
     ) -> list[Outcome]: ...
 
 
-@dataclass(slots=True)
-class _LaneState:
-    work: SiteWork | None = None
-    routed_at_s: float = 0.0
-    is_due_again: bool = False
-    """Something came for it while a lease was under way."""
-
-
 class Worker:
-    """One per process. `recipients_limit` is how many one exchange gets."""
+    """One per process. `recipients_limit` is how many one exchange gets. `lanes` is told of hints."""
 
     def __init__(
         self,
@@ -106,9 +84,7 @@ class Worker:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = store.database
-        self._router = router
         self._exchanger = exchanger
-        self._tenancy = tenancy
         self._config = config
         self._recipients_limit = recipients_limit
         self._on_report = on_report
@@ -124,20 +100,24 @@ class Worker:
             config.longest_rest_s,
         )
         self._settler = Settler(store.database, report_wait_s=config.report_wait_s, on_settled=self._settled)
-        self._lanes: dict[Lane, _LaneState] = {}
+        self.lanes = Lanes(
+            store.database,
+            router,
+            tenancy,
+            self._on_routed,
+            look_every_s=config.look_every_s,
+            clock=clock,
+            monotonic=monotonic,
+        )
         self._sites: dict[str, SiteWork] = {}
         self._hungry: dict[str, SiteWork] = {}  # with lanes to lease from
         self._ready: deque[SiteWork] = deque()  # with a backlog, in turn
         self._batches: set[Batch] = set()
         self._exchanges: set[asyncio.Task[None]] = set()
-        self._routings: set[asyncio.Task[None]] = set()
-        self._routing_turns = asyncio.Semaphore(ROUTINGS_LIMIT)
-        self._looked_until = FIRST_LANE
         self._leased = 0
         self._is_full = False  # sites got less than they had room for
         self._is_stopping = False
         self._wake = asyncio.Event()
-        self._look_at_once = asyncio.Event()
         self._repeats = Repeats(time.monotonic)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -148,7 +128,7 @@ class Worker:
         self._leasing = self._keep("lease", self._lease_forever)
         self._tasks = [
             self._leasing,
-            self._keep("look", self._look_forever),
+            self._keep("look", self.lanes.look_forever),
             self._keep("renew", self._renew_forever),
         ]
 
@@ -161,8 +141,9 @@ class Worker:
         self._is_stopping = True
         self._wake.set()
         await asyncio.wait({self._leasing}, timeout=farewell_s)  # a lease that was committed must be given back
-        for task in (*self._tasks, *self._routings):
+        for task in self._tasks:
             await end_task(task)
+        await self.lanes.close()
         for work in self._sites.values():
             while work.backlog:
                 self._give_back(work.backlog.popleft())
@@ -171,14 +152,6 @@ class Worker:
         for task in list(self._exchanges):
             await end_task(task)
         await self._settler.close(farewell_s)
-
-    def hint(self, lane: Lane) -> None:
-        """Somebody queued mail in this lane."""
-        self._mark_due(lane)
-
-    def look(self) -> None:
-        """Hints may have been lost: look now."""
-        self._look_at_once.set()
 
     async def _guarded(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         """A door of its own: neither Postgres away nor a bug ends a loop."""
@@ -192,88 +165,16 @@ class Worker:
                 log.exception("a loop of the queue failed", loop=name)
             await asyncio.sleep(RETRY_S)
 
-    # -- lanes: what is due, and where it goes
+    # -- sites
 
-    async def _look_forever(self) -> None:
-        """Again and again, but for a part of the time only: a queue with very many lanes is hard work for Postgres."""
-        while True:
-            self._look_at_once.clear()
-            began_s = self._monotonic()
-            await self._look_at_all()
-            took_s = self._monotonic() - began_s
-            try:
-                async with asyncio.timeout(max(self._config.look_every_s, LOOK_PAUSE * took_s)):
-                    await self._look_at_once.wait()
-            except TimeoutError:
-                pass
-
-    async def _look_at_all(self) -> None:
-        """Every lane of the queue, a page at a time; when too many are known, the next look goes on from there."""
-        while True:
-            page = await outbox.find_lanes(self._database, self._looked_until, PAGE_LANES)
-            now = self._clock()
-            for each in page:
-                if each.due_at is not None and each.due_at <= now:
-                    self._mark_due(Lane(TenantId(each.tenant_id), each.domain))
-            if len(page) < PAGE_LANES:
-                self._looked_until = FIRST_LANE
-                return
-            self._looked_until = Lane(TenantId(page[-1].tenant_id), page[-1].domain)
-            if len(self._lanes) >= KNOWN_LANES_LIMIT:
-                return
-
-    def _mark_due(self, lane: Lane) -> None:
-        state = self._lanes.get(lane)
-        if state is not None:
-            state.is_due_again = True
-        elif len(self._lanes) < KNOWN_LANES_LIMIT:
-            self._lanes[lane] = _LaneState()
-            self._begin_routing(lane)
-
-    def _begin_routing(self, lane: Lane) -> None:
-        task = asyncio.create_task(self._route(lane), name="outbound: route")
-        self._routings.add(task)
-        task.add_done_callback(self._routings.discard)
-
-    async def _route(self, lane: Lane) -> None:
-        """Put the lane into the rotation of its site. A door of its own, as it runs beside the loops."""
-        is_routed = False
-        try:
-            async with self._routing_turns:
-                is_routed = await self._route_in_turn(lane)
-        except (StorageError, KeyUnusable) as error:
-            if (left_out := self._repeats.worth_saying("route")) is not None:
-                log.warning("a tenant's mail waits", tenant=lane.tenant_id, error=str(error), left_out=left_out)
-        except Exception:
-            log.exception("a lane was not routed", tenant=lane.tenant_id, domain=lane.domain)
-        finally:
-            if not is_routed:
-                self._lanes.pop(lane, None)  # looking finds it again
-
-    async def _route_in_turn(self, lane: Lane) -> bool:
-        standing = await self._tenancy.standing(lane.tenant_id)
-        if not standing.is_active:
-            held = await hold(self._database, Chosen(lane.tenant_id, domain=lane.domain), HeldReason.SUSPENDED)
-            log.info("mail of a suspended tenant is held", tenant=lane.tenant_id, recipients=held)
-            return False
-        site: Site | None = None
-        verdict: Deferred | Failed | None = None
-        try:
-            if standing.smarthost is not None:
-                site = await self._router.find_smarthost(standing.smarthost)
-            else:
-                site = await self._router.find_site(lane.domain)
-        except NoSite as nowhere:
-            verdict = nowhere.outcome
+    def _on_routed(self, lane: Lane, site: Site | None, verdict: Verdict | None) -> SiteWork:
         work = self._work_for(f"nowhere: {lane.domain}" if site is None else site.key, site, verdict)
-        state = self._lanes[lane]
-        state.work, state.routed_at_s = work, self._monotonic()
         work.lanes.append(lane)
         self._hungry[work.key] = work
         self._wake.set()
-        return True
+        return work
 
-    def _work_for(self, key: str, site: Site | None, verdict: Deferred | Failed | None) -> SiteWork:
+    def _work_for(self, key: str, site: Site | None, verdict: Verdict | None) -> SiteWork:
         work = self._sites.get(key)
         if work is None:
             work = self._sites[key] = SiteWork(key, site, verdict, Shaping(self._shaping))
@@ -303,7 +204,7 @@ class Worker:
         if not rooms:
             return
         for lane in rooms:
-            self._lanes[lane].is_due_again = False
+            self.lanes.before_lease(lane)
         asked_at_s = self._monotonic()
         leased = await outbox.lease(self._database, rooms, lease_s=self._config.lease_s)
         self._leased += len(leased)
@@ -313,11 +214,11 @@ class Worker:
         for recipient in leased:
             lane = Lane(recipient.message.tenant_id, recipient.domain)
             found[lane] += 1
-            work = self._lanes[lane].work
-            assert work is not None
-            groups.setdefault((work.key, lane.tenant_id, recipient.message.id), []).append(recipient)
+            key = self.lanes.work_of(lane).key
+            groups.setdefault((key, lane.tenant_id, recipient.message.id), []).append(recipient)
         for lane, room in rooms.items():
-            self._after_lease(lane, is_empty=found[lane] < room)
+            if self.lanes.after_lease(lane, is_empty=found[lane] < room):
+                self._wake.set()
         for (key, _, _), recipients in groups.items():
             self._take(self._sites[key], recipients, asked_at_s + self._config.lease_s)
         self._dispatch()
@@ -344,23 +245,6 @@ class Worker:
         self._is_full = left <= 0
         return rooms
 
-    def _after_lease(self, lane: Lane, *, is_empty: bool) -> None:
-        state = self._lanes[lane]
-        assert state.work is not None
-        is_old = self._monotonic() - state.routed_at_s > ROUTE_AGE_S
-        if not is_empty and not is_old:
-            self._wake.set()
-            return
-        if is_empty and state.is_due_again and not is_old:
-            self._wake.set()  # what came meanwhile may have been too late for the lease
-            return
-        state.work.lanes.remove(lane)
-        if is_empty and not state.is_due_again:
-            del self._lanes[lane]
-        else:
-            state.work = None
-            self._begin_routing(lane)
-
     def _take(self, work: SiteWork, recipients: list[LeasedRecipient], lease_ends_s: float) -> None:
         verdict = work.verdict_now(self._monotonic())
         if verdict is not None:
@@ -382,8 +266,8 @@ class Worker:
         while True:
             await asyncio.sleep(self._config.lease_s / 3)
             batches = list(self._batches)
-            for start in range(0, len(batches), PAGE_LANES):
-                some = batches[start : start + PAGE_LANES]
+            for start in range(0, len(batches), RENEWED_AT_ONCE):
+                some = batches[start : start + RENEWED_AT_ONCE]
                 asked_at_s = self._monotonic()
                 recipients = [recipient for batch in some for recipient in batch.recipients]
                 await outbox.renew(self._database, recipients, lease_s=self._config.lease_s)

@@ -68,7 +68,7 @@ async def test_a_hint_wakes_the_worker_at_once(post: Post, peer: SmtpPeer) -> No
     try:
         await slow.send("bob@far.test")
         for lane in slow.hints:
-            outbound.worker.hint(lane)
+            outbound.worker.lanes.mark_due(lane)
         await until(lambda: peer.contents, within_s=2.0)
     finally:
         await outbound.drain(2.0)
