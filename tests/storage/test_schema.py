@@ -216,6 +216,7 @@ def test_the_serving_roles_are_ordinary_and_own_nothing(role: str, owner: "psyco
     ("table", "column"),
     [
         ("message", "subject"),
+        ("search_page", "subjects"),
         ("message", "header"),
         ("message", "preview"),
         ("blob_content", "sealed"),
