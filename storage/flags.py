@@ -84,7 +84,7 @@ async def change_flags(
             uids=[uid for each in requests for uid in each.uids],
             operations=[each.change.operation for each in requests],
             bits=[each.change.flags.system for each in requests],
-            words=[_joined_keywords(each.change.flags.keywords) for each in requests],
+            words=[joined_keywords(each.change.flags.keywords) for each in requests],
             unchanged_sinces=[each.unchanged_since for each in requests],
             keyword_limit=KEYWORDS_PER_MESSAGE,
         )
@@ -100,7 +100,7 @@ async def change_flags(
     return stored
 
 
-def _joined_keywords(keywords: Collection[str]) -> str | None:
+def joined_keywords(keywords: Collection[str]) -> str | None:
     """Arrays of arrays must be rectangular, so they travel as one text; a keyword holds no space."""
     return " ".join(keywords_column(keywords) or ()) or None
 

@@ -95,6 +95,7 @@ DUMPS: dict[int, Dump] = {
     1082: _date,
     1184: _timestamptz,
     1185: _array_of(1184, _timestamptz),
+    1000: _array_of(16, _bool),
     1001: _array_of(_BYTEA_OID, _bytea),
     1005: _array_of(21, _INT2),
     1007: _array_of(23, _INT4),

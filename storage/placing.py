@@ -197,15 +197,32 @@ async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, ord
         async with database.read(keys.tenant_id) as connection:
             return _checked(orders, [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))])
     async with database.transaction(keys.tenant_id) as connection:
-        await _put_blobs(connection, blobs, keys, orders)
-        async with connection.pipeline():
-            cursors = [await _PLACE.send(connection, **_values(keys, order, is_blob_inline=False)) for order in orders]
-        outcomes = []
-        for cursor in cursors:
-            row = await cursor.fetchone()
-            assert row is not None
-            outcomes.append(row)
-        return _checked(orders, outcomes)
+        return await _place_all(connection, blobs, keys, orders)
+
+
+async def _place_all(
+    connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
+) -> list[_Outcome]:
+    await _put_blobs(connection, blobs, keys, orders)
+    async with connection.pipeline():
+        cursors = [await _PLACE.send(connection, **_values(keys, order, is_blob_inline=False)) for order in orders]
+    outcomes = []
+    for cursor in cursors:
+        row = await cursor.fetchone()
+        assert row is not None
+        outcomes.append(row)
+    return _checked(orders, outcomes)
+
+
+async def place_in(
+    connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
+) -> list[Placed | StorageError]:
+    """Place copies in a transaction that is under way; the results are in the order of `orders`, refusals among them.
+
+    The accounts are in ascending order, and provisioned.
+    """
+    outcomes = await _place_all(connection, blobs, keys, orders)
+    return [_result(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
 def _checked(orders: Sequence[Order], outcomes: list[_Outcome]) -> list[_Outcome]:

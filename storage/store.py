@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from storage.appending import Appended, AppendRequest
 from storage.blobs.hot import HotBlobs
 from storage.database import Database
 from storage.errors import StorageError
@@ -21,6 +22,7 @@ class Joins:
     def __init__(self) -> None:
         self.placing: GroupCommit[Order, Placed | StorageError] = GroupCommit()
         self.placing_large: Joined[Order, Placed | StorageError] = Joined()
+        self.appends: Joined[AppendRequest, Appended | StorageError] = Joined()
         self.flags: Joined[FlagRequest, list[StoredFlags]] = Joined()
 
 

@@ -1,4 +1,4 @@
-"""Messages in a mailbox, as a person works with them: open, read, flag, copy, move, expunge, append."""
+"""Messages in a mailbox, as a person works with them: open, read, flag, copy, move, expunge."""
 
 import asyncio
 import contextlib
@@ -6,31 +6,27 @@ from array import array
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from mmap import mmap
+from datetime import date
 
-from mailserver.services.ingest import ingest
+from mailserver.services.appending import append as append  # one message; several at once are asked for there
 from mailserver.services.mailboxes import find_selectable
 from storage import content as stored_content
-from storage import copies, flags, placing, rows
+from storage import copies, flags, rows
 from storage import mailboxes as stored_mailboxes
 from storage.bodies import MessageWithOctets, read_messages
 from storage.content import Content
 from storage.contents import load
-from storage.errors import MailboxNotFound, StorageError
+from storage.errors import MailboxNotFound
 from storage.flags import CHUNK_MESSAGES, FlagRequest, StoredFlags
 from storage.query import Connection
 from storage.rows import Columns, FetchRow
 from storage.store import MailStore
 from storage.types import (
-    Destination,
     FlagChange,
-    Flags,
     Mailbox,
     MailboxId,
     MessageId,
     Modseq,
-    Placed,
     Uid,
     UidValidity,
 )
@@ -331,32 +327,3 @@ def _copied(uidvalidity: UidValidity, messages: Sequence[copies.CopiedMessage]) 
         [Uid(message.source_uid) for message in messages],
         [Uid(message.target_uid) for message in messages],
     )
-
-
-async def append(
-    store: MailStore,
-    who: Principal,
-    mailbox_name: str,
-    octets: bytes | mmap,
-    *,
-    flags: Flags,
-    received_at: datetime,
-) -> Placed:
-    """Add a message to a mailbox (RFC 3501 §6.3.11); durable when it returns.
-
-    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, TooManyKeywords,
-    StoreUnavailable.
-    """
-    target = await find_selectable(store, who, mailbox_name)
-    keys = await store.keys.of(who.tenant_id)
-    message = await placing.prepare(keys, await ingest(octets, received_at))
-    destination = Destination(who.account_id, target.id, flags, who.quota_octets)
-    (result,) = await placing.place(
-        store.database, store.blobs, keys, who.tenant_id, [placing.Order(message, destination)]
-    )
-    if isinstance(result, MailboxNotFound):
-        raise MailboxNotFound(target.name)
-    if isinstance(result, StorageError):
-        raise result
-    store.announce(who.tenant_id, who.account_id, result.modseq)
-    return result

@@ -1,0 +1,80 @@
+"""APPEND, MULTIAPPEND and REPLACE: messages that a client brings (RFC 3501 §6.3.11, RFC 3502, RFC 8508)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from mmap import mmap
+
+from mailserver.services.ingest import ingest
+from mailserver.services.mailboxes import canonical_name, find_selectable, is_storable
+from storage import appending
+from storage.appending import Appended, AppendRequest
+from storage.errors import MailboxNotFound, StorageError
+from storage.placing import PreparedMessage
+from storage.placing import prepare as packed
+from storage.store import MailStore
+from storage.types import Flags, MailboxId, Placed, Uid
+from tenants.types import Principal
+
+
+async def prepare(store: MailStore, who: Principal, octets: bytes | mmap, received_at: datetime) -> PreparedMessage:
+    """A message described, packed and sealed. What is held of `octets` afterwards is large parts of a mapped file."""
+    return await packed(await store.keys.of(who.tenant_id), await ingest(octets, received_at))
+
+
+async def append_all(
+    store: MailStore,
+    who: Principal,
+    mailbox_name: str,
+    messages: Sequence[tuple[PreparedMessage, Flags]],
+    *,
+    replaced: tuple[MailboxId, Uid] | None = None,
+) -> Appended:
+    """Add messages to a mailbox, all of them or none; durable when it returns. APPENDs of one account that come while
+    one is under way share the next transaction.
+
+    With `replaced`, that message goes in the same transaction, and counts no more where quota is judged.
+
+    Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, TooManyKeywords, MessageGone,
+    StoreUnavailable.
+    """
+    name = canonical_name(mailbox_name)
+    if not is_storable(name):
+        raise MailboxNotFound(name)
+    if any(message.long_blobs for message, _ in messages):
+        await find_selectable(store, who, name)  # makes the first folders of an account that has none yet
+    request = AppendRequest(who.account_id, name, messages, who.quota_octets, replaced)
+    keys = await store.keys.of(who.tenant_id)
+
+    async def append_each(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
+        results = await appending.append(store.database, store.blobs, keys, requests)
+        last = [result.modseq for result in results if isinstance(result, Appended)]
+        if last:
+            store.announce(who.tenant_id, who.account_id, max(last))
+        return results
+
+    result = await store.joins.appends.do((who.tenant_id, who.account_id), request, append_each)
+    if isinstance(result, StorageError):
+        raise result
+    return result
+
+
+async def append(
+    store: MailStore,
+    who: Principal,
+    mailbox_name: str,
+    octets: bytes | mmap,
+    *,
+    flags: Flags,
+    received_at: datetime,
+) -> Placed:
+    """Add one message to a mailbox. Raises as `append_all`."""
+    message = await prepare(store, who, octets, received_at)
+    appended = await append_all(store, who, mailbox_name, [(message, flags)])
+    return Placed(
+        who.account_id,
+        appended.mailbox_id,
+        appended.message_ids[0],
+        appended.uids[0],
+        appended.uidvalidity,
+        appended.modseq,
+    )

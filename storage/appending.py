@@ -1,0 +1,235 @@
+"""APPEND: messages for a mailbox that is known by its name, all of them or none.
+
+Messages of at most one small blob, which is most mail, are one call of append_v1 in autocommit: one round trip, however
+many they are. Longer ones go as a transaction: blobs by digest, then the messages, one after another.
+"""
+
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from storage import mailboxes
+from storage.blobs.hot import HotBlobs
+from storage.database import Database
+from storage.errors import MailboxNotFound, MailboxNotSelectable, MessageGone, OverQuota, StorageError, StoreUnavailable
+from storage.flags import joined_keywords
+from storage.keys import TenantKeys
+from storage.placing import Order, PreparedMessage, place_in
+from storage.provisioning import provision_account
+from storage.query import Connection, Query
+from storage.types import Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
+from tenants.types import AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRequest:
+    """`replaced`: a message, by mailbox and uid, that goes when these come."""
+
+    account_id: AccountId
+    mailbox: str
+    messages: Sequence[tuple[PreparedMessage, Flags]]
+    quota_octets: int | None
+    replaced: tuple[MailboxId, Uid] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Uids and ids are in the order of the messages. `modseq` is the last that was taken."""
+
+    mailbox_id: MailboxId
+    uidvalidity: UidValidity
+    uids: Sequence[Uid]
+    message_ids: Sequence[MessageId]
+    modseq: Modseq
+
+
+class _NotProvisioned(StorageError):
+    """The account has no state yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    outcome: str
+    mailbox_id: int | None
+    uidvalidity: int | None
+    first_uid: int | None
+    message_ids: list[int] | None
+    modseq: int | None
+    used_octets: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Modseq:
+    modseq: int
+
+
+_APPEND = Query(
+    """
+    SELECT outcome, mailbox_id, uidvalidity, first_uid, message_ids, modseq, used_octets FROM append_v1(
+        %(tenant_id)s, %(account_id)s, %(name)s, %(quota_octets)s, %(bits)s, %(words)s, %(blob_digests)s,
+        %(blob_lengths)s, %(key_ids)s, %(codecs)s, %(sealed_blobs)s, %(lengths)s, %(received)s, %(sent)s,
+        %(header_lengths)s, %(wire_versions)s, %(differing)s, %(attached)s, %(subjects)s, %(base_subjects)s,
+        %(senders)s, %(recipient_lists)s, %(previews)s, %(references)s, %(reference_counts)s, %(headers)s,
+        %(segment_lists)s, %(structures)s, %(envelopes)s, %(bodystructures)s)
+    """,
+    row=_Outcome,
+)
+_REMOVE = Query(
+    "SELECT modseq FROM remove_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uid)s)",
+    row=_Modseq,
+)
+
+
+async def append(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, requests: Sequence[AppendRequest]
+) -> list[Appended | StorageError]:
+    """Requests of one account, each done whole or refused; durable when it returns. Quota is judged for the messages of
+    a request together, and what is replaced no longer counts.
+
+    Refusals are OverQuota, MailboxNotFound, MailboxNotSelectable, TooManyKeywords, MessageGone (what is to be
+    replaced). Raises StoreUnavailable.
+    """
+    for _attempt in range(3):
+        try:
+            return await database.retried(partial(_append_once, database, blobs, keys, requests))
+        except _NotProvisioned:
+            await provision_account(database, keys.tenant_id, requests[0].account_id)
+    raise StoreUnavailable("the account's state cannot be made")
+
+
+async def _append_once(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, requests: Sequence[AppendRequest]
+) -> list[Appended | StorageError]:
+    if len(requests) == 1 or not all(_is_simple(request) for request in requests):
+        return [await _append_alone(database, blobs, keys, request) for request in requests]
+    async with database.transaction(keys.tenant_id) as connection:
+        # one that is refused has written nothing
+        return [await _outcome(_append_simple(connection, keys, request)) for request in requests]
+
+
+async def _append_alone(
+    database: Database, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest
+) -> Appended | StorageError:
+    if _is_simple(request):
+        async with database.read(keys.tenant_id) as connection:
+            return await _outcome(_append_simple(connection, keys, request))
+
+    async def in_a_transaction() -> Appended:
+        async with database.transaction(keys.tenant_id) as connection:
+            return await _append_in(connection, blobs, keys, request)
+
+    return await _outcome(in_a_transaction())
+
+
+async def _outcome(work: Coroutine[None, None, Appended]) -> Appended | StorageError:
+    """What concerns this request alone as its result; the rest is raised."""
+    try:
+        return await work
+    except (StoreUnavailable, _NotProvisioned):
+        raise
+    except StorageError as refusal:
+        return refusal
+
+
+def _is_simple(request: AppendRequest) -> bool:
+    return request.replaced is None and _are_small(request)
+
+
+def _are_small(request: AppendRequest) -> bool:
+    return all(len(message.digests) <= 1 and not message.long_blobs for message, _ in request.messages)
+
+
+async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest) -> Appended:
+    """In a transaction that what is raised here rolls back."""
+    if request.replaced is not None:
+        mailbox_id, uid = request.replaced
+        removed = await _REMOVE.first(
+            connection, tenant_id=keys.tenant_id, account_id=request.account_id, mailbox_id=mailbox_id, uid=uid
+        )
+        if removed is None:
+            raise MessageGone(uid)
+    if _are_small(request):
+        return await _append_simple(connection, keys, request)
+    mailbox = await mailboxes.find(connection, keys.tenant_id, request.account_id, request.mailbox)
+    if mailbox is None:
+        raise MailboxNotFound(request.mailbox)
+    if not mailbox.is_selectable:
+        raise MailboxNotSelectable(request.mailbox)
+    orders = [
+        Order(message, Destination(request.account_id, mailbox.id, flags, request.quota_octets))
+        for message, flags in request.messages
+    ]
+    results = await place_in(connection, blobs, keys, orders)
+    for result in results:
+        if isinstance(result, StorageError):
+            raise result
+    placed = [result for result in results if isinstance(result, Placed)]
+    return Appended(
+        mailbox.id,
+        mailbox.uidvalidity,
+        [each.uid for each in placed],
+        [each.message_id for each in placed],
+        placed[-1].modseq,
+    )
+
+
+async def _append_simple(connection: Connection, keys: TenantKeys, request: AppendRequest) -> Appended:
+    row = await _APPEND.one(connection, **_values(keys, request))
+    if row.outcome == "placed":
+        assert row.mailbox_id and row.uidvalidity and row.first_uid and row.message_ids and row.modseq
+        return Appended(
+            MailboxId(row.mailbox_id),
+            UidValidity(row.uidvalidity),
+            [Uid(row.first_uid + number) for number in range(len(request.messages))],
+            [MessageId(message_id) for message_id in row.message_ids],
+            Modseq(row.modseq),
+        )
+    match row.outcome:
+        case "over quota":
+            raise OverQuota(row.used_octets or 0, request.quota_octets or 0)
+        case "no mailbox":
+            raise MailboxNotFound(request.mailbox)
+        case "not selectable":
+            raise MailboxNotSelectable(request.mailbox)
+        case "no account":
+            raise _NotProvisioned("the account is not provisioned")
+        case _:
+            raise AssertionError(row.outcome)
+
+
+def _values(keys: TenantKeys, request: AppendRequest) -> dict[str, object]:
+    messages = [message for message, _ in request.messages]
+    facts = [message.facts for message in messages]
+    blobs = [message.sealed[0] if message.sealed else None for message in messages]
+    return {
+        "tenant_id": keys.tenant_id,
+        "account_id": request.account_id,
+        "name": request.mailbox,
+        "quota_octets": request.quota_octets,
+        "bits": [flags.system for _, flags in request.messages],
+        "words": [joined_keywords(flags.keywords) for _, flags in request.messages],
+        "blob_digests": [blob.digest if blob else None for blob in blobs],
+        "blob_lengths": [blob.octets if blob else None for blob in blobs],
+        "key_ids": [blob.key_id if blob else None for blob in blobs],
+        "codecs": [blob.codec if blob else None for blob in blobs],
+        "sealed_blobs": [blob.sealed if blob else None for blob in blobs],
+        "lengths": [each.octets for each in facts],
+        "received": [each.received_at for each in facts],
+        "sent": [each.sent_at for each in facts],
+        "header_lengths": [each.header_octets for each in facts],
+        "wire_versions": [each.wire_version for each in facts],
+        "differing": [each.differs_in_utf8 for each in facts],
+        "attached": [each.has_attachment for each in facts],
+        "subjects": [each.subject for each in facts],
+        "base_subjects": [each.base_subject for each in facts],
+        "senders": [each.sender for each in facts],
+        "recipient_lists": [each.recipients for each in facts],
+        "previews": [each.preview for each in facts],
+        "references": [reference for message in messages for reference in message.references],
+        "reference_counts": [len(message.references) for message in messages],
+        "headers": [message.header for message in messages],
+        "segment_lists": [message.segments for message in messages],
+        "structures": [each.structure for each in facts],
+        "envelopes": [each.envelope for each in facts],
+        "bodystructures": [each.bodystructure for each in facts],
+    }
