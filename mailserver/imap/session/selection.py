@@ -48,7 +48,11 @@ async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: 
     store, who = talk.services.store, talk.person
     talk.begin_watching()
     claim_recent = not is_read_only and not talk.is_rev2
-    contents = await open_mailbox(store, talk.services.pictures, who, command.mailbox, claim_recent=claim_recent)
+    try:
+        contents = await open_mailbox(store, talk.services.pictures, who, command.mailbox, claim_recent=claim_recent)
+    except BaseException:
+        talk.deselect()
+        raise
     view = view_of(contents, is_read_only=is_read_only, with_recent=not talk.is_rev2)
     if command.condstore:
         talk.enable_condstore()

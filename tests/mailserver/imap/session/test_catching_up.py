@@ -99,6 +99,12 @@ async def test_what_may_not_be_told_yet_is_not_taken_for_told(imap: Services, pe
     )
 
 
+async def test_nobody_is_watched_for_a_mailbox_that_could_not_be_opened(imap: Services, person: Person) -> None:
+    transcript = Transcript(imap, person)
+    await transcript.run("= signed in\nC: a SELECT nowhere\nS: a NO [NONEXISTENT] <...>")
+    assert transcript.clients["1"].talk.watch is None
+
+
 async def test_what_happens_while_a_mailbox_is_opened_is_told_after_it_is(imap: Services, person: Person) -> None:
     transcript = Transcript(imap, person)
     await transcript.run("= 1 message in INBOX\n= signed in")
