@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from mailserver.observability.logs import get_logger
 from mailserver.proxy_protocol import (
@@ -61,13 +62,13 @@ class Acceptor:
                 continue
             direct = Source(str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else Source("", 0)
             if not any(network.holds(direct.host) for network in self._proxies):
-                self._take(accepted, direct)
+                self._hand_on(accepted, direct)
             elif len(self._pending) >= PENDING_LIMIT:
                 accepted.close()
             else:
                 task = self._loop.create_task(self._introduce(accepted, direct))
                 self._pending.add(task)
-                task.add_done_callback(self._pending.discard)
+                task.add_done_callback(partial(self._introduced, accepted))
 
     async def _introduce(self, accepted: socket.socket, proxy: Source) -> None:
         try:
@@ -76,11 +77,21 @@ class Acceptor:
         except (ProxyHeaderInvalid, OSError) as error:  # TimeoutError is an OSError
             log.warning("a proxy did not say for whom", door=self._door, proxy=proxy.host, reason=str(error))
             accepted.close()
-        except asyncio.CancelledError:
-            accepted.close()
-            raise
         else:
-            self._take(accepted, source or proxy)
+            self._hand_on(accepted, source or proxy)
+
+    def _introduced(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._pending.discard(task)
+        if task.cancelled():  # perhaps before its first step, which no `except` of its own would notice
+            accepted.close()
+
+    def _hand_on(self, accepted: socket.socket, source: Source) -> None:
+        """A door: a bug in it ends this connection, not the accepting."""
+        try:
+            self._take(accepted, source)
+        except Exception:
+            log.exception("a connection could not be taken", door=self._door)
+            accepted.close()
 
 
 async def read_header(accepted: socket.socket) -> Source | None:

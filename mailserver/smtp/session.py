@@ -133,6 +133,7 @@ class Session:
         self._auth_failures = 0
         self._chunk: Chunk | None = None
         self._chunk_refusal: Reply | None = None
+        self._refused_chunk_began_at_s: float | None = None
         self.wants_message = False
         self.wants_chunk: Chunk | None = None
         self.wants_tls = False
@@ -145,7 +146,8 @@ class Session:
 
     @property
     def message_began_at_s(self) -> float | None:
-        return self._arrival.began_at_s if self._arrival else None
+        """Of a chunk too that is read only because its octets come whatever was answered."""
+        return self._arrival.began_at_s if self._arrival else self._refused_chunk_began_at_s
 
     def greeting(self) -> Reply:
         kind = "LMTP" if self._rules.is_lmtp else "ESMTP"
@@ -405,6 +407,7 @@ class Session:
             self._chunk_refusal = self._no_recipients(transaction)
         elif is_first:
             self._begin_arrival(transaction)
+        self._refused_chunk_began_at_s = self._surroundings.monotonic() if self._chunk_refusal else None
         self._chunk = self.wants_chunk = Chunk(command.octets, is_first, command.is_last)
         self._state = State.MESSAGE
         return SILENCE
@@ -499,6 +502,7 @@ class Session:
         self._transaction = None
         self._exchange = None
         self._chunk = None
+        self._refused_chunk_began_at_s = None
         if self._state is not State.CONNECTED:
             self._state = State.READY
 

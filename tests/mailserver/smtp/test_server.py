@@ -375,3 +375,21 @@ async def test_lmtp_listens_on_a_unix_socket_and_not_to_the_world(tmp_path: Path
     await asyncio.to_thread(send)
     assert b"(local)" in town.delivered[0].octets
     await server.drain(TIMEOUT_S)
+
+
+async def test_a_refused_chunk_that_drips_in_is_not_awaited_for_ever() -> None:
+    config = config_with(message_timeout_s=0.3, data_timeout_s=5.0, command_timeout_s=5.0)
+    async with open_door(Door.MX, config) as opened:
+        reader, writer = await connect(opened.port)
+        writer.write(b"BDAT 1000000 LAST\r\n")
+
+        async def drip() -> None:
+            while True:
+                writer.write(b"x")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        async with asyncio.timeout(TIMEOUT_S):
+            assert (await reader.readline()).startswith(b"421 4.4.2")
+        dripping.cancel()
+        writer.close()
