@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from deploy.local.services import start_services
 from mailserver.services.delivery import Deliveries
@@ -23,6 +24,10 @@ from storage.provisioning import make_tenant_keys, provision_account
 from storage.store import MailStore
 from storage.types import Modseq
 from tenants.types import AccountId, Address, Principal, Recipient, TenantId
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("waypost", deadline=None)
+settings.load_profile("waypost")
 
 ROOT = Path(__file__).parent.parent
 _numbers = itertools.count(1000)

@@ -257,6 +257,8 @@ def test_endpoints_have_every_door_login_and_pid_for_their_owner_alone(tmp_path:
     assert found == {
         "imap": {"host": "127.0.0.1", "port": 20143},
         "imaps": {"host": "127.0.0.1", "port": 20993},
+        "pop3": {"host": "127.0.0.1", "port": 20110},
+        "pop3s": {"host": "127.0.0.1", "port": 20995},
         "smtp": {"host": "127.0.0.1", "port": 20025},
         "submission": {"host": "127.0.0.1", "port": 20587},
         "submissions": {"host": "127.0.0.1", "port": 20465},
@@ -296,7 +298,7 @@ def running() -> Running:
 @pytest.mark.parametrize(("language", "greeting"), [("en", "Waypost is running"), ("zh", "Waypost 已启动")])
 def test_the_last_screen_says_how_to_get_in(language: str, greeting: str) -> None:
     screen = shown(language)
-    for needed in (greeting, ":20143", ":20993", ":20587", ":20465", ":20025", ":20024", ":20080", ":20090", "ca.pem"):
+    for needed in (greeting, ":20143", ":20993", ":20110", ":20995", ":20587", ":20465", ":20025", ":20024", ":20080", ":20090", "ca.pem"):
         assert needed in screen
     for login in running().logins:
         assert f"{login.address}  {login.password}" in screen

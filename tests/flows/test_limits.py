@@ -1,6 +1,7 @@
 """Over a limit there is an exact answer; the connection goes on, and nobody else notices."""
 
 import contextlib
+import itertools
 import random
 import time
 
@@ -96,18 +97,19 @@ def test_who_has_not_signed_in_may_send_little(installation: Installation) -> No
 
 def test_guessing_a_password_becomes_slow_at_all_doors_together(installation: Installation) -> None:
     person = installation.person()
+    guesses = itertools.count()  # the same one again would count once
 
     def guess_by_imap() -> float:
         with Dialogue(installation, "imaps") as client:
             began = time.monotonic()
-            (answer,) = client.tagged(f'LOGIN "{person.address}" "guessed"')
+            (answer,) = client.tagged(f'LOGIN "{person.address}" "guess {next(guesses)}"')
             assert answer == "t1 NO [AUTHENTICATIONFAILED] The name or the password is wrong"
             return time.monotonic() - began
 
     def guess_by_submission() -> float:
         with Dialogue(installation, "submissions") as client:
             client.ask("EHLO client.example")
-            wrong = Person(person.address, "guessed")
+            wrong = Person(person.address, f"guess {next(guesses)}")
             began = time.monotonic()
             assert client.ask(f"AUTH PLAIN {wrong.sasl_plain}") == "535 5.7.8 The address or the password is wrong"
             return time.monotonic() - began
