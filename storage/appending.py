@@ -132,10 +132,11 @@ async def _outcome(work: Coroutine[None, None, Appended]) -> Appended | StorageE
 
 
 def _is_simple(request: AppendRequest) -> bool:
-    return request.replaced is None and _are_small(request)
+    return request.replaced is None and are_small(request)
 
 
-def _are_small(request: AppendRequest) -> bool:
+def are_small(request: AppendRequest) -> bool:
+    """Is one statement enough? For others the mailbox must be there, or the account be provisioned."""
     return all(len(message.digests) <= 1 and not message.long_blobs for message, _ in request.messages)
 
 
@@ -148,7 +149,7 @@ async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, 
         )
         if removed is None:
             raise MessageGone(uid)
-    if _are_small(request):
+    if are_small(request):
         return await _append_simple(connection, keys, request)
     mailbox = await mailboxes.find(connection, keys.tenant_id, request.account_id, request.mailbox)
     if mailbox is None:

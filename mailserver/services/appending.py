@@ -40,9 +40,9 @@ async def append_all(
     name = canonical_name(mailbox_name)
     if not is_storable(name):
         raise MailboxNotFound(name)
-    if any(message.long_blobs for message, _ in messages):
-        await find_selectable(store, who, name)  # makes the first folders of an account that has none yet
     request = AppendRequest(who.account_id, name, messages, who.quota_octets, replaced)
+    if not appending.are_small(request):
+        await find_selectable(store, who, name)  # makes the first folders of an account that has none yet
     keys = await store.keys.of(who.tenant_id)
 
     async def append_each(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:

@@ -6,6 +6,7 @@ A transcript is one behaviour, in lines:
     = signed in                      set-up, see `_SET_UP`; `2 = …` is for the second client, as are C2: and S2:
     C: a1 SELECT INBOX               the client sends this line
     L: Subject: hi                   … or this line of a message; `{*}` and `{*+}` in the command count them
+    M:  (\\Seen) {*}                 … or what stands between one message and the next
     S: * 3 EXISTS                    the server must say exactly this line, and nothing before it
     S: * OK [UIDVALIDITY <v>] <...>  <name> stands for a word, the same one wherever it comes again; <...> for any text
 
@@ -36,7 +37,7 @@ from tests.people import Person
 PATIENCE_S = 10.0
 MESSAGE_LIMIT_OCTETS = 4096
 _NAMED = re.compile(r"<([a-z][a-z-]*|\.\.\.)>")
-_LINE = re.compile(r"(?:(C|S|L)(\d?): ?(.*)|(?:(\d) )?= (.*))")
+_LINE = re.compile(r"(?:(C|S|L|M)(\d?): ?(.*)|(?:(\d) )?= (.*))")
 
 FLAGS = {f"\\{flag.name.title()}": flag for flag in SystemFlag if flag.name}
 
@@ -154,7 +155,7 @@ class Transcript:
         else:
             text = _NAMED.sub(lambda match: self.named.get(match[1], match[0]), text)
             text = text.replace("{*", f"{{{_octets_of(following)}")
-            is_last_of_message = kind == "L" and not (following and following[0].startswith("L"))
+            is_last_of_message = kind == "L" and not (following and following[0].startswith(("L", "M")))
             end = b"\r\n\r\n" if is_last_of_message else b"\r\n"  # the command's own line end follows its literal
             await client.send(text.encode("utf-8", "surrogateescape") + end)
 
@@ -191,7 +192,7 @@ def _octets_of(following: list[str]) -> int:
     for line in following:
         if line.startswith("L"):
             octets += len(line.partition(":")[2].removeprefix(" ").encode("utf-8", "surrogateescape")) + 2
-        elif line.startswith("C"):
+        elif line.startswith(("C", "M")):
             break
     return octets
 

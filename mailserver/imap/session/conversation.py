@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap.session.state import State
 from mailserver.imap.session.view import MailboxView, Manner
-from mailserver.imap.wire.commands import Append, Command
+from mailserver.imap.wire.commands import Append, AppendMessage, Command, Replace
 from mailserver.imap.wire.response_codes import HighestModseq
 from mailserver.imap.wire.responses import Condition, Response, Untagged
 from mailserver.services.connections import Seat
@@ -17,7 +17,9 @@ from mailserver.services.opening import Pictures
 from mailserver.services.searching import Searches
 from mailserver.services.spool import Spool
 from mailserver.services.watching import Watch, Watchers
+from storage.placing import PreparedMessage
 from storage.store import MailStore
+from storage.types import MailboxId, Uid
 from tenants.types import Principal
 
 
@@ -42,10 +44,25 @@ class AwaitedLine:
 
 @dataclass(slots=True)
 class Appending:
-    """An APPEND whose message is on its way."""
+    """An APPEND or REPLACE whose messages are on their way.
 
-    command: Append
+    `message` goes into `spool` now. Those of before are in `messages`: packed, or in a spool of their own when they are
+    long. `has_nul`: a NUL has come, as a literal8 may hold it.
+    """
+
+    command: Append | Replace
+    message: AppendMessage
     spool: Spool
+    replaced: tuple[MailboxId, Uid] | None = None
+    announced_octets: int = 0
+    has_nul: bool = False
+    messages: list[tuple[PreparedMessage | Spool, AppendMessage]] = field(default_factory=list)
+
+    def close(self) -> None:
+        self.spool.close()
+        for content, _ in self.messages:
+            if isinstance(content, Spool):
+                content.close()
 
 
 OF_THE_CONNECTION = frozenset({"append_limit_octets", "mechanisms"})
@@ -174,7 +191,7 @@ class Conversation:
         self.awaited = None
         self.is_idling = False
         if self.appending is not None:
-            self.appending.spool.close()
+            self.appending.close()
             self.appending = None
         if self.seat is not None:
             self.services.logins.connections.leave(self.seat)

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from structlog.typing import FilteringBoundLogger
 
 from mailserver.imap.session.session import Session
-from mailserver.imap.wire.commands import Append, Tag
+from mailserver.imap.wire.commands import Append, Replace, Tag
 from mailserver.imap.wire.compression import CompressedDataInvalid, Compression
 from mailserver.imap.wire.encode import encode
 from mailserver.imap.wire.framing import CommandFramer
@@ -29,9 +29,11 @@ from mailserver.imap.wire.framing_events import (
     LineReady,
     LiteralChunk,
     LiteralEnd,
+    NextMessage,
     Refusal,
 )
 from mailserver.imap.wire.parse import parse_command
+from mailserver.imap.wire.parse_append import parse_append_end, parse_next_message
 from mailserver.imap.wire.response_codes import BadCharset, Code
 from mailserver.imap.wire.responses import Condition, Continue, Response, Tagged, Untagged
 from mailserver.imap.wire.syntax_errors import (
@@ -45,7 +47,7 @@ PIECE_OCTETS = 65_536
 BAD_COMMANDS = 20
 """So many commands in a row that are none: whoever speaks here speaks something else (HTTP, most often)."""
 
-_TOO_BIG = (Refusal.MESSAGE_TOO_BIG, Refusal.LITERAL_TOO_BIG)
+_TOO_BIG = (Refusal.MESSAGE_TOO_BIG, Refusal.MESSAGES_TOO_BIG, Refusal.LITERAL_TOO_BIG)
 
 
 class Dialogue:
@@ -188,8 +190,11 @@ class Dialogue:
             case CommandReady(text, literals):
                 async for response in self._command(text, literals):
                     yield response
-            case AppendReady(text, literals):
-                async for response in self._append(text, literals):
+            case AppendReady(text, literals, _, is_synchronizing):
+                async for response in self._append(text, literals, is_synchronizing=is_synchronizing):
+                    yield response
+            case NextMessage(text):
+                async for response in self._next_message(text):
                     yield response
             case ContinuationNeeded():
                 yield Continue("go ahead")
@@ -198,8 +203,8 @@ class Dialogue:
                     yield response
                 if not self.session.wants_literal:
                     self._framer.refuse_literal()
-            case LiteralEnd():
-                async for response in self.session.end_append():
+            case LiteralEnd(text):
+                async for response in self._append_end(text):
                     yield response
             case LineReady(line):
                 async for response in self.session.line(line):
@@ -220,7 +225,9 @@ class Dialogue:
         async for response in self.session.handle(command):
             yield response
 
-    async def _append(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
+    async def _append(
+        self, text: bytes, literals: tuple[bytes, ...], *, is_synchronizing: bool
+    ) -> AsyncIterator[Response]:
         try:
             command = parse_command(text, literals, utf8=self.session.is_utf8)
         except CommandSyntaxError as error:
@@ -228,13 +235,45 @@ class Dialogue:
             for response in self._bad(error):
                 yield response
             return
-        assert isinstance(command, Append)
-        responses = [response async for response in self.session.begin_append(command)]
+        assert isinstance(command, Append | Replace)
+        self._bad_commands = 0
+        async for response in self._decided(self.session.begin_append(command, is_synchronizing=is_synchronizing)):
+            yield response
+
+    async def _next_message(self, text: bytes) -> AsyncIterator[Response]:
+        tag, previous = self.session.append_under_way
+        try:
+            message = parse_next_message(text, tag, previous)
+        except CommandSyntaxError as error:
+            self.session.drop_append()
+            self._framer.refuse_literal()
+            for response in self._bad(error):
+                yield response
+            return
+        async for response in self._decided(self.session.next_message(message)):
+            yield response
+
+    async def _decided(self, begun: AsyncIterator[Response]) -> AsyncIterator[Response]:
+        """The framer is told whether the message that was announced is taken, before the client is told."""
+        responses = [response async for response in begun]
         if self.session.wants_literal:
             self._framer.accept_literal()
         else:
             self._framer.refuse_literal()
         for response in responses:
+            yield response
+
+    async def _append_end(self, text: bytes) -> AsyncIterator[Response]:
+        if text:
+            tag, previous = self.session.append_under_way
+            try:
+                parse_append_end(text, tag, previous)
+            except CommandSyntaxError as error:
+                self.session.drop_append()
+                for response in self._bad(error):
+                    yield response
+                return
+        async for response in self.session.end_append():
             yield response
 
     def _bad(self, error: CommandSyntaxError) -> Iterable[Response]:

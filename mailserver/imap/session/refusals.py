@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mailserver.imap.wire.commands import Append, Command, Copy, Move
+from mailserver.imap.session.append import MailboxReadOnly, MessageEmpty, NulInLiteral
+from mailserver.imap.wire.commands import Append, Command, Copy, Move, Replace
 from mailserver.imap.wire.response_codes import Code, ResponseCode
 from mailserver.imap.wire.responses import Condition
 from mailserver.imap.wire.sequence import SequenceNumberTooLarge
+from mailserver.mime.nul import NulNotEncodable
 from mailserver.mime.transfer_encoding import UnknownEncoding
 from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMalformed
 from mailserver.services import errors as services
@@ -81,6 +83,11 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
     storage.ContentDamaged: _no(Code.CORRUPTION, "The stored message is damaged"),
+    # The message of an APPEND
+    MessageEmpty: _no(None, "A message is empty: nothing was appended"),
+    NulInLiteral: lambda _: Refusal(Condition.BAD, None, "A message with a NUL is sent as a literal8"),
+    NulNotEncodable: _no(Code.UNKNOWN_CTE, "A NUL stands where no encoding could cover it"),
+    MailboxReadOnly: _no(Code.NOPERM, "The mailbox is open for reading only"),
     UnknownEncoding: _no(Code.UNKNOWN_CTE, "A part has a transfer encoding that is not known here"),
     SpoolUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     # Signing in
@@ -149,7 +156,7 @@ TRY_CREATE = Refusal(Condition.NO, Code.TRYCREATE, "There is no such mailbox")
 
 def refusal_of(error: Exception, command: Command | None) -> Refusal | None:
     """How a client is told of an expected refusal of its command; None: it was not expected."""
-    if isinstance(error, storage.MailboxNotFound) and isinstance(command, Append | Copy | Move):
+    if isinstance(error, storage.MailboxNotFound) and isinstance(command, Append | Replace | Copy | Move):
         return TRY_CREATE
     for kind in type(error).__mro__:
         if kind in REFUSALS:

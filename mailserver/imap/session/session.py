@@ -35,7 +35,7 @@ from mailserver.imap.session.refusals import SERVER_BUG, Refusal, refusal_of
 from mailserver.imap.session.state import ALLOWED_IN, LOOKS_FOR_CHANGES, State, holds_back_expunges, names_uids
 from mailserver.imap.session.updates import look
 from mailserver.imap.wire import commands
-from mailserver.imap.wire.commands import Append, Command
+from mailserver.imap.wire.commands import Append, AppendMessage, Command, Replace, Tag
 from mailserver.imap.wire.response_codes import CapabilityCode, HighestModseq
 from mailserver.imap.wire.responses import (
     Bye,
@@ -76,6 +76,7 @@ HANDLERS: dict[type[Command], Handler] = {
     commands.GetQuotaRoot: quota.get_quota_root,
     commands.SetQuota: quota.set_quota,
     commands.Append: append.finish_append,
+    commands.Replace: append.finish_replace,
     commands.Idle: idle.idle,
     commands.Check: selection.check,
     commands.Close: selection.close,
@@ -219,16 +220,33 @@ class Session:
         self._talk.is_idling = False
         return Tagged(awaited.command.tag, Condition.BAD, reason)
 
-    async def begin_append(self, command: Append) -> AsyncIterator[Response]:
+    @property
+    def append_under_way(self) -> tuple[Tag, AppendMessage]:
+        """Which command the message that was announced last is of."""
+        appending = self._talk.appending
+        assert appending is not None
+        return appending.command.tag, appending.message
+
+    async def begin_append(self, command: Append | Replace, *, is_synchronizing: bool) -> AsyncIterator[Response]:
         """Nothing, and `wants_literal` holds; or the refusal, before the client has sent the message."""
         refusal = self._forbidden(command)
         if refusal is not None:
             yield refusal
             return
         try:
-            await append.begin_append(self._talk, command)
+            await append.begin_append(self._talk, command, is_synchronizing=is_synchronizing)
         except Exception as error:  # noqa: BLE001 (the door: what is not expected is logged and answered there)
             for response in await self._refused(error, command):
+                yield response
+
+    async def next_message(self, message: AppendMessage) -> AsyncIterator[Response]:
+        """One message has come, another is announced: nothing, and `wants_literal` holds; or the refusal of all."""
+        appending = self._talk.appending
+        assert appending is not None
+        try:
+            await append.next_message(self._talk, message)
+        except Exception as error:  # noqa: BLE001 (the door: what is not expected is logged and answered there)
+            for response in await self._refused(error, appending.command):
                 yield response
 
     async def literal(self, octets: bytes) -> AsyncIterator[Response]:
@@ -242,7 +260,7 @@ class Session:
                 yield response
 
     async def end_append(self) -> AsyncIterator[Response]:
-        """The message is complete."""
+        """All messages have come."""
         appending = self._talk.appending
         assert appending is not None
         async for response in self.handle(appending.command):

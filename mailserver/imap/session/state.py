@@ -14,6 +14,7 @@ from mailserver.imap.wire.commands import (
     Copy,
     Fetch,
     Move,
+    Replace,
     Search,
     SearchReturns,
     Sort,
@@ -65,6 +66,7 @@ ALLOWED_IN: dict[type[Command], frozenset[State]] = {
     commands.GetQuotaRoot: SIGNED_IN,
     commands.SetQuota: SIGNED_IN,
     commands.Append: SIGNED_IN,
+    commands.Replace: SELECTED,
     commands.Idle: SIGNED_IN,
     commands.Check: SELECTED,
     commands.Close: SELECTED,
@@ -87,6 +89,7 @@ LOOKS_FOR_CHANGES: frozenset[type[Command]] = frozenset(
         commands.Check,
         commands.Idle,
         commands.Append,
+        commands.Replace,
         commands.Expunge,
         commands.UidExpunge,
         commands.Copy,
@@ -127,6 +130,8 @@ def names_uids(command: Command) -> bool:
     """Does it act on messages that it names by uid?"""
     match command:
         case Fetch(messages=messages) | Store(messages=messages) | Copy(messages=messages) | Move(messages=messages):
+            return isinstance(messages, UidSet)
+        case Replace(messages=messages):
             return isinstance(messages, UidSet)
         case _:
             return isinstance(command, UidExpunge)

@@ -218,18 +218,42 @@ class Compress:
     mechanism: str
 
 
+class MessageForm(Enum):
+    """How the message of an APPEND is sent; the value is for people."""
+
+    LITERAL = "literal"  # no NUL may be in it
+    BINARY = "literal8"  # RFC 3516 §4.4
+    UTF8 = "UTF8"  # a literal8 in parentheses (RFC 6855 §4)
+
+
 @dataclass(frozen=True, slots=True)
-class Append:
-    """APPEND up to its message, whose `octets` follow as a literal that the framer streams.
+class AppendMessage:
+    """What is said of a message whose `octets` follow as a literal that the framer streams. `received_at` is aware;
+    None: now."""
 
-    `received_at` is aware; None: now.
-    """
-
-    tag: Tag
-    mailbox: str
     flags: Flags
     received_at: datetime | None
     octets: int
+    form: MessageForm = MessageForm.LITERAL
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """APPEND up to its first message; others may follow (RFC 3502)."""
+
+    tag: Tag
+    mailbox: str
+    message: AppendMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """REPLACE and UID REPLACE (RFC 8508), up to the message. `messages` names one, by a number that is no range."""
+
+    tag: Tag
+    messages: SequenceSet | UidSet
+    mailbox: str
+    message: AppendMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +410,7 @@ Command = (
     | SetQuota
     | Compress
     | Append
+    | Replace
     | Idle
     | Check
     | Close

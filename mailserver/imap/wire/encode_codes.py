@@ -4,7 +4,7 @@ from typing import assert_never
 
 from mailserver.imap.wire.fetch_data import flag_names
 from mailserver.imap.wire.response_codes import (
-    AppendUid,
+    AppendUids,
     BadCharset,
     CapabilityCode,
     Code,
@@ -43,8 +43,8 @@ def encode_code(code: ResponseCode) -> bytes:
             return b"HIGHESTMODSEQ %d" % modseq
         case Modified(numbers):
             return b"MODIFIED %b" % compact(numbers)
-        case AppendUid(uidvalidity, uid):
-            return b"APPENDUID %d %d" % (uidvalidity, uid)
+        case AppendUids(uidvalidity, uids):
+            return b"APPENDUID %d %b" % (uidvalidity, compact(uids))
         case CopyUid(uidvalidity, sources, targets):
             return b"COPYUID %d %b %b" % (uidvalidity, compact(sources), compact(targets))
         case MailboxIdCode(object_id):

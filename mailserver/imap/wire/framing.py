@@ -6,9 +6,11 @@ framer gathers them, except the message of an APPEND, which may be large and is 
     AppendReady                        the command up to the message's `{n}`; answer by accept_literal or refuse_literal
     ContinuationNeeded                 if the client waits for it
     LiteralChunk, LiteralChunk, …
-    LiteralEnd                         n octets and the empty rest of the line have come
+    NextMessage                        another message is announced (RFC 3502): to be answered as AppendReady, and so on
+    LiteralEnd                         n octets and the rest of the line have come
 
-In APPEND a literal right after the command's name is the mailbox, any other is the message (RFC 3501 §9 `append`).
+In APPEND a literal right after the command's name is the mailbox, any other is a message (RFC 3501 §9 `append`);
+REPLACE is read alike, with a number before the mailbox (RFC 8508).
 
 Every limit is checked on the announced size, before memory is spent. A command over a limit yields CommandRefused and
 is skipped: the rest of its line, and each non-synchronizing literal that the client sends without being asked, since
@@ -34,6 +36,7 @@ from mailserver.imap.wire.framing_events import (
     LineReady,
     LiteralChunk,
     LiteralEnd,
+    NextMessage,
     Refusal,
 )
 
@@ -62,8 +65,8 @@ class _LineTooLong(Exception):
 
 
 _LITERAL = re.compile(rb"\{([0-9]+)(\+?)\}")
-_APPEND = re.compile(rb"[^ ]+ APPEND ", re.IGNORECASE)
-_APPEND_MAILBOX = re.compile(rb"[^ ]+ APPEND \{[0-9]+\+?\}", re.IGNORECASE)
+_APPEND = re.compile(rb"[^ ]+ (?:APPEND|(?:UID )?REPLACE [^ ]+) ", re.IGNORECASE)
+_APPEND_MAILBOX = re.compile(rb"[^ ]+ (?:APPEND|(?:UID )?REPLACE [^ ]+) \{[0-9]+\+?\}", re.IGNORECASE)
 _TAG = re.compile(rb"([\x21\x23\x24\x26\x27\x2c-\x5b\x5d-\x7a\x7c-\x7e]{1,256}) ")
 _TAIL_OCTETS = 64
 """How much of the end of a skipped line is kept to see whether it announces a literal."""
@@ -87,6 +90,8 @@ class CommandFramer:
         self._remaining = 0  # octets of the current literal still to come
         self._is_synchronizing = False
         self._tag: Tag | None = None  # of the APPEND under way
+        self._messages = 0  # of it, and their octets
+        self._message_octets = 0
         self._skipped = 0
         self._tail = b""
 
@@ -106,13 +111,13 @@ class CommandFramer:
         return event
 
     def accept_literal(self) -> None:
-        """Take the message that AppendReady announced."""
+        """Take the message that AppendReady or NextMessage announced."""
         if self._state is not _State.DECISION:
             raise RuntimeError("no literal waits to be accepted")
         self._state = _State.CONTINUATION if self._is_synchronizing else _State.MESSAGE
 
     def refuse_literal(self) -> None:
-        """Drop the message that AppendReady announced, or what is still to come of it; no event will tell of it.
+        """Drop the message that was announced, or what is still to come of it; no event will tell of it.
 
         The command is over: it is to be answered NO or BAD now.
         """
@@ -168,7 +173,7 @@ class CommandFramer:
             case _State.SKIP_LITERAL:
                 return self._skip_literal()
             case _State.DECISION:
-                raise RuntimeError("AppendReady was neither accepted nor refused")
+                raise RuntimeError("a message was neither accepted nor refused")
             case _State.ENDED:
                 return None
 
@@ -238,11 +243,24 @@ class CommandFramer:
         self._tag = _tag_of(text)
         if octets > self.limits.append_octets:
             return self._refuse_announced(self._tag, Refusal.MESSAGE_TOO_BIG, octets)
-        ready = AppendReady(text, tuple(self._literals), octets)
+        ready = AppendReady(text, tuple(self._literals), octets, self._is_synchronizing)
         self._begin_command()
+        self._messages, self._message_octets = 1, octets
         self._remaining = octets
         self._state = _State.DECISION
         return ready
+
+    def _next_message_announced(self, text: bytes, octets: int, is_synchronizing: bool) -> Event:
+        self._is_synchronizing = is_synchronizing
+        self._messages += 1
+        self._message_octets += octets
+        if octets > self.limits.append_octets:
+            return self._refuse_announced(self._tag, Refusal.MESSAGE_TOO_BIG, octets)
+        if self._message_octets > self.limits.append_octets or self._messages > self.limits.append_messages:
+            return self._refuse_announced(self._tag, Refusal.MESSAGES_TOO_BIG, octets)
+        self._remaining = octets
+        self._state = _State.DECISION
+        return NextMessage(text, octets)
 
     def _refuse_announced(self, tag: Tag | None, refusal: Refusal, octets: int) -> CommandRefused:
         if self._is_synchronizing:
@@ -283,12 +301,11 @@ class CommandFramer:
             return CommandRefused(self._tag, Refusal.TEXT_AFTER_MESSAGE)
         if line is None:
             return None
-        if not line.strip(b" "):
-            self._begin_command()
-            return LiteralEnd()
         literal = _announced_literal(line)
-        self._is_synchronizing = literal is None or literal[1]
-        return self._refuse_announced(self._tag, Refusal.TEXT_AFTER_MESSAGE, literal[0] if literal else 0)
+        if literal is not None:
+            return self._next_message_announced(line, *literal)
+        self._begin_command()
+        return LiteralEnd(line)
 
     # Lines outside the command grammar
 

@@ -8,16 +8,18 @@ from mailserver.imap.wire.commands import Tag
 
 @dataclass(frozen=True, slots=True)
 class FramingLimits:
-    """All in octets but `literals`, the number of literals in one command.
+    """All in octets but `literals`, the number of literals in one command, and `append_messages`.
 
     `line_octets` counts the text of a command, `literal_octets` its literals together; the message of an APPEND has
-    `append_octets` for itself. `skip_octets` is how much of a refused command is read and dropped.
+    `append_octets` for itself, and further ones what it has left of them, at most `append_messages`. `skip_octets` is
+    how much of a refused command is read and dropped.
     """
 
     line_octets: int = 65_536
     literal_octets: int = 65_536
     literals: int = 256
     append_octets: int = 52_428_800
+    append_messages: int = 1_000
     skip_octets: int = 209_715_200
 
 
@@ -28,7 +30,8 @@ class Refusal(Enum):
     LITERAL_TOO_BIG = "the literals are too big"
     TOO_MANY_LITERALS = "the command has too many literals"
     MESSAGE_TOO_BIG = "the message is too big"
-    TEXT_AFTER_MESSAGE = "APPEND takes one message, and nothing after it"
+    MESSAGES_TOO_BIG = "the messages are too big together, or too many"
+    TEXT_AFTER_MESSAGE = "after the message comes too much else"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,25 @@ class CommandReady:
 
 @dataclass(frozen=True, slots=True)
 class AppendReady:
-    """An APPEND up to its message: `text` ends in the message's `{n}`."""
+    """An APPEND or REPLACE up to its message: `text` ends in the message's `{n}`.
+
+    `is_synchronizing`: the client waits before it sends the message, so that it can be spared it.
+    """
 
     text: bytes
     literals: tuple[bytes, ...]
+    octets: int
+    is_synchronizing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NextMessage:
+    """The text between one message of an APPEND and another (RFC 3502), which ends in that one's `{n}`.
+
+    It is to be answered as AppendReady is.
+    """
+
+    text: bytes
     octets: int
 
 
@@ -62,7 +80,9 @@ class LiteralChunk:
 
 @dataclass(frozen=True, slots=True)
 class LiteralEnd:
-    """The APPEND is complete."""
+    """The APPEND is complete; `text` is what followed its last message."""
+
+    text: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +96,8 @@ class LineReady:
 class CommandRefused:
     """A command over a limit; `tag` None if there was none to be seen. What is left of it is skipped.
 
-    MESSAGE_TOO_BIG comes in place of AppendReady, TEXT_AFTER_MESSAGE in place of LiteralEnd.
+    MESSAGE_TOO_BIG and MESSAGES_TOO_BIG come in place of AppendReady or NextMessage, TEXT_AFTER_MESSAGE in place of
+    LiteralEnd.
     """
 
     tag: Tag | None
@@ -91,6 +112,7 @@ class ConnectionMustEnd:
 Event = (
     CommandReady
     | AppendReady
+    | NextMessage
     | ContinuationNeeded
     | LiteralChunk
     | LiteralEnd

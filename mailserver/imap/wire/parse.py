@@ -22,11 +22,11 @@ from mailserver.imap.wire.commands import (
     Unselect,
 )
 from mailserver.imap.wire.cursor import DEFAULT_LIMITS, Cursor, ParseLimits
+from mailserver.imap.wire.parse_append import parse_append, parse_replace, parse_uid_replace
 from mailserver.imap.wire.parse_auth import parse_authenticate, parse_compress, parse_enable, parse_id, parse_login
 from mailserver.imap.wire.parse_fetch import parse_fetch, parse_uid_fetch
 from mailserver.imap.wire.parse_list import parse_list, parse_lsub, parse_status
 from mailserver.imap.wire.parse_mailboxes import (
-    parse_append,
     parse_create,
     parse_delete,
     parse_rename,
@@ -109,6 +109,7 @@ _COMMANDS: dict[bytes, ParseArguments] = {
     b"NAMESPACE": lambda _, tag: Namespace(tag),
     b"NOOP": lambda _, tag: Noop(tag),
     b"RENAME": parse_rename,
+    b"REPLACE": parse_replace,
     b"SEARCH": parse_search,
     b"SELECT": parse_select,
     b"SORT": parse_sort,
@@ -127,6 +128,7 @@ _UID_COMMANDS: dict[bytes, ParseArguments] = {
     b"EXPUNGE": parse_uid_expunge,
     b"FETCH": parse_uid_fetch,
     b"MOVE": parse_uid_move,
+    b"REPLACE": parse_uid_replace,
     b"SEARCH": parse_uid_search,
     b"SORT": parse_uid_sort,
     b"STORE": parse_uid_store,

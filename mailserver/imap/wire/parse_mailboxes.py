@@ -1,7 +1,6 @@
 """Commands on mailboxes as a whole but opening one (RFC 3501 §6.3)."""
 
 from mailserver.imap.wire.commands import (
-    Append,
     Create,
     Delete,
     Rename,
@@ -11,8 +10,7 @@ from mailserver.imap.wire.commands import (
 )
 from mailserver.imap.wire.cursor import Cursor
 from mailserver.imap.wire.mailbox_name import DELIMITER
-from mailserver.imap.wire.parse_values import date_time, flag_list, mailbox
-from storage.types import Flags
+from mailserver.imap.wire.parse_values import mailbox
 
 
 def parse_create(cursor: Cursor, tag: Tag) -> Create:
@@ -52,20 +50,6 @@ def parse_subscribe(cursor: Cursor, tag: Tag) -> Subscribe:
 
 def parse_unsubscribe(cursor: Cursor, tag: Tag) -> Unsubscribe:
     return Unsubscribe(tag, _spaced_mailbox(cursor))
-
-
-def parse_append(cursor: Cursor, tag: Tag) -> Append:
-    name = _spaced_mailbox(cursor)
-    cursor.space("the message")
-    flags = Flags()
-    received_at = None
-    if cursor.at(b"("):
-        flags = flag_list(cursor)
-        cursor.space("the message")
-    if cursor.at(b'"'):
-        received_at = date_time(cursor)
-        cursor.space("the message")
-    return Append(tag, name, flags, received_at, cursor.announced_literal())
 
 
 def _spaced_mailbox(cursor: Cursor) -> str:

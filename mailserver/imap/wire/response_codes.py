@@ -92,9 +92,11 @@ class Modified:
 
 
 @dataclass(frozen=True, slots=True)
-class AppendUid:
+class AppendUids:
+    """APPENDUID (RFC 4315 §3, RFC 3502): the uids of the messages, ascending."""
+
     uidvalidity: UidValidity
-    uid: Uid
+    uids: Sequence[Uid]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ ResponseCode = (
     | Unseen
     | HighestModseq
     | Modified
-    | AppendUid
+    | AppendUids
     | CopyUid
     | MailboxIdCode
 )

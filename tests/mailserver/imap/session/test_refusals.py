@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailserver.imap.session.refusals import NOT_OF_IMAP, REFUSALS, refusal_of
-from mailserver.imap.wire.commands import Append, Copy, Move, Select, Tag
+from mailserver.imap.wire.commands import Append, AppendMessage, Copy, Move, Select, Tag
 from mailserver.imap.wire.response_codes import Code
 from mailserver.imap.wire.responses import Condition
 from mailserver.imap.wire.sequence import UidSet
@@ -46,7 +46,11 @@ TAG = Tag(b"a")
 
 @pytest.mark.parametrize(
     "command",
-    [Append(TAG, "x", Flags(), None, 1), Copy(TAG, UidSet(((1, 1),)), "x"), Move(TAG, UidSet(((1, 1),)), "x")],
+    [
+        Append(TAG, "x", AppendMessage(Flags(), None, 1)),
+        Copy(TAG, UidSet(((1, 1),)), "x"),
+        Move(TAG, UidSet(((1, 1),)), "x"),
+    ],
 )
 def test_a_missing_target_may_be_created(command: Append | Copy | Move) -> None:
     refusal = refusal_of(MailboxNotFound("x"), command)

@@ -6,7 +6,7 @@ from mailserver.imap.wire.commands import Tag
 from mailserver.imap.wire.encode import encode
 from mailserver.imap.wire.list_options import StatusItem
 from mailserver.imap.wire.response_codes import (
-    AppendUid,
+    AppendUids,
     BadCharset,
     CapabilityCode,
     Code,
@@ -142,7 +142,7 @@ def test_fetch_data_passes_as_it_is(kind: type[Fetched | FetchStart | FetchChunk
         (Unseen(12), b"UNSEEN 12"),
         (HighestModseq(Modseq(715194045007)), b"HIGHESTMODSEQ 715194045007"),
         (Modified((7, 9)), b"MODIFIED 7,9"),
-        (AppendUid(UidValidity(38505), Uid(3955)), b"APPENDUID 38505 3955"),
+        (AppendUids(UidValidity(38505), [Uid(3955)]), b"APPENDUID 38505 3955"),
         (
             CopyUid(UidValidity(38505), (Uid(304), Uid(319), Uid(320)), (Uid(3956), Uid(3957), Uid(3958))),
             b"COPYUID 38505 304,319:320 3956:3958",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from mailserver.imap.wire.commands import Fetch
+from mailserver.imap.wire.commands import Append, Fetch
 from mailserver.imap.wire.fetch_data import (
     CLOSE,
     FetchLine,
@@ -106,7 +106,8 @@ def test_internaldate_has_a_fixed_form(when: datetime, octets: bytes) -> None:
 def test_internaldate_can_be_given_back_to_append() -> None:
     when = datetime(2024, 2, 1, 3, 4, 5, tzinfo=timezone(timedelta(hours=8)))
     command = parse_command(b"a1 APPEND INBOX " + internaldate(when) + b" {1}")
-    assert getattr(command, "received_at", None) == when
+    assert isinstance(command, Append)
+    assert command.message.received_at == when
 
 
 def test_a_fetch_names_one_message_for_each_flag_combination() -> None:

@@ -20,6 +20,7 @@ from mailserver.imap.wire.framing_events import (
     LineReady,
     LiteralChunk,
     LiteralEnd,
+    NextMessage,
     Refusal,
 )
 
@@ -30,7 +31,7 @@ def drain(framer: CommandFramer, *, accept: bool = True) -> list[Event]:
     events: list[Event] = []
     while (event := framer.next_event()) is not None:
         events.append(event)
-        if isinstance(event, AppendReady):
+        if isinstance(event, AppendReady | NextMessage):
             if accept:
                 framer.accept_literal()
             else:
@@ -117,7 +118,7 @@ def test_the_message_of_append_is_streamed() -> None:
 
 def test_the_mailbox_of_append_may_be_a_literal() -> None:
     assert events_of(b"a1 append {5+}\r\nINBOX {3+}\r\nabc\r\na2 NOOP\r\n") == [
-        AppendReady(b"a1 append {5+}\r\n {3+}", (b"INBOX",), 3),
+        AppendReady(b"a1 append {5+}\r\n {3+}", (b"INBOX",), 3, is_synchronizing=False),
         LiteralChunk(b"abc"),
         LiteralEnd(),
         NEXT,
@@ -126,7 +127,7 @@ def test_the_mailbox_of_append_may_be_a_literal() -> None:
 
 def test_an_empty_message_has_no_chunk() -> None:
     assert events_of(b"a1 APPEND x {0+}\r\n\r\na2 NOOP\r\n") == [
-        AppendReady(b"a1 APPEND x {0+}", (), 0),
+        AppendReady(b"a1 APPEND x {0+}", (), 0, is_synchronizing=False),
         LiteralEnd(),
         NEXT,
     ]
@@ -141,7 +142,7 @@ def test_a_refused_message_that_was_not_sent_is_not_waited_for() -> None:
 
 def test_a_refused_message_that_is_sent_anyway_is_dropped() -> None:
     assert events_of(b"a1 APPEND x {10+}\r\nx LOGOUT\r\n\r\na2 NOOP\r\n", accept=False) == [
-        AppendReady(b"a1 APPEND x {10+}", (), 10),
+        AppendReady(b"a1 APPEND x {10+}", (), 10, is_synchronizing=False),
         NEXT,
     ]
 
@@ -170,17 +171,65 @@ def test_a_message_can_be_refused_when_only_its_line_end_is_missing() -> None:
     assert drain(framer) == [NEXT]
 
 
-def test_a_second_message_is_refused_and_dropped() -> None:
-    assert events_of(b"a1 APPEND x {3+}\r\nabc {10+}\r\nx LOGOUT\r\n\r\na2 NOOP\r\n") == [
-        AppendReady(b"a1 APPEND x {3+}", (), 3),
+def test_messages_follow_one_another_and_each_is_decided_on() -> None:
+    assert events_of(b'a1 APPEND x {3+}\r\nabc (\\Seen) "d" ~{4+}\r\ndefg {0+}\r\n\r\na2 NOOP\r\n') == [
+        AppendReady(b"a1 APPEND x {3+}", (), 3, is_synchronizing=False),
         LiteralChunk(b"abc"),
-        refused(Refusal.TEXT_AFTER_MESSAGE),
+        NextMessage(b' (\\Seen) "d" ~{4+}', 4),
+        LiteralChunk(b"defg"),
+        NextMessage(b" {0+}", 0),
+        LiteralEnd(),
         NEXT,
     ]
 
 
-def test_text_after_the_message_is_refused() -> None:
-    events = events_of(b"a1 APPEND x {3+}\r\nabc more\r\na2 NOOP\r\n")
+def test_a_further_message_waits_for_the_word_if_it_is_to() -> None:
+    assert events_of(b"a1 APPEND x {3+}\r\nabc {4}\r\ndefg\r\n")[2:] == [
+        NextMessage(b" {4}", 4),
+        ContinuationNeeded(),
+        LiteralChunk(b"defg"),
+        LiteralEnd(),
+    ]
+
+
+def test_a_refused_further_message_takes_all_that_follows_with_it() -> None:
+    framer = CommandFramer()
+    framer.receive(b"a1 APPEND x {3+}\r\nabc {10+}\r\nx LOGOUT\r\n {11+}\r\nx2 LOGOUT\r\n\r\na2 NOOP\r\n")
+    framer.next_event()
+    framer.accept_literal()
+    assert framer.next_event() == LiteralChunk(b"abc")
+    assert framer.next_event() == NextMessage(b" {10+}", 10)
+    framer.refuse_literal()
+    assert drain(framer) == [NEXT]
+
+
+def test_messages_are_bounded_together() -> None:
+    limits = FramingLimits(append_octets=10, append_messages=3)
+    one = b"a1 APPEND x {4+}\r\nabcd"
+    assert events_of(one + b" {7+}\r\n1234567\r\na2 NOOP\r\n", limits=limits)[2:] == [
+        refused(Refusal.MESSAGES_TOO_BIG),
+        NEXT,
+    ]
+    assert events_of(one + b" {11+}\r\n12345678901\r\na2 NOOP\r\n", limits=limits)[2:] == [
+        refused(Refusal.MESSAGE_TOO_BIG),
+        NEXT,
+    ]
+    many = one + b" {1+}\r\nx" * 3 + b"\r\na2 NOOP\r\n"
+    assert events_of(many, limits=limits)[-2:] == [refused(Refusal.MESSAGES_TOO_BIG), NEXT]
+
+
+@pytest.mark.parametrize("head", [b"a1 REPLACE 4 x ", b"a1 UID REPLACE 4 x ", b"a1 uid replace 4 {1+}\r\nx "])
+def test_the_message_of_replace_is_streamed_too(head: bytes) -> None:
+    assert events_of(head + b"{3+}\r\nabc\r\n")[1:] == [LiteralChunk(b"abc"), LiteralEnd()]
+
+
+def test_text_after_the_message_is_left_to_the_parser() -> None:
+    events = events_of(b"a1 APPEND x UTF8 (~{3+}\r\nabc)\r\na2 NOOP\r\n")
+    assert events[2:] == [LiteralEnd(b")"), NEXT]
+
+
+def test_very_much_text_after_the_message_is_refused() -> None:
+    events = events_of(b"a1 APPEND x {3+}\r\nabc", b" more" * 20 + b"\r\na2 NOOP\r\n", limits=SMALL)
     assert events[2:] == [refused(Refusal.TEXT_AFTER_MESSAGE), NEXT]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mailserver.imap.wire.commands import (
     Append,
+    AppendMessage,
     Authenticate,
     Capability,
     Check,
@@ -26,10 +27,12 @@ from mailserver.imap.wire.commands import (
     Login,
     Logout,
     Lsub,
+    MessageForm,
     Move,
     Namespace,
     Noop,
     Rename,
+    Replace,
     Select,
     SetQuota,
     StartTls,
@@ -126,21 +129,36 @@ SEEN_DELETED = Flags(SystemFlag.SEEN | SystemFlag.DELETED)
             b"a1 STATUS INBOX (RECENT UIDVALIDITY UNSEEN)",
             Status(TAG, "INBOX", (StatusItem.RECENT, StatusItem.UIDVALIDITY, StatusItem.UNSEEN)),
         ),
-        (b"a1 APPEND INBOX {310}", Append(TAG, "INBOX", Flags(), None, 310)),
-        (b"a1 APPEND saved-messages (\\Seen) {310+}", Append(TAG, "saved-messages", Flags(SystemFlag.SEEN), None, 310)),
+        (b"a1 APPEND INBOX {310}", Append(TAG, "INBOX", AppendMessage(Flags(), None, 310))),
+        (
+            b"a1 APPEND saved-messages (\\Seen) {310+}",
+            Append(TAG, "saved-messages", AppendMessage(Flags(SystemFlag.SEEN), None, 310)),
+        ),
+        (b"a1 APPEND INBOX ~{9}", Append(TAG, "INBOX", AppendMessage(Flags(), None, 9, MessageForm.BINARY))),
+        (b"a1 APPEND INBOX utf8 (~{9+}", Append(TAG, "INBOX", AppendMessage(Flags(), None, 9, MessageForm.UTF8))),
+        (
+            b"a1 REPLACE 4 Drafts (\\Draft) {312}",
+            Replace(TAG, SequenceSet(((4, 4),)), "Drafts", AppendMessage(Flags(SystemFlag.DRAFT), None, 312)),
+        ),
+        (
+            b"a1 UID REPLACE 2000 Drafts {350}",
+            Replace(TAG, UidSet(((2000, 2000),)), "Drafts", AppendMessage(Flags(), None, 350)),
+        ),
         (
             b'a1 APPEND INBOX (\\Recent $Junk) "17-Jul-1996 02:44:25 -0700" {1}',
             Append(
                 TAG,
                 "INBOX",
-                Flags(keywords=frozenset({"$Junk"})),
-                datetime(1996, 7, 17, 2, 44, 25, tzinfo=timezone(timedelta(hours=-7))),
-                1,
+                AppendMessage(
+                    Flags(keywords=frozenset({"$Junk"})),
+                    datetime(1996, 7, 17, 2, 44, 25, tzinfo=timezone(timedelta(hours=-7))),
+                    1,
+                ),
             ),
         ),
         (
             b'a1 APPEND INBOX " 1-feb-2024 23:59:60 +0000" {0}',
-            Append(TAG, "INBOX", Flags(), datetime(2024, 2, 1, 23, 59, 59, tzinfo=UTC), 0),
+            Append(TAG, "INBOX", AppendMessage(Flags(), datetime(2024, 2, 1, 23, 59, 59, tzinfo=UTC), 0)),
         ),
         (b"a1 UID EXPUNGE 3000:3002", UidExpunge(TAG, UidSet(((3000, 3002),)))),
         (b"a1 COPY 2:4 MEETING", Copy(TAG, SequenceSet(((2, 4),)), "MEETING")),
@@ -244,7 +262,7 @@ def test_literals_stand_for_strings() -> None:
 
 def test_a_mailbox_may_be_a_literal_in_append() -> None:
     assert parse_command(b"a1 APPEND {5}\r\n (\\Seen) {9}", (b"inbox",)) == Append(
-        TAG, "inbox", Flags(SystemFlag.SEEN), None, 9
+        TAG, "inbox", AppendMessage(Flags(SystemFlag.SEEN), None, 9)
     )
 
 
