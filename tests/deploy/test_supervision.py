@@ -298,7 +298,8 @@ def running() -> Running:
 @pytest.mark.parametrize(("language", "greeting"), [("en", "Waypost is running"), ("zh", "Waypost 已启动")])
 def test_the_last_screen_says_how_to_get_in(language: str, greeting: str) -> None:
     screen = shown(language)
-    for needed in (greeting, ":20143", ":20993", ":20110", ":20995", ":20587", ":20465", ":20025", ":20024", ":20080", ":20090", "ca.pem"):
+    ports = (20143, 20993, 20110, 20995, 20587, 20465, 20025, 20024, 20080, 20090)
+    for needed in (greeting, *(f":{port}" for port in ports), "ca.pem"):
         assert needed in screen
     for login in running().logins:
         assert f"{login.address}  {login.password}" in screen
