@@ -3,9 +3,10 @@
     ann@author.test, passed on for bob@demo.test      SRS0=hhhhhh=tt=author.test=ann@demo.test
     SRS0=…@other.test, passed on once more            SRS1=hhhhhh=other.test==…@demo.test
 
-`hhhhhh` is a keyed digest, so that only our own rewriting comes back; `tt` the day, so that it does for 21 days. Both
-are base32, and the digest is of lower case, because some systems fold the case of what they return. There is no RFC;
-the scheme is that of libsrs2, whose addresses other forwarders understand.
+`hhhhhh` is a keyed digest, of our domain as well, so that only our own rewriting comes back, through the company it was
+made for; `tt` the day, so that it does for 21 days. Both are base32, and the digest is of lower case, because some
+systems fold the case of what they return. There is no RFC; the scheme is that of libsrs2, whose addresses other
+forwarders understand.
 """
 
 import base64
@@ -44,10 +45,10 @@ def rewrite(reverse_path: str, domain: str, *, secret: bytes, now: datetime) -> 
     if kind is None:
         day = _day(now)
         body = f"{day}={host}={local_part}"
-        rewritten = f"SRS0={_digest(secret, body)}={body}"
+        rewritten = f"SRS0={_digest(secret, body, domain)}={body}"
     else:
         body = _second_hop(kind, local_part, host)
-        rewritten = f"SRS1={_digest(secret, body)}={body}"
+        rewritten = f"SRS1={_digest(secret, body, domain)}={body}"
     if len(rewritten.encode()) > LOCAL_PART_LIMIT_OCTETS:
         return None
     return f"{rewritten}@{domain}"
@@ -55,16 +56,16 @@ def rewrite(reverse_path: str, domain: str, *, secret: bytes, now: datetime) -> 
 
 def restore(address: str, *, secret: bytes, now: datetime) -> str:
     """Whom a bounce to an address of ours goes on to. Raises NotOurs."""
-    local_part = address.rpartition("@")[0]
+    local_part, _, domain = address.rpartition("@")
     if found := _SRS0.fullmatch(local_part):
         digest, day, host, author = found.groups()
-        _check(secret, digest, f"{day}={host}={author}")
+        _check(secret, digest, f"{day}={host}={author}", domain)
         if not _is_recent(day.lower(), now):
             raise NotOurs("it is over three weeks old")
         return f"{author}@{host}"
     if found := _SRS1.fullmatch(local_part):
         digest, host, rest = found.groups()
-        _check(secret, digest, f"{host}={rest}")
+        _check(secret, digest, f"{host}={rest}", domain)
         return f"SRS0{rest}@{host}"
     raise NotOurs("it has not the form")
 
@@ -77,13 +78,13 @@ def _second_hop(kind: re.Match[str], local_part: str, host: str) -> str:
     return f"{host}={local_part[4:]}"
 
 
-def _check(secret: bytes, digest: str, body: str) -> None:
-    if not hmac.compare_digest(digest.lower(), _digest(secret, body)):
+def _check(secret: bytes, digest: str, body: str, domain: str) -> None:
+    if not hmac.compare_digest(digest.lower(), _digest(secret, body, domain)):
         raise NotOurs("the digest is not ours")
 
 
-def _digest(secret: bytes, body: str) -> str:
-    octets = hmac.digest(secret, body.lower().encode(), "sha256")
+def _digest(secret: bytes, body: str, domain: str) -> str:
+    octets = hmac.digest(secret, f"{body}@{domain}".lower().encode(), "sha256")
     return base64.b32encode(octets)[:_DIGEST_CHARACTERS].decode().lower()
 
 

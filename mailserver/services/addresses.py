@@ -1,9 +1,9 @@
 """Whom an address reaches, asked at every RCPT, and whom a person may write as."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
+from mailserver.services.known_addresses import KnownAddresses
 from storage.errors import OverQuota
 from storage.store import MailStore
 from storage.usage import usage
@@ -13,7 +13,6 @@ from tenants.errors import SenderNotWelcome
 from tenants.types import Posting, Principal, Recipient, Resolution, TenantId, WhoMaySend
 
 LIFETIME_S = 5.0
-LARGEST = 50_000
 
 
 class Recipients:
@@ -24,8 +23,7 @@ class Recipients:
 
     def __init__(self, store: MailStore, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Resolution]] = OrderedDict()
+        self._known = KnownAddresses(lifetime_s=LIFETIME_S, clock=clock)
 
     async def resolve(self, text: str, *, sender: Principal | None = None) -> Resolution:
         """What mail to this address reaches, if it is `sender`'s; None is anybody who did not sign in.
@@ -34,15 +32,10 @@ class Recipients:
         ExpansionTooLarge, StoreUnavailable, and OverQuota where one person is all there is (what the account holds now;
         delivery decides).
         """
-        known = self._known.get(text)
-        if known is not None and known[0] > self._clock():
-            found = known[1]
-        else:
+        found = self._known.find(text)
+        if found is None:
             found = await self._ask(text)
-            self._known[text] = (self._clock() + LIFETIME_S, found)
-            self._known.move_to_end(text)
-            if len(self._known) > LARGEST:
-                self._known.popitem(last=False)
+            self._known.keep(text, found)
         if found.posting is not None and not _may_post(found.posting, sender):
             raise SenderNotWelcome(text, found.posting.who)
         return found

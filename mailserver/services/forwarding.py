@@ -32,12 +32,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A place that passes mail on. `address` is None for a bounce on its way back."""
+    """A place that passes mail on. `address` is None for a bounce on its way back; `group` is the one that a person was
+    reached through."""
 
     tenant_id: TenantId
     address: str | None
     owner: str
     is_group: bool
+    group: str | None = None
 
 
 def own_outgoing(mail: IncomingMail) -> Iterator[Outgoing]:
@@ -69,14 +71,14 @@ def passed_on(
         for forward in resolution.elsewhere if resolution is not None else ():
             assert resolution is not None
             place = _place(resolution, forward)
-            if _same(forward.address) not in seen and _mark(place) not in before:
+            if _same(forward.address) not in seen and not _was_there(place, before):
                 seen.add(_same(forward.address))
                 recipient = _recipient(addressee, forward, is_list=bool(place.owner))
                 places.setdefault(place, []).append(recipient)
     for place, recipients in places.items():
         reverse_path = _reverse_path(mail, place, is_author_local=is_author_local, secret=secret, now=now)
         envelope = _envelope(mail, reverse_path, tuple(recipients), is_list=bool(place.owner))
-        yield Outgoing(Submitter(place.tenant_id, None), envelope, _mark(place))
+        yield Outgoing(Submitter(place.tenant_id, None), envelope, b"".join(_marks(place)))
 
 
 def _same(address: str) -> str:
@@ -99,7 +101,7 @@ def looping(mail: IncomingMail, before: frozenset[bytes]) -> frozenset[int]:
         for index, each in enumerate(mail.addressees)
         if each.resolution is not None
         and each.resolution.elsewhere
-        and all(_mark(_place(each.resolution, forward)) in before for forward in each.resolution.elsewhere)
+        and all(_was_there(_place(each.resolution, forward), before) for forward in each.resolution.elsewhere)
     )
 
 
@@ -113,13 +115,19 @@ def is_list(resolution: Resolution) -> bool:
     return any(forward.group_owner and forward.through is None for forward in resolution.elsewhere)
 
 
-def _mark(place: _Place) -> bytes:
-    return b"" if place.address is None else delivered_to_field(place.address)
+def _marks(place: _Place) -> list[bytes]:
+    """What a message gets there, the person first: who sends it back to the group sends it in a circle as well."""
+    return [delivered_to_field(each) for each in (place.address, place.group) if each is not None]
+
+
+def _was_there(place: _Place, before: frozenset[bytes]) -> bool:
+    return any(mark in before for mark in _marks(place))
 
 
 def _place(resolution: Resolution, forward: Forward) -> _Place:
     if forward.through is not None:
-        return _Place(resolution.tenant_id, str(forward.through.address), forward.group_owner, is_group=False)
+        person = str(forward.through.address)
+        return _Place(resolution.tenant_id, person, forward.group_owner, is_group=False, group=forward.group)
     return _Place(resolution.tenant_id, forward.group, forward.group_owner, is_group=True)
 
 

@@ -26,6 +26,7 @@ class SmtpConfig:
     swallow_limit_octets: int = 104_857_600  # a message that is refused already is read up to here, then cut off
     received_limit: int = 100  # more Received fields than this: the message goes in circles
     recipients_limit: int = 1_000  # RCPT commands accepted for one message
+    reached_limit: int = 20_000  # people and addresses elsewhere that its recipients come to, groups followed
     command_line_limit_octets: int = 2_048  # one command with its CRLF; RFC 5321 has 512 and what extensions add
     auth_line_limit_octets: int = 12_288  # the AUTH command and its responses (RFC 4954 §4)
     commands_per_connection_limit: int = 200_000  # then 421

@@ -363,9 +363,10 @@ class Session:
                 reason=type(error).__name__,
             )
             raise
-        transaction.accepted.append(
-            Addressee(command.forward_path, resolution, command.notify, command.original_recipient)
-        )
+        if transaction.accepted and transaction.would_reach(resolution) > self._config.reached_limit:
+            return replies.REACHES_TOO_MANY
+        addressee = Addressee(command.forward_path, resolution, command.notify, command.original_recipient)
+        transaction.accept(addressee)
         return replies.RECIPIENT_OK
 
     async def _data(self, _: Command) -> Reply:

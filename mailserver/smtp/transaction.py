@@ -11,7 +11,7 @@ from mailserver.smtp.header_section import find_end
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import TlsFacts
 from storage.outgoing_types import ReturnContent
-from tenants.types import Principal
+from tenants.types import Principal, Resolution
 
 
 @dataclass(slots=True)
@@ -34,7 +34,8 @@ class Client:
 class Transaction:
     """From MAIL to the reply after the message. `message_id` is our trace id, not the Message-ID field.
 
-    `is_utf8` says that MAIL had SMTPUTF8, `has_utf8_header` what the message then showed.
+    `is_utf8` says that MAIL had SMTPUTF8, `has_utf8_header` what the message then showed. `reached` counts the people
+    and addresses elsewhere that the accepted paths come to, one of them perhaps several times.
     """
 
     message_id: str
@@ -45,6 +46,14 @@ class Transaction:
     has_utf8_header: bool = False
     accepted: list[Addressee] = field(default_factory=list)
     has_refused_recipients: bool = False
+    reached: int = 0
+
+    def accept(self, addressee: Addressee) -> None:
+        self.accepted.append(addressee)
+        self.reached += _reach(addressee.resolution)
+
+    def would_reach(self, resolution: Resolution | None) -> int:
+        return self.reached + _reach(resolution)
 
     @property
     def needs_utf8(self) -> bool:
@@ -54,6 +63,10 @@ class Transaction:
             or not self.reverse_path.isascii()
             or not all(each.path.isascii() for each in self.accepted)
         )
+
+
+def _reach(resolution: Resolution | None) -> int:
+    return 1 if resolution is None else len(resolution.recipients) + len(resolution.elsewhere)
 
 
 class Arrival:

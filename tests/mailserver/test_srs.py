@@ -48,6 +48,14 @@ def test_nobody_else_can_make_one() -> None:
             restore(forged, secret=SECRET, now=NOW)
 
 
+@pytest.mark.parametrize("reverse_path", ["ann@author.test", "SRS0=HHH=TT=author.test=ann@other.test"])
+def test_it_is_good_at_the_domain_it_was_made_for(reverse_path: str) -> None:
+    path = rewritten(reverse_path)
+    assert restore(path.replace("@demo.test", "@DEMO.test"), secret=SECRET, now=NOW) == reverse_path
+    with pytest.raises(NotOurs):
+        restore(path.replace("@demo.test", "@neighbour.test"), secret=SECRET, now=NOW)
+
+
 @pytest.mark.parametrize("local_part", ["SRS0=", "SRS0=a=b=c", "SRS1=aaaaaa=x", "ann", "SRS2=aaaaaa=aa=x.test=a", ""])
 def test_what_has_not_the_form_is_not_ours(local_part: str) -> None:
     with pytest.raises(NotOurs):
