@@ -91,4 +91,5 @@ def _phrase(text: str) -> str:
 
 
 def _folded_words(text: str) -> str:
-    return text if text.isascii() else encoded_words(text).replace("?= =?", "?=\r\n\t=?")
+    """What only looks like an encoded word, in a subject that was decoded, would be decoded once more."""
+    return text if text.isascii() and "=?" not in text else encoded_words(text).replace("?= =?", "?=\r\n\t=?")

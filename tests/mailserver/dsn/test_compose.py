@@ -1,5 +1,6 @@
 """Notifications as people and programs read them. The stdlib's parser stands for the other programs."""
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -149,6 +150,13 @@ def test_an_answer_cannot_add_fields_or_lines() -> None:
     text = human(compose_dsn(replace(FACTS, recipients=(nasty,))))
     assert "\u202e" not in text
     assert "\x1b" not in text
+
+
+def test_a_subject_is_decoded_once() -> None:
+    inner = "=?utf-8?q?From=3A_the_chief?="
+    outer = "=?utf-8?b?" + b64encode(inner.encode()).decode() + "?="
+    dsn = compose_dsn(replace(FACTS, octets=f"Subject: {outer}\r\n\r\nhello\r\n".encode()))
+    assert read(dsn)["Subject"] == f"Not delivered: {inner}"
 
 
 def test_utf8_addresses_make_a_global_report_where_they_may() -> None:
