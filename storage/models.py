@@ -93,6 +93,13 @@ class Message(models.Model):
 
     class Meta:
         db_table = "message"
+        indexes = [
+            models.Index(
+                fields=["tenant_id", "account_id", "origin_id"],
+                condition=models.Q(origin_id__isnull=False),
+                name="message_by_origin",
+            )
+        ]
 
 
 class Placement(models.Model):
@@ -296,7 +303,8 @@ class OutgoingRecipient(models.Model):
     """One address of another system that a message still has to reach, or of which its sender is still to be told.
 
     A lease is `leased_until` with the `token` it raised: who settles with an older token settles nothing. Waiting
-    (for expiry and the notice of delay) counts from `waits_since`, which a release sets anew.
+    (for expiry and the notice of delay) counts from `waits_since`, which a release sets anew. `unsettled_leases` is how
+    many in a row ended without a word, as when the process died.
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "outgoing_id", "ordinal")
@@ -314,6 +322,7 @@ class OutgoingRecipient(models.Model):
     attempts = models.IntegerField(db_default=0)
     token = models.IntegerField(db_default=0)
     leased_until = models.DateTimeField(null=True)
+    unsettled_leases = models.SmallIntegerField(db_default=0)
     attempted_at = models.DateTimeField(null=True)
     reply_code = models.SmallIntegerField(db_default=0)
     reply_enhanced = models.TextField(db_default="")

@@ -168,11 +168,17 @@ _MODSEQS = Query(
     """,  # noqa: S608 - our own pieces
     row=_Modseqs,
 )
-_UID_OF_MESSAGE = Query(
+_UIDS_OF_EMAIL = Query(
     """
-    SELECT uid FROM placement
-     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND message_id = %(message_id)s
-       AND mailbox_id = %(mailbox_id)s AND account_id = %(account_id)s
+    SELECT p.uid
+      FROM (SELECT %(message_id)s::bigint AS id
+             UNION ALL
+            SELECT m.id FROM message m
+             WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
+               AND m.origin_id = %(message_id)s) e
+      JOIN placement p
+        ON p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.message_id = e.id
+       AND p.mailbox_id = %(mailbox_id)s AND p.account_id = %(account_id)s
     """,
     row=_Uid,
 )
@@ -245,14 +251,14 @@ async def modseqs(connection: Connection, run: Run) -> "tuple[array[int], array[
     return _unpacked("I", row.uids), _unpacked("q", row.modseqs)
 
 
-async def uid_of_message(
+async def uids_of_email(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, mailbox_id: MailboxId, message_id: MessageId
-) -> Uid | None:
-    """Where a message stands in a mailbox; None: it does not."""
-    row = await _UID_OF_MESSAGE.first(
+) -> list[Uid]:
+    """Where a message and the copies of it stand in a mailbox, which have one EMAILID."""
+    rows = await _UIDS_OF_EMAIL.all(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, message_id=message_id
     )
-    return None if row is None else Uid(row.uid)
+    return [Uid(row.uid) for row in rows]
 
 
 def _of(run: Run) -> dict[str, int]:

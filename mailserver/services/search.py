@@ -184,10 +184,10 @@ class Evaluation:
     async def _uids_of_message(self, message_id: MessageId) -> list[int]:
         who = self.who
         async with self.store.database.read(who.tenant_id) as connection:
-            uid = await stored.uid_of_message(
+            found = await stored.uids_of_email(
                 connection, who.tenant_id, who.account_id, self.searched.mailbox_id, message_id
             )
-        return [] if uid is None else [uid]
+        return list(found)
 
     async def pages_at(self, positions: Sequence[int], *columns: Column) -> list[Page]:
         return await self.pages_of(masks.of_positions(positions, len(self.searched.uids)), *columns)

@@ -264,15 +264,14 @@ class Dialogue:
             yield response
 
     async def _append_end(self, text: bytes) -> AsyncIterator[Response]:
-        if text:
-            tag, previous = self.session.append_under_way
-            try:
-                parse_append_end(text, tag, previous)
-            except CommandSyntaxError as error:
-                self.session.drop_append()
-                for response in self._bad(error):
-                    yield response
-                return
+        tag, previous = self.session.append_under_way
+        try:
+            parse_append_end(text, tag, previous)
+        except CommandSyntaxError as error:
+            self.session.drop_append()
+            for response in self._bad(error):
+                yield response
+            return
         async for response in self.session.end_append():
             yield response
 

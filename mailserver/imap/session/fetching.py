@@ -191,6 +191,10 @@ class Fetching:
             if self._forms.are_others(row):
                 row = await self._forms.rendered_from(row, await message.open())
                 message.row = row
+            if not self._plan.sections:
+                yield Fetched(line.whole(number, row, is_recent=is_recent))
+                self.answered += 1
+                return
             async for response in message.responses(line.begin(number, row, is_recent=is_recent)):
                 yield response
             self.answered += 1
