@@ -88,6 +88,8 @@ class _Linking:
                 self._by_id.setdefault(own, node)
         for node, references in zip(tuple(self._nodes), self._messages.references, strict=True):
             self._link(node, references)
+        for node in self._nodes:  # to take each out as it went would be quadratic: a dummy may have any number
+            node.children = [child for child in dict.fromkeys(node.children) if child.parent is node]
         return self._nodes
 
     def _link(self, node: ThreadNode, references: Sequence[int]) -> None:
@@ -102,9 +104,7 @@ class _Linking:
             before = referred
         if node.parent is before:
             return
-        if node.parent is not None:
-            node.parent.children.remove(node)
-            node.parent = None
+        node.parent = None  # it stays among the children of its parent until `linked` is done
         if before is not None and not self._is_above(node, before):
             _adopt(before, node)
 

@@ -294,3 +294,17 @@ def test_references_made_to_close_loops_again_and_again_are_given_up() -> None:
     threads = by_references(conversations([*chain, *hostile]))
     assert time.process_time() - started < 10
     assert [thread.position for thread in threads] == [0]
+
+
+def test_fifty_thousand_messages_that_leave_an_absent_parent_take_no_time() -> None:
+    """Each is first said to answer a message that nobody has, and says itself that it answers another one."""
+    absent, other = 100_001, 100_002
+    said = [
+        [each for number in range(start, start + 50) for each in (absent, number)] for start in range(1, 50_001, 50)
+    ]
+    letters = [Letter(200_000 + count, references) for count, references in enumerate(said)]
+    letters += [Letter(number, [other]) for number in range(50_000, 0, -1)]
+    started = time.process_time()
+    threads = by_references(conversations(letters))
+    assert time.process_time() - started < 5
+    assert len(threads) == 1
