@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from mailserver.observability.metrics import counter
+from mailserver.sasl import SaslMalformed, prepare
 from mailserver.services.errors import LoginThrottled
 from mailserver.services.failure_counts import FailureCounts, account_key, network_key, pair_key
 from mailserver.services.throttle import (
@@ -23,6 +24,8 @@ from mailserver.services.throttle import (
     networks_of,
     refused_for_s,
 )
+from tenants.addresses import parse_address
+from tenants.errors import AddressInvalid
 from tenants.types import LoginRecord
 
 SIGN_INS = counter("sign_ins", "Sign-ins by how they ended.", "outcome")
@@ -42,10 +45,19 @@ class Attempt:
     def of(cls, record: LoginRecord | None, address: str, peer: str) -> Self:
         """`address` is what the client said; it counts where there is no such account."""
         networks = networks_of(peer)
-        account = account_key(record.account_id if record is not None else None, address)
+        account = account_key(record.account_id if record is not None else None, one_spelling(address))
         pair = pair_key(account, networks.narrow)
         counted_networks = [network_key(network) for network in (networks.narrow, networks.wide) if network]
         return cls(record, networks, account, pair, (pair, account, *counted_networks))
+
+
+def one_spelling(address: str) -> str:
+    """The same for all spellings of an address, whose it may be or nobody's: where only those of somebody's were one,
+    they would tell that there is somebody."""
+    try:
+        return str(parse_address(prepare(address)))
+    except (AddressInvalid, SaslMalformed):
+        return address.casefold()
 
 
 class Attempts:

@@ -1,7 +1,7 @@
 """Signing in by SCRAM-SHA-256, message by message: the password itself is never seen (RFC 5802).
 
-Somebody who does not exist, or of whom nothing is kept for SCRAM yet, is given a salt that is the same at every try,
-and then fails as a wrong password does.
+Somebody who does not exist, or of whom nothing is kept for SCRAM yet, is given a salt that is the same at every try
+and for every spelling of the name, and then fails as a wrong password does.
 """
 
 import base64
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mailserver.sasl import SaslMalformed
 from mailserver.scram import Offer, find_proven, offer, parse_client_first
-from mailserver.services.attempts import SIGN_INS, Attempt, Attempts
+from mailserver.services.attempts import SIGN_INS, Attempt, Attempts, one_spelling
 from mailserver.services.errors import LoginFailed
 from tenants.scram_keys import SALT_OCTETS
 from tenants.types import OWN_PASSWORD, Credential, LoginRecord, Principal, Salting, ScramKeys
@@ -89,5 +89,5 @@ class ScramSignIn:
         return server_final
 
     def _salting_of_nobody(self, username: str) -> Salting:
-        name = username.casefold().encode(errors="surrogatepass")
+        name = one_spelling(username).encode(errors="surrogatepass")
         return Salting(hmac.digest(self._secret, b"salt\0" + name, "sha256")[:SALT_OCTETS], self._iterations)

@@ -200,6 +200,7 @@ async def test_a_password_changed_by_somebody_who_knows_no_scram_ends_the_old_on
 async def test_nobody_has_a_salt_that_stays(logins: Logins, person: Person) -> None:
     unknown = f"nobody@{person.domain}"
     assert await salting_for(logins, unknown) == await salting_for(logins, unknown.upper())
+    assert await salting_for(logins, unknown) == await salting_for(logins, f'"nob\\ody"@{person.domain}')
     assert await salting_for(logins, unknown) != await salting_for(logins, f"other@{person.domain}")
     known = await salting_for(logins, person.address)
     assert (len(known.salt), known.iterations) == (len((await salting_for(logins, unknown)).salt), 4096)

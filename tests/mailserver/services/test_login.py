@@ -182,6 +182,15 @@ async def test_an_unknown_person_is_slowed_just_the_same(logins: Logins, person:
         await logins.sign_in(f"nobody@{person.domain}", "wrong", network=OFFICE)
 
 
+async def test_how_a_name_is_spelt_does_not_tell_whether_it_is_somebodys(logins: Logins, person: Person) -> None:
+    for name in ("ann", "nobody"):
+        for number in range(4):
+            with pytest.raises(LoginFailed):
+                await logins.sign_in(f"{name}@{person.domain}", f"wrong {number}", network=f"198.51.{number}.1")
+        with pytest.raises(LoginThrottled):
+            await logins.sign_in(f'"{name}"@{person.domain}', "wrong", network="203.0.113.5")
+
+
 async def test_guessing_at_many_accounts_slows_the_network(logins: Logins, person: Person, time: Time) -> None:
     for number in range(6):
         with pytest.raises(LoginFailed):
