@@ -76,6 +76,7 @@ class _LeasedRow:
     attempts: int
     waits_since: datetime
     is_delay_told: bool
+    unsettled_leases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +154,12 @@ _LEASE = Query(
                 ORDER BY r.next_attempt_at LIMIT w.room FOR UPDATE SKIP LOCKED) c
     )
     UPDATE outgoing_recipient r
-       SET token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s)
+       SET token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s),
+           unsettled_leases = least(r.unsettled_leases + 1, 1000)
       FROM chosen c
      WHERE r.tenant_id = c.tenant_id AND r.outgoing_id = c.outgoing_id AND r.ordinal = c.ordinal
     RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.token, r.address, r.domain, r.original_recipient, r.notify,
-              r.attempts, r.waits_since, r.is_delay_told
+              r.attempts, r.waits_since, r.is_delay_told, r.unsettled_leases
     """,
     row=_LeasedRow,
     role="waypost_system",
@@ -172,19 +174,21 @@ _MESSAGES = Query(
     row=MessageRow,
     role="waypost_system",
 )
-_RENEW = Query[None](
+_RENEW = Query(
     """
     UPDATE outgoing_recipient r SET leased_until = now() + make_interval(secs => %(lease_s)s)
       FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[], %(ordinals)s::integer[], %(tokens)s::integer[])
-           AS w (tenant_id, id, ordinal, token)
+           WITH ORDINALITY AS w (tenant_id, id, ordinal, token, n)
      WHERE r.tenant_id = w.tenant_id AND r.outgoing_id = w.id AND r.ordinal = w.ordinal AND r.token = w.token
        AND r.leased_until IS NOT NULL
+    RETURNING w.n::integer AS n
     """,
+    row=_Place,
     role="waypost_system",
 )
 _SETTLE = Query(
     """
-    SELECT n FROM settle_v1(
+    SELECT n FROM settle_v2(
         %(tenant_ids)s::bigint[], %(ids)s::bigint[], %(ordinals)s::integer[], %(tokens)s::integer[],
         %(endings)s::smallint[], %(next)s::timestamptz[], %(held)s::smallint[], %(reports)s::smallint[],
         %(codes)s::smallint[], %(enhanced)s::text[], %(texts)s::text[], %(hosts)s::text[], %(report_wait_s)s) AS s (n)
@@ -334,13 +338,14 @@ async def lease(database: Database, rooms: Mapping[Lane, int], *, lease_s: float
             else []
         )
     messages = {(row.tenant_id, row.id): message_of(row) for row in found}
-    return [_leased(row, messages[row.tenant_id, row.outgoing_id]) for row in rows]
+    # a message can be missing where somebody meddled with the tables: one row must not keep all others from being sent
+    return [_leased(row, message) for row in rows if (message := messages.get((row.tenant_id, row.outgoing_id)))]
 
 
-async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, lease_s: float) -> None:
-    """Keep leases of what takes long."""
+async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, lease_s: float) -> list[LeasedRecipient]:
+    """Keep leases of what takes long; returns those that were still ours."""
     async with database.system() as connection:
-        await _RENEW.execute(
+        places = await _RENEW.all(
             connection,
             tenant_ids=[each.message.tenant_id for each in recipients],
             ids=[each.message.id for each in recipients],
@@ -348,6 +353,7 @@ async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, le
             tokens=[each.token for each in recipients],
             lease_s=lease_s,
         )
+    return [recipients[place.n - 1] for place in places]
 
 
 async def settle(database: Database, settlements: Sequence[Settlement], *, report_wait_s: float) -> list[Settlement]:
@@ -400,4 +406,5 @@ def _leased(row: _LeasedRow, message: QueuedMessage) -> LeasedRecipient:
         row.attempts,
         row.waits_since,
         row.is_delay_told,
+        row.unsettled_leases,
     )

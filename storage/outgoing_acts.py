@@ -99,14 +99,15 @@ def _act(change: str, only: str, event: EventKind) -> Query[_Count]:
 
 _HOLD = _change("state = 1, held_reason = %(reason)s::smallint", "r.state = 0", EventKind.HELD)
 _RELEASE = _change(
-    "state = 0, held_reason = NULL, next_attempt_at = now(), waits_since = now()",
+    "state = 0, held_reason = NULL, next_attempt_at = now(), waits_since = now(), unsettled_leases = 0",
     "(r.state = 1 OR (r.held_reason = 4 AND r.next_attempt_at > now()))",
     EventKind.RELEASED,
 )
 _RETRY = _change("next_attempt_at = now(), held_reason = NULL", "r.state = 0", EventKind.RETRIED)
 _BOUNCE = _change(
     "state = 2, held_reason = NULL, token = r.token + 1, leased_until = NULL, report = 1, report_id = NULL,"
-    " reply_code = 0, reply_enhanced = '5.7.1', reply_text = %(text)s, reply_host = '', attempted_at = now()",
+    " reply_code = 0, reply_enhanced = '5.7.1', reply_text = %(text)s, reply_host = '', attempted_at = now(),"
+    " unsettled_leases = 0",
     f"r.state <> 2 AND {_IS_FREE} AND {_IS_TOLD}",
     EventKind.BOUNCED,
 )

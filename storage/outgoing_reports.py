@@ -31,6 +31,8 @@ class _ClaimedRow:
     reply_host: str
     attempted_at: datetime | None
     waits_since: datetime
+    token: int
+    unsettled_leases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,15 @@ _CLAIM = Query(
           FROM ripe GROUP BY tenant_id, outgoing_id, report, report_id
     )
     UPDATE outgoing_recipient r
-       SET report_id = g.id, token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s)
+       SET report_id = g.id, token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s),
+           unsettled_leases = least(r.unsettled_leases + 1, 1000)
       FROM ripe p
       JOIN grouped g ON g.tenant_id = p.tenant_id AND g.outgoing_id = p.outgoing_id AND g.report = p.report
                     AND g.old_id IS NOT DISTINCT FROM p.report_id
      WHERE r.tenant_id = p.tenant_id AND r.outgoing_id = p.outgoing_id AND r.ordinal = p.ordinal
     RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.report_id, r.report, r.address, r.original_recipient,
-              r.reply_code, r.reply_enhanced, r.reply_text, r.reply_host, r.attempted_at, r.waits_since
+              r.reply_code, r.reply_enhanced, r.reply_text, r.reply_host, r.attempted_at, r.waits_since, r.token,
+              r.unsettled_leases
     """,
     row=_ClaimedRow,
     role="waypost_system",
@@ -80,7 +84,10 @@ _MESSAGES = Query(
     role="waypost_system",
 )
 _END = Query(
-    "SELECT end_report_v1(%(tenant_id)s, %(outgoing_id)s, %(report_id)s) AS recipients",
+    """
+    SELECT end_report_v2(
+        %(tenant_id)s, %(outgoing_id)s, %(report_id)s, %(ordinals)s::integer[], %(tokens)s::integer[]) AS recipients
+    """,
     row=_Ended,
 )
 
@@ -100,20 +107,32 @@ async def claim(database: Database, limit: int, *, lease_s: float) -> list[Repor
     for row in rows:
         assert row.report_id is not None
         groups.setdefault(row.report_id, []).append(row)
+    for group in groups.values():
+        group.sort(key=lambda row: row.ordinal)
     return [
         ReportWork(
             ReportId(report_id),
             ReportKind(group[0].report),
-            messages[group[0].tenant_id, group[0].outgoing_id],
+            message,
             _recipients(group),
+            [row.token for row in group],
+            max(row.unsettled_leases for row in group),
         )
         for report_id, group in groups.items()
+        if (message := messages.get((group[0].tenant_id, group[0].outgoing_id)))
     ]
 
 
 async def end(connection: Connection, work: ReportWork) -> bool:
     """The sender is told, in this transaction of the tenant. False if another process has done it before."""
-    ended = await _END.one(connection, tenant_id=work.message.tenant_id, outgoing_id=work.message.id, report_id=work.id)
+    ended = await _END.one(
+        connection,
+        tenant_id=work.message.tenant_id,
+        outgoing_id=work.message.id,
+        report_id=work.id,
+        ordinals=[each.ordinal for each in work.recipients],
+        tokens=work.tokens,
+    )
     return ended.recipients > 0
 
 
@@ -127,5 +146,5 @@ def _recipients(group: Sequence[_ClaimedRow]) -> list[ReportedRecipient]:
             row.attempted_at,
             row.waits_since,
         )
-        for row in sorted(group, key=lambda row: row.ordinal)
+        for row in group
     ]

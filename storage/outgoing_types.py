@@ -88,6 +88,7 @@ class HeldReason(IntEnum):
     ADMINISTRATOR = 2
     SUSPENDED = 3
     SCHEDULED = 4  # queued, not held: it leaves by itself at its time
+    ENDS_PROCESSES = 5  # each process that tried it ended before it could say how that went
 
 
 class ReportKind(IntEnum):
@@ -145,7 +146,10 @@ class QueuedMessage:
 
 @dataclass(frozen=True, slots=True)
 class LeasedRecipient:
-    """One recipient that this process may try now. `token` fences: a later lease of the row makes it worthless."""
+    """One recipient that this process may try now. `token` fences: a later lease of the row makes it worthless.
+
+    `unsettled_leases` in a row ended without a word; this one counts.
+    """
 
     message: QueuedMessage
     ordinal: int
@@ -157,6 +161,7 @@ class LeasedRecipient:
     attempts: int
     waits_since: datetime
     is_delay_told: bool
+    unsettled_leases: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +210,14 @@ class ReportedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class ReportWork:
-    """One report to write: the recipients of one message that ended (or wait) alike."""
+    """One report to write: the recipients of one message that ended (or wait) alike.
+
+    `claims` is how often it was begun, this time counted. `tokens` fence, in the order of the recipients.
+    """
 
     id: ReportId
     kind: ReportKind
     message: QueuedMessage
     recipients: Sequence[ReportedRecipient]
+    tokens: Sequence[int]
+    claims: int

@@ -6,6 +6,7 @@ While Postgres is away they wait in memory: what was delivered must not be forgo
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter
@@ -14,7 +15,7 @@ from mailserver.tasks import end_task
 from storage import outbox
 from storage.database import Database
 from storage.errors import StoreUnavailable
-from storage.outgoing_types import Ending, Settlement
+from storage.outgoing_types import Ending, LastReply, Settlement
 
 SETTLED = counter("outgoing_settled", "Recipients whose attempt ended, by how.", "ending")
 STALE = counter("outgoing_stale_leases", "Attempts that ended after their lease: another process has the recipient.")
@@ -39,6 +40,7 @@ class Settler:
         self._is_done = asyncio.Event()
         self._is_done.set()
         self._repeats = Repeats(time.monotonic)
+        self._one_by_one = 0  # so many are written singly, to find which of them cannot be written
         self._task: asyncio.Task[None] | None = None
         self.is_stuck = False
         """Whether Postgres refused the last attempt: nothing more is leased meanwhile."""
@@ -65,7 +67,7 @@ class Settler:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                await self._write(self._pending[:AT_ONCE])
+                await self._write(self._pending[: 1 if self._one_by_one else AT_ONCE])
             self._is_done.set()
 
     async def _write(self, batch: list[Settlement]) -> None:
@@ -77,14 +79,36 @@ class Settler:
                 log.warning("attempts wait to be written", error=str(unavailable), left_out=left_out)
             await asyncio.sleep(RETRY_S)
             return
+        except Exception:
+            log.exception("ends of attempts cannot be written", recipients=len(batch))
+            self._endure(batch)
+            return
         self.is_stuck = False
+        self._one_by_one = max(0, self._one_by_one - len(batch))
         del self._pending[: len(batch)]
         for settlement in settled:
             SETTLED.labels(settlement.ending.name.lower()).inc()
         if len(settled) < len(batch):
             STALE.labels().inc(len(batch) - len(settled))
-            delivered = sum(each.ending is Ending.DELIVERED for each in batch if each not in settled)
+            written = set(map(id, settled))
+            delivered = sum(each.ending is Ending.DELIVERED for each in batch if id(each) not in written)
             log.warning(
                 "leases had ended before their attempts", recipients=len(batch) - len(settled), delivered=delivered
             )
+        self._on_settled(batch)
+
+    def _endure(self, batch: list[Settlement]) -> None:
+        """A door of its own: what Postgres will not have, a bug of ours, must not keep all other ends from being
+        written, for then everything would be sent again."""
+        if len(batch) > 1:
+            self._one_by_one = len(batch)
+            return
+        (settlement,) = batch
+        self._one_by_one = max(0, self._one_by_one - 1)
+        if settlement.reply != LastReply():
+            self._pending[0] = replace(settlement, reply=LastReply())
+            self._one_by_one += 1
+            return
+        log.error("the end of an attempt is not written: it is made again", outgoing=settlement.recipient.message.id)
+        del self._pending[0]
         self._on_settled(batch)

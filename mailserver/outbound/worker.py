@@ -29,14 +29,17 @@ from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.schedule import Schedule
 from mailserver.outbound.settling import Settler
 from mailserver.outbound.shaping import Shaping, ShapingLimits, health_of
+from mailserver.outbound.shares import Shares
 from mailserver.outbound.site_work import Batch, SiteWork
 from mailserver.outbound.sites import Site
+from mailserver.outbound.suspects import ASIDE_AFTER, WAIT_S, Judgement, Suspects
 from mailserver.outbound.tenancy import Tenancy
 from mailserver.tasks import end_task
 from storage import outbox
 from storage.errors import StoreUnavailable
 from storage.outgoing_types import (
     Ending,
+    HeldReason,
     Lane,
     LastReply,
     LeasedRecipient,
@@ -55,7 +58,9 @@ RESTING = gauge("outbound_resting_sites", "Sites that do not answer and are left
 RENEWED_AT_ONCE = 1_000  # batches
 ROUND_PAUSE_S = 0.01  # what becomes due meanwhile shares a commit
 RETRY_S = 0.5
+LOST = float("-inf")  # when a lease ended that another process has now
 LEASE_MARGIN = 0.1  # the last part of a lease in which nothing is begun
+ENDS_PROCESSES = LastReply(0, "4.3.0", f"Held: {ASIDE_AFTER} attempts ended without a result")
 
 log = get_logger()
 
@@ -112,9 +117,12 @@ class Worker:
         self._sites: dict[str, SiteWork] = {}
         self._hungry: dict[str, SiteWork] = {}  # with lanes to lease from
         self._ready: deque[SiteWork] = deque()  # with a backlog, in turn
+        self._out_of_share: dict[str, SiteWork] = {}  # with a backlog of tenants that have conversations enough
         self._batches: set[Batch] = set()
         self._exchanges: set[asyncio.Task[None]] = set()
-        self._leased = 0
+        self._suspects = Suspects()
+        self._leased = Shares(config.leased_limit)
+        self._running = Shares(config.exchanges_limit)
         self._is_full = False  # sites got less than they had room for
         self._is_stopping = False
         self._wake = asyncio.Event()
@@ -206,9 +214,14 @@ class Worker:
         for lane in rooms:
             self.lanes.before_lease(lane)
         asked_at_s = self._monotonic()
-        leased = await outbox.lease(self._database, rooms, lease_s=self._config.lease_s)
-        self._leased += len(leased)
-        LEASED.labels().set(self._leased)
+        try:
+            leased = await outbox.lease(self._database, rooms, lease_s=self._config.lease_s)
+        finally:
+            for lane, room in rooms.items():
+                self._leased.give_back(lane.tenant_id, room)
+        for recipient in leased:
+            self._leased.take(recipient.message.tenant_id)
+        LEASED.labels().set(self._leased.total)
         found: dict[Lane, int] = dict.fromkeys(rooms, 0)
         groups: dict[tuple[str, TenantId, OutgoingId], list[LeasedRecipient]] = {}
         for recipient in leased:
@@ -224,10 +237,11 @@ class Worker:
         self._dispatch()
 
     def _rooms(self) -> dict[Lane, int]:
-        """How much to lease of which lane; sites take turns when not everything fits."""
+        """How much to lease of which lane, taken from what may be leased; sites take turns when not everything fits."""
         now_s = self._monotonic()
-        left = self._config.leased_limit - self._leased
+        left = self._config.leased_limit - self._leased.total
         rooms: dict[Lane, int] = {}
+        is_short = False
         share = max(1, left // max(1, len(self._hungry)))
         for key, work in list(self._hungry.items()):
             if left <= 0:
@@ -238,11 +252,16 @@ class Worker:
             room = min(work.room(now_s, min(self._recipients_limit, share)), left)
             if room <= 0:
                 continue
-            rooms.update(work.take_lanes(room))
-            left -= room
+            for lane, lane_room in work.take_lanes(room):
+                if self._leased.may_take(lane.tenant_id):
+                    rooms[lane] = lane_room
+                    self._leased.take(lane.tenant_id, lane_room)
+                    left -= lane_room
+                else:
+                    is_short = True
             del self._hungry[key]
             self._hungry[key] = work
-        self._is_full = left <= 0
+        self._is_full = is_short or left <= 0
         return rooms
 
     def _take(self, work: SiteWork, recipients: list[LeasedRecipient], lease_ends_s: float) -> None:
@@ -253,9 +272,28 @@ class Worker:
         for start in range(0, len(recipients), self._recipients_limit):
             part = recipients[start : start + self._recipients_limit]
             batch = Batch(part[0].message, part, lease_ends_s)
-            self._batches.add(batch)
-            work.backlog.append(batch)
+            if self._may_be_tried(batch):
+                self._batches.add(batch)
+                work.backlog.append(batch)
         self._get_ready(work)
+
+    def _may_be_tried(self, batch: Batch) -> bool:
+        match self._suspects.judge(batch):
+            case Judgement.CLEAR:
+                return True
+            case Judgement.ALONE:
+                log.warning("a message is tried alone: its last attempts had no result", outgoing=batch.message.id)
+                return True
+            case Judgement.LATER:
+                later = self._clock() + timedelta(seconds=WAIT_S * (0.5 + self._chance()))
+                self._give_back(batch, next_attempt_at=later)
+            case Judgement.ASIDE:
+                log.error("a message is held: its attempts have no result", outgoing=batch.message.id)
+                held = HeldReason.ENDS_PROCESSES
+                self._settler.put(
+                    [Settlement(each, Ending.HELD, ENDS_PROCESSES, held_reason=held) for each in batch.recipients]
+                )
+        return False
 
     def _get_ready(self, work: SiteWork) -> None:
         if not work.is_ready:
@@ -270,9 +308,11 @@ class Worker:
                 some = batches[start : start + RENEWED_AT_ONCE]
                 asked_at_s = self._monotonic()
                 recipients = [recipient for batch in some for recipient in batch.recipients]
-                await outbox.renew(self._database, recipients, lease_s=self._config.lease_s)
+                kept = await outbox.renew(self._database, recipients, lease_s=self._config.lease_s)
+                still_ours = set(map(id, kept))
                 for batch in some:
-                    batch.lease_ends_s = asked_at_s + self._config.lease_s
+                    is_ours = all(id(each) in still_ours for each in batch.recipients)
+                    batch.lease_ends_s = asked_at_s + self._config.lease_s if is_ours else LOST
 
     # -- exchanges
 
@@ -284,26 +324,38 @@ class Worker:
             if self._begin_one(work):
                 self._get_ready(work)
 
+    def _next_of(self, work: SiteWork) -> Batch | None:
+        """The first whose tenant may have another conversation."""
+        for batch in work.backlog:
+            if self._running.may_take(batch.message.tenant_id):
+                work.backlog.remove(batch)
+                return batch
+        return None
+
     def _begin_one(self, work: SiteWork) -> bool:
         """Whether the site may be given more."""
         now_s = self._monotonic()
         verdict = work.verdict_now(now_s)
         while work.backlog and verdict is not None:
-            batch = work.backlog.popleft()
-            self._batches.discard(batch)
-            self._settle(work, batch.recipients, [verdict] * len(batch.recipients), is_tried=False)
+            untried = work.backlog.popleft()
+            self._drop(untried)
+            self._settle(work, untried.recipients, [verdict] * len(untried.recipients), is_tried=False)
         if not work.backlog or work.running >= work.shaping.allowed(now_s):
             return False
-        batch = work.backlog.popleft()
+        batch = self._next_of(work)
+        if batch is None:
+            self._out_of_share[work.key] = work
+            return False
         if batch.lease_ends_s - now_s < LEASE_MARGIN * self._config.lease_s:
-            self._forget(batch)
+            self._give_back(batch)  # or what of it nobody else has
             return True
         assert work.site is not None
         work.running += 1
+        self._running.take(batch.message.tenant_id)
         task = asyncio.create_task(self._bring(work, work.site, batch), name="outbound: exchange")
         self._exchanges.add(task)
         RUNNING.labels().set(len(self._exchanges))
-        task.add_done_callback(lambda done: self._ended(work, done))
+        task.add_done_callback(lambda done: self._ended(work, batch, done))
         return True
 
     async def _bring(self, work: SiteWork, site: Site, batch: Batch) -> None:
@@ -317,7 +369,7 @@ class Worker:
         except Exception:
             log.exception("an exchange failed", site=site.key, outgoing=batch.message.id)
             outcomes = [of_fact(Reason.CONTENT_UNAVAILABLE)] * len(batch.recipients)
-        self._batches.discard(batch)
+        self._drop(batch)
         self._learn(work, outcomes)
         self._settle(work, batch.recipients, outcomes)
         _log_exchange(site, batch.message, outcomes)
@@ -329,8 +381,9 @@ class Worker:
             reply = evidence.reply if evidence is not None else None
             log.warning("a site rests", site=work.key, seconds=round(work.shaping.rest_left_s(now_s)), reply=str(reply))
 
-    def _ended(self, work: SiteWork, task: "asyncio.Task[None]") -> None:
+    def _ended(self, work: SiteWork, batch: Batch, task: "asyncio.Task[None]") -> None:
         self._exchanges.discard(task)
+        self._running.give_back(batch.message.tenant_id)
         RUNNING.labels().set(len(self._exchanges))
         work.running -= 1
         if not task.cancelled():
@@ -342,6 +395,9 @@ class Worker:
         elif work.is_idle(self._monotonic()):
             self._sites.pop(work.key, None)
             self._hungry.pop(work.key, None)
+        out_of_share, self._out_of_share = self._out_of_share, {}
+        for each in out_of_share.values():
+            self._get_ready(each)
         self._dispatch()
 
     # -- ends
@@ -364,18 +420,24 @@ class Worker:
             ]
         )
 
-    def _give_back(self, batch: Batch) -> None:
-        self._batches.discard(batch)
-        self._settler.put([Settlement(each, Ending.RETURNED, LastReply()) for each in batch.recipients])
+    def _give_back(self, batch: Batch, *, next_attempt_at: datetime | None = None) -> None:
+        self._drop(batch)
+        self._settler.put(
+            [
+                Settlement(each, Ending.RETURNED, LastReply(), next_attempt_at=next_attempt_at)
+                for each in batch.recipients
+            ]
+        )
 
-    def _forget(self, batch: Batch) -> None:
-        """Its lease is as good as over: whoever leases it next sends it."""
+    def _drop(self, batch: Batch) -> None:
+        """Nothing more is to be done for it here than to write how it ended."""
         self._batches.discard(batch)
-        self._leased -= len(batch.recipients)
+        self._suspects.ended(batch)
 
     def _settled(self, settlements: Sequence[Settlement]) -> None:
-        self._leased -= len(settlements)
-        LEASED.labels().set(self._leased)
+        for each in settlements:
+            self._leased.give_back(each.recipient.message.tenant_id)
+        LEASED.labels().set(self._leased.total)
         if any(each.report is not ReportKind.NONE for each in settlements):
             self._on_report()
         if self._is_full:
