@@ -33,6 +33,7 @@ PENDING_LIMIT = 10_000  # hints waiting to be sent; more are dropped
 MESSAGE_HINTS = 500  # hints in one message
 SILENCE_S = 15.0  # after this long without a word the receiver asks whether Redis is still there
 BACKOFF_S = (0.05, 5.0)  # first and longest wait before the receiver connects again
+SENDER_PAUSE_S = 0.005  # after hints were sent, so that many writes a second share what a hint costs
 SENDER_REST_S = 0.25  # how long the sender leaves Redis alone after it failed
 
 log = get_logger()
@@ -63,7 +64,7 @@ def decode_hints(message: bytes) -> Iterator[tuple[Watched, Modseq]]:
 
 
 class HintSender:
-    """Publishes hints, all of one turn of the loop in one round trip. Start it, then `publish` from anywhere.
+    """Publishes hints, all that came meanwhile in one round trip. Start it, then `publish` from anywhere.
 
     While Redis is away, the last hint of each account waits: a receiver may be back before the sender is.
     """
@@ -106,6 +107,7 @@ class HintSender:
             else:
                 HINTS.labels("sent").inc(len(pending))
                 self._repeats.forget("away")
+                await asyncio.sleep(SENDER_PAUSE_S)
 
     async def _send(self, pending: dict[Watched, Modseq]) -> None:
         by_bucket: dict[int, list[tuple[Watched, Modseq]]] = {}
