@@ -1,5 +1,6 @@
 """What a POP3 session knows between commands (RFC 1939 §3)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -81,6 +82,11 @@ class Conversation:
             raise NoSuchMessage
         return self.opened.messages[number - 1]
 
-    def present(self) -> list[tuple[int, MaildropMessage]]:
+    def present(self) -> Iterator[tuple[int, MaildropMessage]]:
         """What is not deleted, with its numbers."""
-        return [(n, each) for n, each in enumerate(self.opened.messages, 1) if n not in self.deleted]
+        return ((n, each) for n, each in enumerate(self.opened.messages, 1) if n not in self.deleted)
+
+    def count_present(self) -> tuple[int, int]:
+        """How many that are, and their octets."""
+        octets = sum(each.octets for _, each in self.present())
+        return len(self.opened.messages) - len(self.deleted), octets

@@ -1,6 +1,7 @@
 """TRANSACTION and UPDATE: what is there, what it holds, what is to go (RFC 1939 §5, §6, §7)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 
 from mailserver.pop3.conversation import Conversation, State
 from mailserver.pop3.wire import replies
@@ -10,6 +11,7 @@ from mailserver.services.maildrop import MaildropMessage, remove
 from mailserver.services.messages import open_content
 
 PIECE_OCTETS = 65_536
+PIECE_LINES = 2_000
 
 
 async def quit_session(talk: Conversation, _: Quit) -> AsyncIterator[bytes]:
@@ -27,18 +29,18 @@ async def noop(_talk: Conversation, _: Noop) -> AsyncIterator[bytes]:
 
 
 async def stat(talk: Conversation, _: Stat) -> AsyncIterator[bytes]:
-    present = talk.present()
-    yield replies.ok(f"{len(present)} {sum(each.octets for _, each in present)}")
+    messages, octets = talk.count_present()
+    yield replies.ok(f"{messages} {octets}")
 
 
 async def list_sizes(talk: Conversation, command: List) -> AsyncIterator[bytes]:
     if command.number is not None:
         yield replies.ok(f"{command.number} {talk.message(command.number).octets}")
         return
-    present = talk.present()
-    octets = sum(each.octets for _, each in present)
-    yield replies.ok(f"{len(present)} messages ({octets} octets)")
-    yield replies.listing([f"{number} {each.octets}" for number, each in present])
+    messages, octets = talk.count_present()
+    yield replies.ok(f"{messages} messages ({octets} octets)")
+    for piece in _in_pieces(f"{number} {each.octets}" for number, each in talk.present()):
+        yield piece
 
 
 async def list_unique_ids(talk: Conversation, command: Uidl) -> AsyncIterator[bytes]:
@@ -47,7 +49,15 @@ async def list_unique_ids(talk: Conversation, command: Uidl) -> AsyncIterator[by
         yield replies.ok(f"{command.number} {_unique_id(talk, talk.message(command.number))}")
         return
     yield replies.ok("Unique ids:")
-    yield replies.listing([f"{number} {_unique_id(talk, each)}" for number, each in talk.present()])
+    for piece in _in_pieces(f"{number} {_unique_id(talk, each)}" for number, each in talk.present()):
+        yield piece
+
+
+def _in_pieces(lines: Iterator[str]) -> Iterator[bytes]:
+    """A listing, which waits between two pieces while the client does not read."""
+    while some := list(islice(lines, PIECE_LINES)):
+        yield replies.lines(some)
+    yield replies.END
 
 
 def _unique_id(talk: Conversation, message: MaildropMessage) -> str:

@@ -4,7 +4,8 @@ It is not locked: RFC 1939 §4 asks for a lock because servers of its time rewro
 else removes meanwhile is refused when it is asked for, and everything else goes on.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailserver.services.mailboxes import find_selectable
@@ -36,13 +37,35 @@ class MaildropMessage:
     octets: int
 
 
+class MaildropMessages:
+    """Oldest first, from 0; packed, 24 octets for each, because a session holds them for as long as it lasts."""
+
+    __slots__ = ("_message_ids", "_octets", "_uids")
+
+    def __init__(self, found: Iterable[tuple[Uid, MessageId, int]]) -> None:
+        self._uids, self._message_ids, self._octets = array("q"), array("q"), array("q")
+        for uid, message_id, octets in found:
+            self._uids.append(uid)
+            self._message_ids.append(message_id)
+            self._octets.append(octets)
+
+    def __len__(self) -> int:
+        return len(self._uids)
+
+    def __getitem__(self, index: int) -> MaildropMessage:
+        return MaildropMessage(Uid(self._uids[index]), MessageId(self._message_ids[index]), self._octets[index])
+
+    def __iter__(self) -> Iterator[MaildropMessage]:
+        return map(self.__getitem__, range(len(self)))
+
+
 @dataclass(frozen=True, slots=True)
 class Maildrop:
-    """What was there when it was opened, oldest first."""
+    """What was there when it was opened."""
 
     mailbox_id: MailboxId
     uidvalidity: UidValidity
-    messages: Sequence[MaildropMessage]
+    messages: MaildropMessages
 
 
 async def open_maildrop(store: MailStore, who: Principal) -> Maildrop:
@@ -50,7 +73,7 @@ async def open_maildrop(store: MailStore, who: Principal) -> Maildrop:
     mailbox = await find_selectable(store, who, INBOX)
     async with store.database.read(who.tenant_id) as connection:
         found = await maildrop_rows.list_sizes(connection, who.tenant_id, mailbox.id)
-    return Maildrop(mailbox.id, mailbox.uidvalidity, [MaildropMessage(*each) for each in found])
+    return Maildrop(mailbox.id, mailbox.uidvalidity, MaildropMessages(found))
 
 
 async def remove(store: MailStore, who: Principal, maildrop: Maildrop, uids: Sequence[Uid]) -> None:

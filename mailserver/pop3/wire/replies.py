@@ -34,9 +34,14 @@ def challenge(base64: bytes) -> bytes:
     return b"+ %b\r\n" % base64
 
 
-def listing(lines: list[str]) -> bytes:
+def listing(listed: list[str]) -> bytes:
     """A multi-line answer after its +OK; no line begins with a dot."""
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii") + END
+    return lines(listed) + END
+
+
+def lines(listed: list[str]) -> bytes:
+    """Some lines of a listing, which `END` ends."""
+    return "".join(f"{line}\r\n" for line in listed).encode("ascii")
 
 
 _NO_LINE_ENDS = {ord("\r"): " ", ord("\n"): " "}
