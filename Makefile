@@ -4,6 +4,9 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/smtp/wire \
+    tests/mailserver/pop3/wire tests/mailserver/dsn tests/mailserver/outbound/wire tests/mailserver/test_admission.py \
+    tests/mailserver/outbound/test_schedule.py tests/mailserver/outbound/test_decisions.py \
+    tests/mailserver/outbound/test_shaping.py tests/mailserver/test_scram.py tests/mailserver/test_srs.py \
     tests/mailserver/test_config.py tests/mailserver/test_settings.py tests/mailserver/test_sasl.py \
     tests/storage/test_schema*.py tests/storage/schema tests/tenants/test_addresses.py tests/tenants/test_quota.py \
     tests/tenants/test_locality.py tests/deploy/test_certificates.py tests/deploy/test_demo.py \

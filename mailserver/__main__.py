@@ -3,9 +3,9 @@
     python -m mailserver imap smtp      run these roles until SIGTERM
     python -m mailserver --settings     list every variable with its default and meaning
 
-Roles: imap, smtp (MX, submission, LMTP), web, outbound, upkeep. Exit status: 0 after a signal, 2 for a wrong command, 71 if an
-address cannot be listened at, 78 if the configuration, the keys or the tables have to be put right first, 1 for
-anything else.
+Roles: imap (POP3 too), smtp (MX, submission, LMTP), web, outbound, upkeep. Exit status: 0 after a signal, 2 for a wrong
+command, 71 if an address cannot be listened at, 78 if the configuration, the keys or the tables have to be put right
+first, 1 for anything else.
 """
 
 import os
