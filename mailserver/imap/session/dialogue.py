@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from structlog.typing import FilteringBoundLogger
 
-from mailserver.imap.session.session import Session
+from mailserver.imap.session.session import Session, only
 from mailserver.imap.wire.commands import Append, Replace, Tag
 from mailserver.imap.wire.compression import CompressedDataInvalid, Compression
 from mailserver.imap.wire.encode import encode
@@ -185,45 +185,44 @@ class Dialogue:
         if self.session.is_compressed and self._compression is None:
             self._begin_compression()
 
-    async def _responses(self, event: Event) -> AsyncIterator[Response]:
+    def _responses(self, event: Event) -> AsyncIterator[Response]:
         match event:
             case CommandReady(text, literals):
-                async for response in self._command(text, literals):
-                    yield response
+                return self._command(text, literals)
             case AppendReady(text, literals, _, is_synchronizing):
-                async for response in self._append(text, literals, is_synchronizing=is_synchronizing):
-                    yield response
+                return self._append(text, literals, is_synchronizing=is_synchronizing)
             case NextMessage(text):
-                async for response in self._next_message(text):
-                    yield response
+                return self._next_message(text)
             case ContinuationNeeded():
-                yield Continue("go ahead")
+                return only(Continue("go ahead"))
             case LiteralChunk(octets):
-                async for response in self.session.literal(octets):
-                    yield response
-                if not self.session.wants_literal:
-                    self._framer.refuse_literal()
+                return self._literal(octets)
             case LiteralEnd(text):
-                async for response in self._append_end(text):
-                    yield response
+                return self._append_end(text)
             case LineReady(line):
-                async for response in self.session.line(line):
-                    yield response
+                return self.session.line(line)
             case CommandRefused(tag, refusal):
-                yield self._refused(tag, refusal)
+                return only(self._refused(tag, refusal))
             case ConnectionMustEnd():
-                yield self.session.bye("Too much of what cannot be read")
+                return only(self.session.bye("Too much of what cannot be read"))
 
-    async def _command(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
+    def _command(self, text: bytes, literals: tuple[bytes, ...]) -> AsyncIterator[Response]:
         try:
             command = parse_command(text, literals, utf8=self.session.is_utf8)
         except CommandSyntaxError as error:
-            for response in self._bad(error):
-                yield response
-            return
+            return self._bad_command(error)
         self._bad_commands = 0
-        async for response in self.session.handle(command):
+        return self.session.handle(command)
+
+    async def _bad_command(self, error: CommandSyntaxError) -> AsyncIterator[Response]:
+        for response in self._bad(error):
             yield response
+
+    async def _literal(self, octets: bytes) -> AsyncIterator[Response]:
+        async for response in self.session.literal(octets):
+            yield response
+        if not self.session.wants_literal:
+            self._framer.refuse_literal()
 
     async def _append(
         self, text: bytes, literals: tuple[bytes, ...], *, is_synchronizing: bool
@@ -263,17 +262,14 @@ class Dialogue:
         for response in responses:
             yield response
 
-    async def _append_end(self, text: bytes) -> AsyncIterator[Response]:
+    def _append_end(self, text: bytes) -> AsyncIterator[Response]:
         tag, previous = self.session.append_under_way
         try:
             parse_append_end(text, tag, previous)
         except CommandSyntaxError as error:
             self.session.drop_append()
-            for response in self._bad(error):
-                yield response
-            return
-        async for response in self.session.end_append():
-            yield response
+            return self._bad_command(error)
+        return self.session.end_append()
 
     def _bad(self, error: CommandSyntaxError) -> Iterable[Response]:
         if isinstance(error, UnsupportedCharset) and error.tag is not None:

@@ -50,15 +50,13 @@ class Fetching:
         self.answered = 0
         self.failure: ContentDamaged | UnknownEncoding | None = None
 
-    async def responses(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
+    def responses(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
+        if self._plan.sets_seen:
+            return self._setting_seen(uids)
+        return self._with_content(uids) if self._plan.needs_content else self._copied(uids)
+
+    async def _setting_seen(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
         plan = self._plan
-        if not uids:
-            return
-        if not plan.sets_seen:
-            parts = self._with_content(uids) if plan.needs_content else self._copied(uids)
-            async for response in parts:
-                yield response
-            return
         for start in range(0, len(uids), CONTENT_MESSAGES):
             some = uids[start : start + CONTENT_MESSAGES]
             changed = await self._make_seen(some)

@@ -103,6 +103,11 @@ LOOK_EVERY_S = 1.0
 """How old the view may be when a command is answered that does not ask for changes itself. Hints come sooner."""
 
 
+async def only(response: Response) -> AsyncIterator[Response]:
+    """Just this one."""
+    yield response
+
+
 class Session:
     """One client's session. `clock` counts seconds, from anywhere."""
 
@@ -180,37 +185,37 @@ class Session:
         code = CapabilityCode(capabilities(self._talk))
         return Untagged(Condition.OK, f"{auth.SERVER_NAME} is ready", code)
 
-    async def handle(self, command: Command) -> AsyncIterator[Response]:
+    def handle(self, command: Command) -> AsyncIterator[Response]:
         """The responses to a whole command; of APPEND, the one whose message has come."""
         refusal = self._forbidden(command)
-        if refusal is not None:
-            yield refusal
-            return
-        async for response in self._guarded(command, self._answered(command)):
-            yield response
+        return only(refusal) if refusal is not None else self._guarded(command, self._answered(command))
 
-    async def _answered(self, command: Command) -> AsyncIterator[Response]:
+    def _answered(self, command: Command) -> AsyncIterator[Response]:
+        talk = self._talk
+        if talk.view is not None and talk.must_look and names_uids(command):
+            return self._answered_after_a_look(command)
+        return HANDLERS[type(command)](talk, command)
+
+    async def _answered_after_a_look(self, command: Command) -> AsyncIterator[Response]:
         """What the handler answers, once a look that failed is made up for.
 
         A client may name uids that the view does not have yet: it has learnt them from APPENDUID or COPYUID, and the
         store went away before the view did. To do nothing for those and say OK would lose what was asked.
         """
         talk = self._talk
-        if talk.view is not None and talk.must_look and names_uids(command):
-            for update in await look(talk, may_expunge=True):
-                yield update
-            talk.must_look = False
-            if self.over:
-                return
+        for update in await look(talk, may_expunge=True):
+            yield update
+        talk.must_look = False
+        if self.over:
+            return
         async for response in HANDLERS[type(command)](talk, command):
             yield response
 
-    async def line(self, line: bytes) -> AsyncIterator[Response]:
+    def line(self, line: bytes) -> AsyncIterator[Response]:
         """The responses to the line that `wants_line` asked for."""
         awaited = self._talk.awaited
         assert awaited is not None
-        async for response in self._guarded(awaited.command, awaited.take(self._talk, line)):
-            yield response
+        return self._guarded(awaited.command, awaited.take(self._talk, line))
 
     def refuse_line(self, reason: str) -> Response:
         """The line that `wants_line` asked for cannot be read; its command is over."""
@@ -259,12 +264,11 @@ class Session:
             for response in await self._refused(error, appending.command):
                 yield response
 
-    async def end_append(self) -> AsyncIterator[Response]:
+    def end_append(self) -> AsyncIterator[Response]:
         """All messages have come."""
         appending = self._talk.appending
         assert appending is not None
-        async for response in self.handle(appending.command):
-            yield response
+        return self.handle(appending.command)
 
     def drop_append(self) -> None:
         """The client spoilt its own APPEND; the framer has told it so."""
