@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import assert_never
 
 from mailserver.mime.envelope_people import people_of_fields, written
@@ -20,7 +20,7 @@ from mailserver.services import position_mask as masks
 from mailserver.services.content_search import Reader
 from mailserver.services.position_mask import Mask
 from mailserver.services.search_columns import entries_cut, entries_with, needle_of
-from mailserver.services.search_facts import MICROSECONDS, above, below, bounds, compare, equal, on, seconds
+from mailserver.services.search_facts import MICROSECONDS, above, around, below, compare, equal, on, seconds
 from mailserver.services.search_keys import (
     AllOf,
     AmongPositions,
@@ -242,7 +242,7 @@ class Evaluation:
     async def _by_sent_date(self, among: Mask, comparison: DateComparison, day: date) -> Mask:
         """Kept in UTC; only near the day in question does the field's own zone decide."""
         pages = await self.pages_of(among)
-        begin, end = bounds(day - timedelta(days=1), day + timedelta(days=1))
+        begin, end = around(day)
         near = among & self._of_entries(
             (page, [entry for entry, moment in enumerate(page.facts.sent) if begin <= moment < end]) for page in pages
         )

@@ -41,6 +41,12 @@ def bounds(first: date, last: date) -> tuple[int, int]:
     return (first - epoch).days * _DAY, ((last - epoch).days + 1) * _DAY
 
 
+def around(day: date) -> tuple[int, int]:
+    """As `bounds`, of a day and its neighbours, which the first and the last that there are do not have as dates."""
+    begin, end = bounds(day, day)
+    return begin - _DAY, end + _DAY
+
+
 def seconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(seconds=1)
 
