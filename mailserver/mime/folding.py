@@ -17,12 +17,18 @@ def collation_key(text: str) -> str:
     return text.upper() if text.isascii() else normalize("NFKD", text.translate(_TITLECASE))
 
 
+REMEMBERED_CHARACTERS = 65_536
+"""More than all languages of a house use: a message can name a million, and each takes a hundred octets."""
+
+
 class _Titlecase(dict[int, int]):
     """The simple titlecase mapping of Unicode, filled as characters are met; longer ones are not simple."""
 
     def __missing__(self, character: int) -> int:
         mapped = chr(character).title()
-        self[character] = result = ord(mapped) if len(mapped) == 1 else character
+        result = ord(mapped) if len(mapped) == 1 else character
+        if len(self) < REMEMBERED_CHARACTERS:
+            self[character] = result
         return result
 
 

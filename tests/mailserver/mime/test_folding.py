@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailserver.mime import folding
 from mailserver.mime.folding import collation_key, fold
 
 
@@ -36,3 +37,9 @@ def test_many_texts_at_once_are_as_each_by_itself() -> None:
     texts = ["Straße", "", "ΑΣ", "\u0301x", "ﬁ", "Zoë"]
     assert fold("\0".join(texts)).split("\0") == [fold(text) for text in texts]
     assert collation_key("\0".join(texts)).split("\0") == [collation_key(text) for text in texts]
+
+
+def test_what_is_remembered_of_characters_has_an_end() -> None:
+    collation_key("".join(map(chr, range(0x20000, 0x40000))))
+    assert len(folding._TITLECASE) <= folding.REMEMBERED_CHARACTERS
+    assert collation_key("\U0001e922") == collation_key("\U0001e900")  # Adlam, read after it was full
