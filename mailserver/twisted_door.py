@@ -225,8 +225,10 @@ class Connection(TwistedProtocol):
         return self._talk is not None and self._talk.is_signed_in
 
     def end(self, reason: str) -> None:
-        """Say goodbye as soon as may be, and close."""
-        if self._talk is not None:
+        """Say goodbye as soon as may be, and close. Who has not shaken hands cannot be told, and is not waited for."""
+        if isinstance(self._wire, _Tls) and not self._wire._handshakeDone:
+            self.abort()
+        elif self._talk is not None:
             self._talk.end(reason)
             self.wake()
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import pytest
+
 from mailserver.imap.config import ImapConfig
 from mailserver.imap.session.conversation import Services
 from mailserver.services import messages
@@ -220,6 +222,22 @@ async def test_whoever_does_not_sign_in_is_hung_up_on(open_door: OpenWith) -> No
     door = await open_door(ImapConfig(sign_in_within_s=0.1))
     async with connected(door.imap) as client:
         assert (await client.rest()).startswith(b"* BYE ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01"])
+@pytest.mark.parametrize("is_implicit", [True, False])
+async def test_a_handshake_that_never_comes_is_not_awaited(open_door: OpenWith, sent: bytes, is_implicit: bool) -> None:
+    door = await open_door(ImapConfig(sign_in_within_s=0.1))
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.imaps if is_implicit else door.imap)
+    writer.write(sent if is_implicit else b"a STARTTLS\r\n")
+    if not is_implicit:
+        while not (await reader.readline()).startswith(b"a OK"):
+            pass
+        writer.write(sent)
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read() == b""
+    writer.close()
 
 
 async def test_strangers_make_room_for_strangers_and_not_for_people(open_door: OpenWith, person: Person) -> None:
