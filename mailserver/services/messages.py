@@ -34,7 +34,7 @@ from tenants.types import Principal
 
 FETCH_CHUNK_MESSAGES = 500
 BODIES_CHUNK_MESSAGES = 100
-HEADER_CHUNK_MESSAGES = 100  # a header may be as long as its column: 256 KiB
+HEADER_CHUNK_MESSAGES = 250  # those with long headers come one by one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mailserver.mime import sections
 from mailserver.mime.sections import SectionKind, header_fields, section_range
 from mailserver.mime.structure import scan
 
@@ -173,3 +176,25 @@ def test_bare_line_feeds_and_lines_without_colon_are_kept_with_the_others():
     assert header_fields(header, [b"a"], exclude=True) == b"garbage\n folded garbage\nB: 2\n\n"
     assert header_fields(b"a\nB: 2\nlast", [b"a"], exclude=True) == b"a\nB: 2\nlast"
     assert header_fields(b" folded\nB: 2\n\n", [b"b"], exclude=True) == b" folded\n\n"
+
+
+LINES = st.sampled_from(
+    [
+        b"Subject: x", b"subject : y", b" folded", b"\tfolded", b" ", b"To: a@b", b"Tomorrow: no", b"X-To: c",
+        b"no colon", b":", b"Subject", b"", b"TO:", b"Received: from a\r\n\tby b",
+    ]
+)  # fmt: skip
+
+
+@given(
+    st.lists(LINES, max_size=8),
+    st.sampled_from([b"\r\n", b"\n"]),
+    st.sampled_from([b"\r\n\r\n", b"\n\n", b"\r\n", b"", b"\r\n\r\n\r\n"]),
+    st.lists(st.sampled_from([b"Subject", b"to", b"X-To", b"", b"a b", b"no colon", b"Re[ce]ived"]), min_size=1),
+)
+def test_the_quick_way_to_fields_finds_what_the_slow_one_does(
+    lines: list[bytes], ends: bytes, close: bytes, names: list[bytes]
+) -> None:
+    header = ends.join(lines) + close
+    slow = sections._line_by_line(header, tuple(names), exclude=False)
+    assert header_fields(header, names, exclude=False) == slow
