@@ -18,7 +18,8 @@ from mailserver.observability.logs import get_logger, new_connection_id
 from mailserver.proxy_protocol import Network
 from mailserver.services.exchanges import mechanisms
 from mailserver.tls import ServerCertificate
-from mailserver.twisted_door import Client, Door, Limits
+from mailserver.twisted_door.door import Door
+from mailserver.twisted_door.talk import Client, Limits
 from tenants.types import Scope
 
 log = get_logger()

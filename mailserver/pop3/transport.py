@@ -13,7 +13,8 @@ from mailserver.pop3.session import Session
 from mailserver.pop3.wire import replies
 from mailserver.proxy_protocol import Network
 from mailserver.tls import ServerCertificate
-from mailserver.twisted_door import Client, Door, Limits
+from mailserver.twisted_door.door import Door
+from mailserver.twisted_door.talk import Client, Limits
 
 log = get_logger()
 

@@ -14,7 +14,7 @@ from mailserver.imap.config import ImapConfig
 from mailserver.imap.session.conversation import Services
 from mailserver.imap.transport import Listeners, start
 from mailserver.tls import ServerCertificate
-from mailserver.twisted_door import Door
+from mailserver.twisted_door.door import Door
 from storage.database import Database
 from storage.store import MailStore
 from tests.conftest import RunningServices
