@@ -86,6 +86,10 @@ class RelayConfig:
     user: str = ""  # empty: we do not sign in
     password: str = ""  # of that user
 
+    def __post_init__(self) -> None:
+        if self.user and self.security not in (Security.REQUIRED, Security.IMPLICIT):
+            raise ValueError("a password is not sent in clear: with a user, security is required or implicit")
+
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:

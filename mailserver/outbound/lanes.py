@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from mailserver.observability.logs import get_logger
 from mailserver.observability.repeats import Repeats
@@ -28,6 +30,8 @@ PAGE_LANES = 1_000
 LOOK_PAUSE = 4  # looking takes at most a fifth of the time
 KNOWN_LANES_LIMIT = 20_000
 ROUTINGS_LIMIT = 100  # lanes routed at the same time
+TENANT_ROUTINGS_LIMIT = 25  # of one tenant: its domains may have name servers that hang
+TENANT_LANES_LIMIT = KNOWN_LANES_LIMIT // 2
 ROUTE_AGE_S = 60.0  # a lane that stays due for longer is routed anew
 
 Verdict = Deferred | Failed
@@ -75,6 +79,8 @@ class Lanes:
         self._look_at_once = asyncio.Event()
         self._routings: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(ROUTINGS_LIMIT)
+        self._turns_of: WeakValueDictionary[TenantId, asyncio.Semaphore] = WeakValueDictionary()
+        self._known_of: Counter[TenantId] = Counter()
         self._repeats = Repeats(time.monotonic)
 
     async def close(self) -> None:
@@ -94,8 +100,9 @@ class Lanes:
         state = self._states.get(lane)
         if state is not None:
             state.is_due_again = True
-        elif len(self._states) < KNOWN_LANES_LIMIT:
+        elif len(self._states) < KNOWN_LANES_LIMIT and self._known_of[lane.tenant_id] < TENANT_LANES_LIMIT:
             self._states[lane] = _State()
+            self._known_of[lane.tenant_id] += 1
             self._begin_routing(lane)
 
     def look(self) -> None:
@@ -147,11 +154,17 @@ class Lanes:
             return True
         self.work_of(lane).lanes.remove(lane)
         if is_empty and not state.is_due_again:
-            del self._states[lane]
+            self._forget(lane)
         else:
             state.work = None
             self._begin_routing(lane)
         return False
+
+    def _forget(self, lane: Lane) -> None:
+        if self._states.pop(lane, None) is not None:
+            self._known_of[lane.tenant_id] -= 1
+            if not self._known_of[lane.tenant_id]:
+                del self._known_of[lane.tenant_id]
 
     # -- routing
 
@@ -164,7 +177,8 @@ class Lanes:
         """A door of its own, as it runs beside the loops."""
         is_routed = False
         try:
-            async with self._turns:
+            turns = self._turns_of.setdefault(lane.tenant_id, asyncio.Semaphore(TENANT_ROUTINGS_LIMIT))
+            async with turns, self._turns:
                 is_routed = await self._route_in_turn(lane)
         except (StorageError, KeyUnusable) as error:
             if (left_out := self._repeats.worth_saying("route")) is not None:
@@ -173,7 +187,7 @@ class Lanes:
             log.exception("a lane was not routed", tenant=lane.tenant_id, domain=lane.domain)
         finally:
             if not is_routed:
-                self._states.pop(lane, None)  # looking finds it again
+                self._forget(lane)  # looking finds it again
 
     async def _route_in_turn(self, lane: Lane) -> bool:
         standing = await self._tenancy.standing(lane.tenant_id)

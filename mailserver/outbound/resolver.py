@@ -81,7 +81,8 @@ class Resolver:
     async def _find_out(self, question: _Question) -> Answer:
         name, kind = question
         try:
-            async with asyncio.timeout(self._config.timeout_s), self._room:
+            # the time counts from the question: one that waits for others to end has not failed
+            async with self._room, asyncio.timeout(self._config.timeout_s):
                 answer, ttl_s = await self._follow(name, kind)
         except TimeoutError:
             raise self._failed(question, "no answer in time") from None

@@ -26,6 +26,9 @@ _KINDS: dict[AddressFamily, tuple[RecordKind, ...]] = {
 }
 
 
+_NOBODYS_V4, _NOBODYS_V6 = "203.0.113.255", "2001:db8:ffff::ffff"  # for documentation (RFC 5737, RFC 3849)
+
+
 class Router:
     """`hostname` is the name of this installation."""
 
@@ -177,7 +180,14 @@ def _encoded(domain: str) -> str:
 
 
 def _is_of_this_machine(address: str) -> bool:
-    """Whether an interface here has the address: only then can a socket be bound to it."""
+    """Whether an interface here has the address: only then can a socket be bound to it.
+
+    Unless the machine binds to any address (ip_nonlocal_bind, for addresses that wander): then this tells nothing.
+    """
+    return _can_bind(address) and not _can_bind(_NOBODYS_V6 if ":" in address else _NOBODYS_V4)
+
+
+def _can_bind(address: str) -> bool:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -22,6 +22,7 @@ _UNWELL = frozenset(
         Reason.UNANSWERED_END,
     }
 )
+FORGOTTEN_AFTER_RESTS = 20  # as long as the longest rest: with four hours between attempts a dead site is not forgotten
 _FAILURES_BEFORE_REST = 3  # of a site that worked a moment ago: one broken connection is no news
 
 
@@ -70,6 +71,7 @@ class Shaping:
         self._failures = 0
         self._rests = 0
         self._rests_until_s = 0.0
+        self._learnt_at_s = 0.0
         self.evidence: Deferred | None = None
         """What the site said, or what kept us from hearing it, when it began to rest."""
 
@@ -80,14 +82,16 @@ class Shaping:
         return 1 if self._rests else int(self._allowed)
 
     def is_fresh(self, now_s: float) -> bool:
-        """Whether a new one would know as much."""
-        return self._rests == 0 and self._failures == 0 and now_s >= self._rests_until_s
+        """Whether a new one would know as much, or what is known is too old to mean anything: nobody has sent there."""
+        is_old = now_s - self._learnt_at_s > FORGOTTEN_AFTER_RESTS * self._limits.longest_rest_s
+        return (is_old or self._rests == self._failures == 0) and now_s >= self._rests_until_s
 
     def rest_left_s(self, now_s: float) -> float:
         return max(0.0, self._rests_until_s - now_s)
 
     def learn(self, health: Health, evidence: Deferred | None, now_s: float) -> bool:
         """Whether the site begins to rest because of this."""
+        self._learnt_at_s = now_s
         match health:
             case Health.WELL:
                 self._failures = self._rests = 0

@@ -20,6 +20,7 @@ from mailserver.services.returns import Report, Writer
 from mailserver.tasks import end_task
 from storage import outbox, outgoing_reports
 from storage.errors import ContentDamaged, MessageGone, OverQuota, StorageError
+from storage.events import tell_of_dropped_report
 from storage.keys import KeyUnusable
 from storage.outgoing_content import read_chunk
 from storage.outgoing_types import (
@@ -44,6 +45,8 @@ REPORTS = counter(
 )
 
 CLAIM_RECIPIENTS = 200
+PLAIN_AFTER_CLAIMS = 3  # without a result, perhaps because of what the message holds: then without any of it
+DROPPED_AFTER_CLAIMS = 6
 AT_ONCE = 8
 RETRY_S = 1.0
 
@@ -137,7 +140,15 @@ class QueueReports:
 
     async def _tell_in_turn(self, work: ReportWork) -> None:
         async with self._turns:
-            await self._tell(work)
+            try:
+                await self._tell(work)
+            except (StorageError, KeyUnusable):
+                raise
+            except Exception as error:
+                if work.claims <= DROPPED_AFTER_CLAIMS:
+                    raise
+                log.exception("a report cannot be written", outgoing=work.message.id)
+                await self._end_untold(work, type(error).__name__)
 
     async def _tell(self, work: ReportWork) -> None:
         reverse_path = work.message.reverse_path
@@ -204,6 +215,7 @@ class QueueReports:
     async def _end_untold(self, work: ReportWork, reason: str) -> None:
         async with self._store.database.transaction(work.message.tenant_id) as connection:
             await outgoing_reports.end(connection, work)
+        await tell_of_dropped_report(self._store.database, work.message.tenant_id, work.message.reverse_path, reason)
         REPORTS.labels(work.kind.name.lower(), "nobody").inc()
         log.warning("a sender cannot be told", outgoing=work.message.id, reason=reason)
 
@@ -212,7 +224,11 @@ class QueueReports:
         message = work.message
         keys = await self._store.keys.of(message.tenant_id)
         try:
-            octets = await read_chunk(self._store.database, keys, message, 0)
+            octets = (
+                b"\r\n"
+                if work.claims > PLAIN_AFTER_CLAIMS
+                else await read_chunk(self._store.database, keys, message, 0)
+            )
         except ContentDamaged:
             log.error("a queued message is damaged", outgoing=message.id)
             octets = b"\r\n"

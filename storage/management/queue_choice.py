@@ -18,6 +18,7 @@ STATES: dict[str, tuple[QueueState, HeldReason | None]] = {
     "off": (QueueState.HELD, HeldReason.OUTBOUND_OFF),
     "administrator": (QueueState.HELD, HeldReason.ADMINISTRATOR),
     "suspended": (QueueState.HELD, HeldReason.SUSPENDED),
+    "failing": (QueueState.HELD, HeldReason.ENDS_PROCESSES),
     "ended": (QueueState.ENDED, None),
 }
 CHOICES = ("message", "tenant", "account", "sender", "recipient", "domain", "state", "all")
@@ -32,7 +33,9 @@ def add_choice(parser: CommandParser) -> None:
     parser.add_argument("--recipient", metavar="ADDRESS", help="to this address")
     parser.add_argument("--domain", metavar="DOMAIN", help="to this domain")
     parser.add_argument(
-        "--state", choices=tuple(STATES), help="in this state; off, administrator and suspended say why it is held"
+        "--state",
+        choices=tuple(STATES),
+        help="in this state; off, administrator, suspended and failing say why it is held",
     )
 
 

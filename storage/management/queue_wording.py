@@ -21,6 +21,7 @@ CHINESE: dict[str, str] = {
     "held, outbound is off": "已扣留（未开启外发）",
     "held by administrator": "已扣留（管理员）",
     "held, tenant suspended": "已扣留（租户停用）",
+    "held, attempts had no result": "已扣留（多次尝试无结果）",
     "ended, report due": "已结束，待通知",
     # events
     "delivered": "已送达",

@@ -171,6 +171,39 @@ async def test_a_lease_that_another_has_is_not_renewed(box: Box) -> None:
     assert len(await box.lease()) == 1
 
 
+async def test_a_renewal_tells_which_leases_are_still_ours(box: Box) -> None:
+    await box.put("bob@far.example", "cat@far.example")
+    ours = await box.lease(lease_s=0.0)
+    (theirs,) = await box.lease(room=1)
+    kept = await outbox.renew(box.database, ours, lease_s=LEASE_S)
+    assert [each.ordinal for each in kept] == [each.ordinal for each in ours if each.ordinal != theirs.ordinal]
+
+
+async def test_leases_that_nobody_settled_are_counted_until_somebody_settles(box: Box) -> None:
+    await box.put("bob@far.example")
+    for count in (1, 2, 3):
+        (bob,) = await box.lease(lease_s=0.0)
+        assert bob.unsettled_leases == count
+    await box.settle(Settlement(bob, Ending.RETURNED, LastReply()))
+    (bob,) = await box.lease()
+    assert bob.unsettled_leases == 3
+    await box.settle(deferred(bob, 0.0))
+    (bob,) = await box.lease()
+    assert bob.unsettled_leases == 1
+
+
+async def test_one_row_without_its_message_keeps_no_other_from_being_leased(
+    box: Box, services: RunningServices
+) -> None:
+    lost = await box.put("bob@far.example")
+    await box.put("cat@far.example")
+    with owner_connection(services) as owner:
+        owner.execute("DELETE FROM outgoing WHERE id = %s", (lost,))
+    assert [each.address for each in await box.lease()] == ["cat@far.example"]
+    with owner_connection(services) as owner:
+        owner.execute("DELETE FROM outgoing_recipient WHERE outgoing_id = %s", (lost,))
+
+
 async def test_what_is_deferred_waits_for_its_time(box: Box) -> None:
     await box.put("bob@far.example")
     (bob,) = await box.lease()
@@ -444,6 +477,18 @@ async def test_a_delay_is_told_once_and_the_mail_goes_on(box: Box) -> None:
     (final,) = await claims(box)
     assert final.kind is ReportKind.FAILED
     assert final.id != work.id
+
+
+async def test_a_report_that_took_long_does_not_end_the_lease_of_the_next_attempt(box: Box) -> None:
+    await box.put("bob@far.example")
+    (bob,) = await box.lease()
+    await box.settle(deferred(bob, 0.0, ReportKind.DELAYED))
+    (work,) = await claims(box)
+    (next_attempt,) = await box.lease()
+    assert await end(box, work)
+    assert await box.lease() == []
+    assert await box.settle(delivered(next_attempt))
+    assert await box.listed() == []
 
 
 async def test_what_an_administrator_bounces_is_reported_or_just_ends(box: Box) -> None:

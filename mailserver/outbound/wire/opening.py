@@ -39,6 +39,8 @@ def opening(welcome: Welcome) -> Steps[Extensions]:
     if welcome.security in (Security.OPPORTUNISTIC, Security.REQUIRED) and not welcome.is_encrypted:
         extensions = yield from _secure(welcome, extensions)
     if welcome.credentials is not None:
+        if welcome.security not in (Security.REQUIRED, Security.IMPLICIT):
+            raise Unwelcome(of_fact(Reason.TLS_FAILED, "a password is not said without it", host=host))
         yield from _sign_in(welcome.credentials, extensions, host)
     return extensions
 

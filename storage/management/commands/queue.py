@@ -41,6 +41,7 @@ STATES = {
     (QueueState.HELD, HeldReason.OUTBOUND_OFF): "held, outbound is off",
     (QueueState.HELD, HeldReason.ADMINISTRATOR): "held by administrator",
     (QueueState.HELD, HeldReason.SUSPENDED): "held, tenant suspended",
+    (QueueState.HELD, HeldReason.ENDS_PROCESSES): "held, attempts had no result",
     (QueueState.ENDED, None): "ended, report due",
 }
 

@@ -1,6 +1,9 @@
 """Our client and our doors understand each other: TLS, pipelining, wishes for reports, internationalised addresses."""
 
+import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +13,7 @@ from mailserver.outbound.sites import Credentials, Host, Security, Site
 from mailserver.smtp.config import Door
 from storage.outgoing_types import Notify, ReturnContent
 from tests.mailserver.outbound.sending import CONTENT, QUICK, Mail, To, pieces_of
-from tests.mailserver.smtp.doors import config_with, open_door
+from tests.mailserver.smtp.doors import client_context, config_with, open_door
 from tests.mailserver.smtp.people_in_memory import PASSWORD
 
 
@@ -73,15 +76,20 @@ async def test_mail_over_the_announced_size_is_not_sent(exchange: Exchange) -> N
     assert outcome.reply.enhanced == "5.3.4"
 
 
-async def test_our_submission_can_be_a_smarthost(exchange: Exchange) -> None:
+async def test_our_submission_can_be_a_smarthost(tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    [certificate] = client_context().get_ca_certs(binary_form=True)
+    authority.write_text(ssl.DER_cert_to_PEM_cert(certificate))
+    exchange = Exchange("waypost.test", replace(QUICK, ca_file=authority))
     async with open_door(Door.SUBMISSION) as opened:
         site = Site(
             "relay",
             (Host("localhost", ("127.0.0.1",)),),
             opened.port,
-            Security.OPPORTUNISTIC,
+            Security.REQUIRED,
             Credentials("ann@demo.test", PASSWORD),
             is_smarthost=True,
         )
         [outcome] = await exchange.exchange(site, Mail("ann@demo.test"), [To("bob@demo.test")], pieces_of(CONTENT))
         assert isinstance(outcome, Delivered), outcome
+        await exchange.close()

@@ -88,6 +88,14 @@ def test_a_site_that_nobody_reaches_rests_at_once_and_longer_each_time() -> None
     assert rests == [60.0, 120.0, 200.0, 200.0]
 
 
+def test_a_site_that_nobody_sends_to_any_more_is_forgotten_at_last() -> None:
+    for evidence in (UNREACHABLE, TIMED_OUT):
+        shaping = Shaping(LIMITS)
+        shaping.learn(Health.UNWELL, evidence, 1_000.0)
+        assert not shaping.is_fresh(1_000.0 + 19 * LIMITS.longest_rest_s)
+        assert shaping.is_fresh(1_000.0 + 21 * LIMITS.longest_rest_s)
+
+
 def test_exchanges_that_began_before_a_rest_do_not_make_it_longer() -> None:
     shaping = Shaping(LIMITS)
     assert shaping.learn(Health.UNWELL, UNREACHABLE, 0.0)

@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailserver.outbound.sites import Security, Smarthost
+from mailserver.outbound.suspects import ASIDE_AFTER
+from mailserver.services.queue_reports import DROPPED_AFTER_CLAIMS
 from storage import outgoing_acts, smarthosts
 from storage.outgoing_acts import Chosen
-from storage.outgoing_types import HeldReason, Notify, QueueState
+from storage.outgoing_types import EventKind, HeldReason, Notify, QueueState
 from storage.smarthosts import SmarthostSetting
 from storage.store import MailStore
+from tenants.types import Resolution
 from tests.conftest import Company, RunningServices, new_company, owner_connection, plain_message
 from tests.mailserver.outbound.post import Post, until, with_config
 from tests.outbound_peers.dns_server import DnsServer, Fault
@@ -363,3 +366,57 @@ async def test_mail_of_a_suspended_company_is_held_and_goes_on_with_it(
         await asyncio.to_thread(set_status, "active")
         await suspended.until_empty()
     assert len(peer.contents) == 1
+
+
+async def test_a_message_whose_attempts_never_have_a_result_is_tried_alone_and_then_held(
+    post: Post, peer: SmtpPeer, services: RunningServices
+) -> None:
+    last_chance, beyond = await post.send("bob@far.test"), await post.send("cat@far.test")
+    with owner_connection(services) as owner:  # as many processes died with it
+        for outgoing_id, deaths in ((last_chance, ASIDE_AFTER - 1), (beyond, ASIDE_AFTER)):
+            owner.execute(
+                "UPDATE outgoing_recipient SET unsettled_leases = %s WHERE outgoing_id = %s", (deaths, outgoing_id)
+            )
+    async with post.running():
+        await until(lambda: peer.contents)
+
+        async def is_held() -> bool:
+            return [row.held_reason for row in await post.listed()] == [HeldReason.ENDS_PROCESSES]
+
+        await until(is_held)
+        await outgoing_acts.release(post.store.database, Chosen(post.company.tenant_id))
+        await post.until_empty()
+    assert len(peer.contents) == 2
+
+
+class Baffled(Post):
+    """Reports to senders run into a bug."""
+
+    async def resolve(self, reverse_path: str) -> Resolution | None:
+        raise ZeroDivisionError
+
+
+async def test_a_report_that_can_never_be_written_is_dropped_and_the_trace_says_so(
+    post: Post, peer: SmtpPeer, services: RunningServices
+) -> None:
+    peer.replies[Stage.RCPT] = "550 5.1.1 Nobody"
+    baffled = Baffled(post.store, post.company, post.ann, post.dns, post.port)
+    await baffled.send("bob@far.test")
+
+    async def failed_once() -> bool:
+        return [(row.state, row.is_leased) for row in await baffled.listed()] == [(QueueState.ENDED, True)]
+
+    async with baffled.running():
+        await until(failed_once)
+        with owner_connection(services) as owner:
+            owner.execute(
+                "UPDATE outgoing_recipient SET unsettled_leases = %s, leased_until = now() WHERE tenant_id = %s",
+                (DROPPED_AFTER_CLAIMS, post.company.tenant_id),
+            )
+        await baffled.until_empty()
+    with owner_connection(services) as owner:
+        dropped = owner.execute(
+            "SELECT address, reply_text FROM event WHERE tenant_id = %s AND kind = %s",
+            (post.company.tenant_id, EventKind.REPORT_DROPPED),
+        ).fetchall()
+    assert dropped == [(str(post.ann.address), "ZeroDivisionError")]
