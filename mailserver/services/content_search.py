@@ -1,7 +1,8 @@
 """SEARCH keys for which messages must be read: header fields of any name, BODY, TEXT (RFC 3501 §6.4.4).
 
-Text parts are searched, and the headers of parts, which name the attachments; what is not text is not. Each chunk of
-messages is one statement and, when it is long, one piece of work for a thread, so that others have their turn between.
+Text parts are searched, reports such as message/delivery-status, and the headers of parts, which name the attachments;
+what is not text is not. Each chunk of messages is one statement and, when it is long, one piece of work for a thread,
+so that others have their turn between.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class LookedFor:
                 octets[part.header_offset : part.header_offset + part.header_octets], part
             ):
                 return True
-            if part.type == "text" and not part.children and self.text in fold(part_text(octets, part)):
+            if is_read(part) and self.text in fold(part_text(octets, part)):
                 return True
         return False
 
@@ -68,6 +69,11 @@ class LookedFor:
     def is_in_part_header(self, header: bytes, part: Part) -> bool:
         """As it is written, or in the file name as people read it (RFC 2231 may have hidden it)."""
         return self.is_in_header(header) or self.text in fold(part.filename or "")
+
+
+def is_read(part: Part) -> bool:
+    """Has it text of its own? In a report that stands for itself: whose mail did not arrive, and why."""
+    return part.type in ("text", "message") and not part.children
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class Reader:
                 header = await opened.read(part.header_offset, part.header_octets)
                 if looked.is_in_part_header(header, part):
                     return True
-            if part.type == "text" and not part.children:
+            if is_read(part):
                 octets = await opened.read(part.body_offset, min(part.body_octets, _TEXT_PART_LIMIT_OCTETS))
                 if looked.text in await asyncio.to_thread(_leaf_text, octets, part):
                     return True
