@@ -104,6 +104,7 @@ class Connection:
         except BaseException:  # cancelled, or a bug of ours: the host must not take the message for whole
             self._is_spent = True
             self._channel.abort()
+            transaction.interrupt(Reason.CONNECTION_LOST, "by us")
             raise
         self._must_reset = transaction.leaves_open
         self._is_spent = self._is_spent or transaction.breakage is not None

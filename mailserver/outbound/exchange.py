@@ -21,6 +21,14 @@ from mailserver.outbound.sites import Site
 from mailserver.outbound.wire.transaction import Transaction
 
 
+class CutOff(asyncio.CancelledError):
+    """It was cancelled. `outcomes` has None for who was not settled: the others have the message, or perhaps."""
+
+    def __init__(self, outcomes: list[Outcome | None]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
+
+
 class Exchange:
     """Keeps connections open between messages. How many run at once for a site is for the caller to limit."""
 
@@ -33,13 +41,16 @@ class Exchange:
     async def exchange(
         self, site: Site, letter: Letter, addressees: Sequence[Addressee], open_octets: OpenOctets
     ) -> list[Outcome]:
-        """The outcomes in the order of the addressees. Raises nothing but what is a bug, and CancelledError.
+        """The outcomes in the order of the addressees. Raises nothing but what is a bug, and CutOff when cancelled.
 
         It ends after `message_timeout_s` and the time that opening connections takes.
         """
         began_at = self._loop.time()
         errand = _Errand(addressees)
-        await self._run(errand, site, letter, open_octets, began_at + self._config.message_timeout_s)
+        try:
+            await self._run(errand, site, letter, open_octets, began_at + self._config.message_timeout_s)
+        except asyncio.CancelledError:
+            raise CutOff(errand.so_far()) from None
         SECONDS.labels().observe(self._loop.time() - began_at)
         outcomes = errand.finished()
         for outcome in outcomes:
@@ -74,7 +85,11 @@ class Exchange:
                 letter, [errand.addressees[index] for index in chunk], connection.extensions, connection.peer
             )
             TRANSACTIONS.labels("reused" if is_reused else "new").inc()
-            await connection.carry(transaction, open_octets, deadline)
+            try:
+                await connection.carry(transaction, open_octets, deadline)
+            except asyncio.CancelledError:
+                errand.record(chunk, transaction)
+                raise
             self._pool.give_back(key, connection)
             errand.record(chunk, transaction)
             if transaction.breakage is None:
@@ -117,6 +132,9 @@ class _Errand:
         for index in self.pending:
             self._outcomes[index] = outcome
         self.pending = []
+
+    def so_far(self) -> list[Outcome | None]:
+        return list(self._outcomes)
 
     def finished(self) -> list[Outcome]:
         return [outcome for outcome in self._outcomes if outcome is not None]

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from mailserver.outbound.site_work import Batch
 
 SUSPECT_AFTER = 3
-ASIDE_AFTER = 5
+ASIDE_AFTER = 7
 WAIT_S = 10.0  # for the turn of a suspect, give or take half
 
 

@@ -22,6 +22,7 @@ from mailserver.observability.metrics import gauge
 from mailserver.observability.repeats import Repeats
 from mailserver.outbound.contents import Contents
 from mailserver.outbound.decisions import Moment, decide
+from mailserver.outbound.exchange import CutOff
 from mailserver.outbound.lanes import Lanes, Router, Verdict
 from mailserver.outbound.letters import Addressee, Letter, OpenOctets
 from mailserver.outbound.outcomes import Outcome, Reason, of_fact
@@ -363,6 +364,9 @@ class Worker:
             outcomes = await self._exchanger.exchange(
                 site, batch.message, batch.recipients, self._contents.opener(batch.message)
             )
+        except CutOff as cut:
+            self._part(work, batch, cut.outcomes)
+            raise
         except asyncio.CancelledError:
             self._give_back(batch)
             raise
@@ -373,6 +377,15 @@ class Worker:
         self._learn(work, outcomes)
         self._settle(work, batch.recipients, outcomes)
         _log_exchange(site, batch.message, outcomes)
+
+    def _part(self, work: SiteWork, batch: Batch, outcomes: Sequence[Outcome | None]) -> None:
+        """The process stops: what is known is written, and the rest is given back."""
+        pairs = list(zip(batch.recipients, outcomes, strict=True))
+        settled = [(recipient, outcome) for recipient, outcome in pairs if outcome is not None]
+        self._settle(work, [recipient for recipient, _ in settled], [outcome for _, outcome in settled])
+        rest = [recipient for recipient, outcome in pairs if outcome is None]
+        self._drop(batch)
+        self._give_back(Batch(batch.message, rest, batch.lease_ends_s))
 
     def _learn(self, work: SiteWork, outcomes: list[Outcome]) -> None:
         now_s = self._monotonic()

@@ -1,11 +1,12 @@
 """Messages reach a host, and each recipient has an outcome of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from mailserver.outbound.exchange import Exchange
+from mailserver.outbound.exchange import CutOff, Exchange
 from mailserver.outbound.outcomes import Deferred, Delivered, Failed, Reason
 from storage.outgoing_types import BodyKind, Notify, ReturnContent
 from tests.mailserver.outbound.sending import BOB, CAT, CONTENT, QUICK, Mail, To, send, site_of
@@ -315,3 +316,25 @@ async def test_a_host_that_greets_with_our_name_is_ourselves(exchange: Exchange)
         assert (outcome.reason, outcome.reply.enhanced) == (Reason.MAIL_LOOPS, "5.4.6")
         [outcome] = await send(exchange, replace(site_of(peer), is_smarthost=True))
         assert isinstance(outcome, Delivered)
+
+
+async def test_who_has_the_message_is_known_when_the_rest_is_cut_off() -> None:
+    is_second = asyncio.Event()
+
+    async def read() -> AsyncIterator[bytes]:
+        if peer.contents:
+            is_second.set()
+            await asyncio.Event().wait()
+        yield CONTENT
+
+    async with SmtpPeer() as peer:
+        exchange = Exchange("waypost.test", replace(QUICK, recipients_limit=1))
+        task = asyncio.create_task(exchange.exchange(site_of(peer), Mail(), [BOB, CAT], read))
+        await is_second.wait()
+        task.cancel()
+        with pytest.raises(CutOff) as cut:
+            await task
+        await exchange.close()
+    bob, cat = cut.value.outcomes
+    assert isinstance(bob, Delivered)
+    assert cat is None
