@@ -5,6 +5,7 @@ changes (`search_pages`); other header fields, BODY and TEXT by reading (`conten
 view that is searched.
 """
 
+import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -55,6 +56,8 @@ from storage.store import MailStore
 from storage.types import MailboxId, MessageId
 from tenants.types import Principal
 
+_KEYS_AT_A_TIME = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Searched:
@@ -99,6 +102,8 @@ class Evaluation:
     searched: Searched
     reader: Reader
     _flag_masks: dict[int, Mask] = field(default_factory=dict)
+    _bearers: dict[frozenset[str], list[int]] | None = None
+    _asked: int = 0
     _modseqs: dict[int, int] | None = None
 
     async def positions(self, program: SearchProgram) -> list[int]:
@@ -107,9 +112,15 @@ class Evaluation:
         return masks.positions_of(await self.matching(program, everything))
 
     async def matching(self, program: SearchProgram, among: Mask) -> Mask:
-        """Those of `among` that match."""
+        """Those of `among` that match.
+
+        What is remembered is not waited for, so between keys others get their turn, and the time limit its chance.
+        """
         if not among:
             return 0
+        self._asked += 1
+        if self._asked % _KEYS_AT_A_TIME == 0:
+            await asyncio.sleep(0)
         match program:
             case Everything():
                 return among
@@ -200,14 +211,14 @@ class Evaluation:
 
     def _with_keyword(self, keyword: str) -> Mask:
         wanted = keyword.lower()
-        spelt: dict[frozenset[str], bool] = {}
+        if self._bearers is None:
+            self._bearers = {}
+            for uid, words in self.searched.keywords.items():
+                self._bearers.setdefault(words, []).append(uid)
         uids: list[int] = []
-        for uid, words in self.searched.keywords.items():
-            has = spelt.get(words)
-            if has is None:
-                has = spelt[words] = any(word.lower() == wanted for word in words)
-            if has:
-                uids.append(uid)
+        for words, bearers in self._bearers.items():
+            if any(word.lower() == wanted for word in words):
+                uids += bearers
         return self._of_uids(uids)
 
     def _uids(self, mask: Mask) -> list[int]:

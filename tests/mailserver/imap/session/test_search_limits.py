@@ -53,6 +53,21 @@ S: a8 OK <...>
     )
 
 
+async def test_many_keys_that_need_no_reading_count_too(hurried: Services, services: RunningServices) -> None:
+    """What is in memory is not waited for; still the limit holds, and others have their turn."""
+    await Transcript(hurried, await asyncio.to_thread(new_person, services)).run(
+        f"""
+= 3 messages in INBOX
+= selected INBOX
+C: a1 SEARCH {"UNKEYWORD x " * 1_000}ALL
+S: a1 NO [LIMIT] <...>
+C: a2 SEARCH UNKEYWORD x
+S: * SEARCH 1 2 3
+S: a2 OK <...>
+"""
+    )
+
+
 async def test_hostile_searches_are_answered(imap: Services, services: RunningServices) -> None:
     nots, ors, parentheses = "NOT " * 98, "OR ALL " * 4_000, "(" * 98
     ranges = ",".join(f"{number}:{number + 1}" for number in range(1, 11_000, 2))
