@@ -12,6 +12,7 @@ import cProfile
 import pstats
 import random
 import timeit
+from functools import partial
 
 from mailserver.mime.description import describe
 from mailserver.mime.structure import pack, scan, unpack
@@ -143,9 +144,9 @@ def main() -> None:
     for name, build in MESSAGES.items():
         message = build()
         packed = pack(scan(message))
-        described = _least_us(timeit.Timer(lambda m=message: describe(m)), options.repeats)
-        scanned = _least_us(timeit.Timer(lambda m=message: scan(m)), options.repeats)
-        unpacked = _least_us(timeit.Timer(lambda p=packed: unpack(p)), options.repeats)
+        described = _least_us(timeit.Timer(partial(describe, message)), options.repeats)
+        scanned = _least_us(timeit.Timer(partial(scan, message)), options.repeats)
+        unpacked = _least_us(timeit.Timer(partial(unpack, packed)), options.repeats)
         print(f"{name:<14}{len(message):>9}{described:>14.1f}{scanned:>10.1f}{len(packed):>14}{unpacked:>11.1f}")
 
 

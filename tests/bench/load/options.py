@@ -43,7 +43,9 @@ class Options:
     work_messages: int = _option(1000, "messages in each of those")
     idle: int = _option(200, "connections that wait in IDLE")
     push_rate: float = _option(40.0, "messages a second to them")
-    idle_steps: str = _option("100,600", "numbers of idle connections; memory is that of those beyond the first number")
+    idle_steps: str = _option(
+        "100,1100", "numbers of idle connections; memory is that of those beyond the first number"
+    )
     queued: int = _option(100_000, "recipients in the queue; a tenth of them comes before")
     sink_delay_s: float = _option(2.0, "how long hosts take for a message, to make the queue long")
     settle_s: float = _option(3.0, "wait before memory is read")
