@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._task is not None:
             self._task.cancel()
-        if self._transport is not None:
+        if self._transport is not None and not self._is_lost:  # asyncio's TLS forgets what it stands on
             self._transport.abort()
 
     # -- the conversation
@@ -251,10 +251,10 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         transport = self._transport
-        if transport is not None:
+        if transport is not None and not self._is_lost:
             if self._can_write:
                 transport.close()
-                if not self._is_lost and transport.get_write_buffer_size():
+                if transport.get_write_buffer_size():
                     self._loop.call_later(LINGER_S, transport.abort)
             else:
                 transport.abort()  # the client does not read; closing would wait for it
