@@ -75,12 +75,18 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
     no name: it is among all others, so that what HEADER.FIELDS leaves out HEADER.FIELDS.NOT has.
     """
     names = tuple(names)
-    if not exclude and header.find(b"\n\r\n") == len(header) - 3 and b"\n\n" not in header:
+    if not exclude and _ends_with_its_only_empty_line(header):
         pattern = _fields_named(names)
         if pattern is not None:
             found = b"".join(pattern.findall(b"\n" + header))
             return found[1:] + b"\n\r\n" if found else b"\r\n"
     return _line_by_line(header, names, exclude=exclude)
+
+
+def _ends_with_its_only_empty_line(header: bytes) -> bool:
+    return (
+        header.find(b"\n\r\n") == len(header) - 3 and b"\n\n" not in header and not header.startswith((b"\r\n", b"\n"))
+    )
 
 
 @lru_cache(maxsize=256)
