@@ -84,9 +84,9 @@ def header_fields(header: bytes, names: Collection[bytes], *, exclude: bool) -> 
 
 
 def _ends_with_its_only_empty_line(header: bytes) -> bool:
-    return (
-        header.find(b"\n\r\n") == len(header) - 3 and b"\n\n" not in header and not header.startswith((b"\r\n", b"\n"))
-    )
+    if not header.endswith(b"\n\r\n") or header.startswith((b"\r\n", b"\n")):
+        return False
+    return header.find(b"\n\r\n") == len(header) - 3 and b"\n\n" not in header
 
 
 @lru_cache(maxsize=256)
