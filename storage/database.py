@@ -108,15 +108,21 @@ class Database:
         raise AssertionError("unreachable")
 
 
+class NotCommitted(Exception):
+    """A block went on after a statement of its transaction had failed, so there was nothing left to commit: a bug."""
+
+
 @contextlib.asynccontextmanager
 async def _committing(connection: Connection) -> AsyncIterator[None]:
+    """Raises NotCommitted: Postgres answers COMMIT with ROLLBACK, and no error, when a statement failed before."""
     await run(connection, b"BEGIN")
     try:
         yield
     except StorageError:
         await run(connection, b"ROLLBACK")
         raise
-    await run(connection, b"COMMIT")
+    if await run(connection, b"COMMIT") != b"COMMIT":
+        raise NotCommitted
 
 
 @dataclass(slots=True, eq=False)

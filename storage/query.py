@@ -157,10 +157,10 @@ async def run_together(
     ]
 
 
-async def run(connection: Connection, statement: bytes) -> None:
-    """A statement without parameters or rows, such as BEGIN."""
+async def run(connection: Connection, statement: bytes) -> bytes | None:
+    """A statement without parameters or rows, such as BEGIN. Returns its command tag, which tells what was done."""
     connection.pgconn.send_query(statement)
-    await _result(connection)
+    return (await _result(connection)).command_status
 
 
 async def _result(connection: Connection) -> PGresult:

@@ -1,6 +1,7 @@
 """Connections: which tenant they carry, when they are used again, and what happens when Postgres goes away."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 
 from deploy.local.services import start_services
-from storage.database import Database, DatabaseConfig
+from storage.database import Database, DatabaseConfig, NotCommitted
 from storage.errors import MailboxNotFound, StoreUnavailable
 from storage.query import Connection
 from tenants.errors import DomainNotLocal
@@ -122,6 +123,21 @@ async def test_after_an_error_of_postgres_the_connection_is_closed(single: Datab
         await in_transaction(single, "SELECT 1 / 0")
     async with single.read(ACME) as connection:
         assert await backend(connection) != first
+
+
+async def test_a_block_that_overlooks_a_failed_statement_is_not_taken_for_committed(single: Database) -> None:
+    """Postgres answers its COMMIT with ROLLBACK, which is no error."""
+
+    async def overlook() -> None:
+        async with single.transaction(ACME) as connection:
+            await connection.execute("INSERT INTO account_state (tenant_id, account_id) VALUES (11, 1)")
+            with contextlib.suppress(psycopg.errors.DivisionByZero):
+                await connection.execute("SELECT 1 / 0")
+
+    with pytest.raises(NotCommitted):
+        await overlook()
+    async with single.read(ACME) as connection:
+        assert await one(connection, "SELECT count(*) FROM account_state WHERE account_id = 1") == 0
 
 
 async def test_a_cancelled_statements_connection_is_never_used_again(single: Database) -> None:
