@@ -21,10 +21,11 @@ LOCAL_PART_LIMIT_OCTETS: Final = 64  # RFC 5321 §4.5.3.1.1: more need not be ta
 _DIGEST_CHARACTERS = 6
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _DAYS = len(_ALPHABET) ** 2
-_KIND = re.compile(r"SRS([01])[=+-]", re.IGNORECASE)
-_SRS0 = re.compile(r"SRS0[=+-]([a-z2-7]{6})=([a-z2-7]{2})=([^=]+)=(.+)", re.IGNORECASE | re.DOTALL)
-_SRS1 = re.compile(r"SRS1[=+-]([a-z2-7]{6})=([^=]+)=([=+-].+)", re.IGNORECASE | re.DOTALL)
-_FOREIGN_SRS1 = re.compile(r"SRS1[=+-][^=]*=([^=]+)=([=+-].+)", re.IGNORECASE | re.DOTALL)
+_FLAGS = re.IGNORECASE | re.ASCII  # without ASCII the long s and the Kelvin sign are letters of a digest
+_KIND = re.compile(r"SRS([01])[=+-]", _FLAGS)
+_SRS0 = re.compile(r"SRS0[=+-]([a-z2-7]{6})=([a-z2-7]{2})=([^=]+)=(.+)", _FLAGS | re.DOTALL)
+_SRS1 = re.compile(r"SRS1[=+-]([a-z2-7]{6})=([^=]+)=([=+-].+)", _FLAGS | re.DOTALL)
+_FOREIGN_SRS1 = re.compile(r"SRS1[=+-][^=]*=([^=]+)=([=+-].+)", _FLAGS | re.DOTALL)
 
 
 class NotOurs(Exception):

@@ -56,7 +56,19 @@ def test_it_is_good_at_the_domain_it_was_made_for(reverse_path: str) -> None:
         restore(path.replace("@demo.test", "@neighbour.test"), secret=SECRET, now=NOW)
 
 
-@pytest.mark.parametrize("local_part", ["SRS0=", "SRS0=a=b=c", "SRS1=aaaaaa=x", "ann", "SRS2=aaaaaa=aa=x.test=a", ""])
+@pytest.mark.parametrize(
+    "local_part",
+    [
+        "SRS0=",
+        "SRS0=a=b=c",
+        "SRS1=aaaaaa=x",
+        "ann",
+        "SRS2=aaaaaa=aa=x.test=a",
+        "",
+        "SRS0=ſaaaaa=aa=x.test=a",  # a long s, which is an s to whoever ignores case beyond ASCII
+        "SRS1=ſaaaaa=x.test==a",
+    ],
+)
 def test_what_has_not_the_form_is_not_ours(local_part: str) -> None:
     with pytest.raises(NotOurs):
         restore(f"{local_part}@demo.test", secret=SECRET, now=NOW)
