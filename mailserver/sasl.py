@@ -14,11 +14,6 @@ from tenants.saslprep import CharacterProhibited, saslprep
 RESPONSE_LIMIT_OCTETS = 12_288  # RFC 4954 §4: a base64 response of up to 12,288 octets must be accepted
 FIELD_LIMIT_OCTETS = 1_024
 
-LOGIN_USERNAME_PROMPT = b"VXNlcm5hbWU6"
-"""`Username:` in base64; some clients look for exactly this."""
-LOGIN_PASSWORD_PROMPT = b"UGFzc3dvcmQ6"
-"""`Password:` in base64."""
-
 
 class SaslError(Exception):
     """The exchange cannot be understood; it says nothing of whether the password is right."""

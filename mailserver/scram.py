@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from mailserver.sasl import AuthorizationIdentityRefused, SaslMalformed, prepare
 from tenants.types import Salting, ScramKeys
 
-MECHANISM = "SCRAM-SHA-256"
 NONCE_LIMIT_CHARACTERS = 512
 PROOF_OCTETS = 32
 

@@ -1,14 +1,10 @@
 """SASL responses, from base64 to values."""
 
-import base64
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailserver.sasl import (
-    LOGIN_PASSWORD_PROMPT,
-    LOGIN_USERNAME_PROMPT,
     AuthorizationIdentityRefused,
     Credentials,
     SaslCancelled,
@@ -95,8 +91,6 @@ def test_a_star_cancels_the_exchange() -> None:
 
 def test_login_takes_name_and_password_in_turn() -> None:
     assert login(b"ann@demo.test", b"correct horse") == Credentials("ann@demo.test", "correct horse")
-    assert base64.b64decode(LOGIN_USERNAME_PROMPT) == b"Username:"
-    assert base64.b64decode(LOGIN_PASSWORD_PROMPT) == b"Password:"
 
 
 @pytest.mark.parametrize(("username", "password"), [(b"", b"x"), (b"x", b""), (b"a\0b", b"x"), (b"x", b"a\0b")])

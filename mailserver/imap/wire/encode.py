@@ -30,7 +30,6 @@ from mailserver.imap.wire.responses import (
     MailboxStatus,
     NamespaceEntry,
     Namespaces,
-    Preauth,
     QuotaRoots,
     QuotaUsage,
     RecentCount,
@@ -67,8 +66,6 @@ def encode(response: Response, *, utf8: bool = False) -> bytes:
             return b"%b %b %b\r\n" % (tag, condition.value, _resp_text(text, code))
         case Untagged(condition, text, code):
             return b"* %b %b\r\n" % (condition.value, _resp_text(text, code))
-        case Preauth(text, code):
-            return b"* PREAUTH %b\r\n" % _resp_text(text, code)
         case Bye(text, code):
             return b"* BYE %b\r\n" % _resp_text(text, code)
         case Continue(text):

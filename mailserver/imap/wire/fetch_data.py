@@ -92,9 +92,9 @@ def flag_names(flags: int, keywords: frozenset[str], is_recent: bool) -> bytes:
     return b"%b %b" % (system, _keyword_list(keywords)) if system else _keyword_list(keywords)
 
 
-def flag_list(flags: Flags, *, is_recent: bool = False) -> bytes:
+def flag_list(flags: Flags) -> bytes:
     """A flag list with its parentheses."""
-    return b"(%b)" % flag_names(flags.system, flags.keywords, is_recent)
+    return b"(%b)" % flag_names(flags.system, flags.keywords, is_recent=False)
 
 
 def internaldate(when: datetime) -> bytes:

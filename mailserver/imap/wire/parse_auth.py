@@ -29,16 +29,6 @@ def parse_authenticate(cursor: Cursor, tag: Tag) -> Authenticate:
     return Authenticate(tag, mechanism, initial_response)
 
 
-def parse_sasl_response(line: bytes, tag: Tag) -> bytes:
-    """A line that the client sends in answer to a SASL challenge of the command `tag`, decoded.
-
-    Cancelling by `*` raises as damaged base64 does: both end the command with BAD (RFC 3501 §6.2.2).
-    """
-    if line == b"*":
-        raise CommandSyntaxError(tag, "authentication was cancelled")
-    return _decode_base64(line, tag)
-
-
 def _decode_base64(encoded: bytes, tag: Tag) -> bytes:
     try:
         return binascii.a2b_base64(encoded, strict_mode=True) if encoded else b""

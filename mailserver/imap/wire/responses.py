@@ -47,14 +47,6 @@ class Untagged:
 
 
 @dataclass(frozen=True, slots=True)
-class Preauth:
-    """The greeting of a connection that is authenticated already."""
-
-    text: str
-    code: ResponseCode | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Bye:
     """The connection is about to be closed."""
 
@@ -97,11 +89,8 @@ class Enabled:
 class MailboxAttribute(Enum):
     """RFC 9051 §7.3.1, of which special use is RFC 6154; the value is the name on the wire."""
 
-    NOINFERIORS = "\\Noinferiors"
     NOSELECT = "\\Noselect"
     NONEXISTENT = "\\NonExistent"
-    MARKED = "\\Marked"
-    UNMARKED = "\\Unmarked"
     HAS_CHILDREN = "\\HasChildren"
     HAS_NO_CHILDREN = "\\HasNoChildren"
     SUBSCRIBED = "\\Subscribed"
@@ -310,7 +299,6 @@ class FetchEnd:
 Response = (
     Tagged
     | Untagged
-    | Preauth
     | Bye
     | Continue
     | Challenge

@@ -12,7 +12,6 @@ class Code(Enum):
     """Something of ours is away; trying again later is right (RFC 3206 §4)."""
     SYSTEM_PERMANENT = "SYS/PERM"
     """A person has to put something right first."""
-    IN_USE = "IN-USE"
     LOGIN_DELAY = "LOGIN-DELAY"
     """Too many sign-ins for now (RFC 2449 §8.1.1)."""
 

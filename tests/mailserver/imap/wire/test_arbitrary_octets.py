@@ -5,11 +5,10 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailserver.imap.wire.commands import Append, Tag
+from mailserver.imap.wire.commands import Append
 from mailserver.imap.wire.framing import CommandFramer
 from mailserver.imap.wire.framing_events import AppendReady, CommandReady, FramingLimits
 from mailserver.imap.wire.parse import parse_command
-from mailserver.imap.wire.parse_auth import parse_sasl_response
 from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 
 WORDS = st.sampled_from(
@@ -42,8 +41,6 @@ def test_arbitrary_words_raise_nothing_but_a_syntax_error(
 def test_arbitrary_octets_raise_nothing_but_a_syntax_error(octets: bytes) -> None:
     with suppress(CommandSyntaxError):
         parse_command(octets)
-    with suppress(CommandSyntaxError):
-        parse_sasl_response(octets, Tag(b"a1"))
 
 
 @given(words=st.lists(WORDS, max_size=12))

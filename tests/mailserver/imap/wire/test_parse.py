@@ -48,9 +48,8 @@ from mailserver.imap.wire.fetch_items import BodySection, FetchAttribute, Partia
 from mailserver.imap.wire.list_options import ListOptions, ReturnOption, Selection, StatusItem
 from mailserver.imap.wire.list_pattern import ListPattern
 from mailserver.imap.wire.parse import parse_command
-from mailserver.imap.wire.parse_auth import is_idle_end, parse_sasl_response
+from mailserver.imap.wire.parse_auth import is_idle_end
 from mailserver.imap.wire.sequence import LARGEST, SequenceSet, UidSet
-from mailserver.imap.wire.syntax_errors import CommandSyntaxError
 from storage.types import FlagChange, FlagOperation, Flags, Modseq, SystemFlag
 
 TAG = Tag(b"a1")
@@ -277,18 +276,6 @@ def test_id_drops_and_cuts_what_rfc_2971_forbids_instead_of_refusing() -> None:
 def test_passwords_do_not_show_in_a_representation() -> None:
     assert "SESAME" not in repr(parse_command(b"a1 LOGIN SMITH SESAME"))
     assert "SESAME" not in repr(parse_command(b"a1 AUTHENTICATE PLAIN AFNNSVRIAFNFU0FNRQ=="))
-
-
-def test_a_sasl_response_is_base64() -> None:
-    assert parse_sasl_response(b"dGVzdAB0ZXN0AHRlc3Q=", TAG) == b"test\0test\0test"
-    assert parse_sasl_response(b"", TAG) == b""
-
-
-@pytest.mark.parametrize("line", [b"*", b"not base64", b"dGVz=dA", b"\xff"])
-def test_a_cancelled_or_damaged_sasl_response_is_refused(line: bytes) -> None:
-    with pytest.raises(CommandSyntaxError) as refusal:
-        parse_sasl_response(line, TAG)
-    assert refusal.value.tag == TAG
 
 
 def test_done_ends_idle_in_any_case() -> None:
