@@ -30,7 +30,7 @@ settings.register_profile("waypost", deadline=None)
 settings.load_profile("waypost")
 
 ROOT = Path(__file__).parent.parent
-_numbers = itertools.count(1000)
+_numbers = itertools.count(1_000_000)  # far from the ids that the directory gives its tenants and people
 
 
 @dataclass(frozen=True, slots=True)

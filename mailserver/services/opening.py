@@ -6,7 +6,6 @@ Pictures are kept after their last session has left, since clients come back: to
 
 from collections import OrderedDict
 
-from mailserver.observability.logs import get_logger
 from mailserver.services.mailboxes import canonical_name, find_selectable, is_storable
 from mailserver.services.messages import Contents
 from storage import contents as stored
@@ -16,8 +15,6 @@ from storage.errors import MailboxNotFound, MailboxNotSelectable
 from storage.store import MailStore
 from storage.types import MailboxId
 from tenants.types import AccountId, Principal, TenantId
-
-log = get_logger()
 
 PICTURES_OCTETS = 64 * 1024 * 1024
 _ENTRY_OCTETS = 1000
@@ -115,15 +112,6 @@ async def _load(store: MailStore, pictures: Pictures, who: Principal, name: str)
     known = pictures.named(who, name)
     async with store.database.read(who.tenant_id) as connection:
         loaded = await stored.open_named(connection, who.tenant_id, who.account_id, name, known)
-        if loaded is not None and known is not None and len(loaded.uids) != loaded.mailbox.messages:
-            # the count was read at the same moment, and is kept by the transactions that place and remove
-            log.warning(
-                "a picture of a mailbox was wrong",
-                account=who.account_id,
-                mailbox=loaded.mailbox.id,
-                modseq=known.modseq,
-            )
-            loaded = await stored.open_named(connection, who.tenant_id, who.account_id, name, None)
     if loaded is not None:
         pictures.keep(who.tenant_id, loaded.picture(), (who.tenant_id, who.account_id, name))
     return loaded

@@ -1,7 +1,6 @@
 """A mailbox is opened in one statement, and what the process knows of it already is not read again."""
 
 import random
-from dataclasses import replace
 
 import pytest
 
@@ -41,18 +40,6 @@ async def test_an_unchanged_mailbox_is_not_read_again(ada: Someone) -> None:
     assert second.flags is first.flags
     assert second.keywords is first.keywords
     assert second.account_modseq > first.account_modseq
-
-
-async def test_a_picture_that_lacks_a_message_is_made_anew(ada: Someone) -> None:
-    pictures = Pictures()
-    for number in range(3):
-        await ada.append("INBOX", plain_message(number))
-    right = await opened(ada, pictures)
-    picture = pictures.named(ada.who, "INBOX")
-    assert picture is not None
-    pictures.keep(ada.who.tenant_id, replace(picture, uids=picture.uids[:-1], flags=picture.flags[:-1]))
-    assert shown(await opened(ada, pictures)) == shown(right)
-    assert shown(await opened(ada, pictures)) == shown(right)
 
 
 async def test_what_changed_is_drawn_into_the_picture(ada: Someone) -> None:

@@ -188,16 +188,17 @@ class House:
 
     async def cut_the_log(self) -> None:
         """What is older is no longer known, as after `storage.change_retention`."""
-        who = {"account": self.who.account_id, "behind": self.dice.randint(0, 12)}
+        who = {"tenant": self.who.tenant_id, "account": self.who.account_id, "behind": self.dice.randint(0, 12)}
         async with await psycopg.AsyncConnection.connect(self.owner_url) as owner:
             await owner.execute(
                 "UPDATE account_state SET oldest_modseq = greatest(oldest_modseq, modseq - %(behind)s)"
-                " WHERE account_id = %(account)s",
+                " WHERE tenant_id = %(tenant)s AND account_id = %(account)s",
                 who,
             )
             await owner.execute(
-                "DELETE FROM change c USING account_state a WHERE c.account_id = %(account)s"
-                " AND a.account_id = c.account_id AND c.modseq < a.oldest_modseq",
+                "DELETE FROM change c USING account_state a"
+                " WHERE a.tenant_id = %(tenant)s AND a.account_id = %(account)s"
+                " AND c.tenant_id = a.tenant_id AND c.account_id = a.account_id AND c.modseq < a.oldest_modseq",
                 who,
             )
 
