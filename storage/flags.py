@@ -23,6 +23,14 @@ class StoredFlags:
     flags: Flags
     modseq: Modseq
 
+    @property
+    def is_changed(self) -> bool:
+        return self.outcome == "changed"
+
+    @property
+    def is_spared(self) -> bool:
+        return self.outcome == "newer"
+
 
 @dataclass(frozen=True, slots=True)
 class FlagRequest:

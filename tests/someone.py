@@ -59,7 +59,7 @@ class Someone:
 
     async def contents(self, name: str = "INBOX") -> messages.Contents:
         box = await self.box(name)
-        return await messages.load_contents(self.store, self.who, box.id, claim_recent=False)
+        return await messages.load_contents(self.store, self.who, box.id)
 
     async def uids(self, name: str = "INBOX") -> list[int]:
         return list((await self.contents(name)).uids)

@@ -72,23 +72,18 @@ class Copied:
     target_uids: Sequence[Uid]
 
 
-async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId, *, claim_recent: bool) -> Contents:
-    r"""Everything that SELECT or EXAMINE shows; only SELECT claims \\Recent. Raises MailboxNotFound."""
+async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId) -> Contents:
+    r"""Everything that EXAMINE shows, by the mailbox's id; `opening` does it by name. Raises MailboxNotFound."""
     async with store.database.read(who.tenant_id) as connection:
         loaded = await load(connection, who.tenant_id, who.account_id, mailbox_id)
-        mailbox = loaded.mailbox
-        recent_from = mailbox.first_recent_uid
-        if claim_recent and recent_from < mailbox.uidnext:
-            claimed = await stored_mailboxes.claim_recent(connection, who.tenant_id, mailbox_id)
-            recent_from = claimed if claimed is not None else mailbox.uidnext
     return Contents(
-        mailbox,
+        loaded.mailbox,
         loaded.uids,
         loaded.flags,
         loaded.keywords,
-        mailbox.modseq,
+        loaded.mailbox.modseq,
         loaded.account_modseq,
-        recent_from,
+        loaded.mailbox.first_recent_uid,
         loaded.day,
         loaded.epoch,
     )
@@ -207,7 +202,7 @@ async def change_flags(
                 return await flags.change_flags(connection, who.tenant_id, who.account_id, requests)
 
         results = await store.database.retried(attempt)
-        changed = [each.modseq for stored in results for each in stored if each.outcome == "changed"]
+        changed = [each.modseq for stored in results for each in stored if each.is_changed]
         if changed:
             store.announce(who.tenant_id, who.account_id, max(changed))
         return results

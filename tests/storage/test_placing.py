@@ -16,7 +16,7 @@ from tests.conftest import NOON, Announcements, Company, as_recipient, plain_mes
 async def inbox_octets(store: MailStore, who: Principal) -> list[bytes]:
     """Every message of the INBOX, whole."""
     inbox = await find(store, who, "INBOX")
-    contents = await messages.load_contents(store, who, inbox.id, claim_recent=False)
+    contents = await messages.load_contents(store, who, inbox.id)
     found = []
     async for rows in messages.fetch_rows(store, who, inbox.id, list(contents.uids), Columns.FACTS):
         for row in rows:

@@ -134,7 +134,7 @@ ACTS: dict[str, Act] = {
 
 
 async def recent(ada: Someone) -> None:
-    await messages.load_contents(ada.store, ada.who, (await ada.box()).id, claim_recent=True)
+    await messages.claim_recent(ada.store, ada.who, (await ada.box()).id)
 
 
 async def changed(ada: Someone) -> None:

@@ -29,9 +29,6 @@ PIECE_OCTETS = 262_144
 CONTENT_MESSAGES = 50
 """How many messages are made \\Seen at once."""
 
-CHANGED = "changed"
-"""What `StoredFlags.outcome` says of a message that was not as it is now."""
-
 SEEN = FlagChange(FlagOperation.ADD, Flags(SystemFlag.SEEN))
 
 
@@ -219,7 +216,7 @@ class Fetching:
         if not unseen:
             return frozenset()
         stored = await messages.change_flags(talk.services.store, talk.person, view.mailbox_id, unseen, SEEN)
-        changed = [each for each in stored if each.outcome == CHANGED]
+        changed = [each for each in stored if each.is_changed]
         for each in changed:
             if (number := view.number_of(each.uid)) is not None:
                 view.set_flags(number, each.flags)

@@ -18,10 +18,6 @@ from mailserver.imap.wire.sequence import UidSet
 from mailserver.services import messages
 from storage.flags import StoredFlags
 
-CHANGED = "changed"
-SPARED = "newer"
-"""What `StoredFlags.outcome` says; the third is a message that was already as it is now."""
-
 
 def _read_only(command: Store | Expunge | UidExpunge | Move) -> Tagged:
     return Tagged(command.tag, Condition.NO, "The mailbox is open for reading only", Code.NOPERM)
@@ -50,7 +46,7 @@ async def store(talk: Conversation, command: Store) -> AsyncIterator[Response]:
     )
     for response in _stored(talk, command, stored):
         yield response
-    if not view.pass_own(each.modseq for each in stored if each.outcome == CHANGED):
+    if not view.pass_own(each.modseq for each in stored if each.is_changed):
         talk.must_look = True
     yield _store_end(view, command, stored, asked=len(uids))
 
@@ -68,7 +64,7 @@ def _stored(talk: Conversation, command: Store, stored: Iterable[StoredFlags]) -
         number = view.number_of(each.uid)
         if number is None:
             continue
-        is_expected = each.outcome != SPARED and same_flags(each.flags, applied(command.change, view.flags_of(number)))
+        is_expected = not each.is_spared and same_flags(each.flags, applied(command.change, view.flags_of(number)))
         yield from view.set_flags(number, each.flags)
         view.note_told(each.uid, each.modseq)
         if not command.is_silent or not is_expected:
@@ -81,7 +77,7 @@ def _stored(talk: Conversation, command: Store, stored: Iterable[StoredFlags]) -
 
 def _store_end(view: MailboxView, command: Store, stored: Sequence[StoredFlags], *, asked: int) -> Tagged:
     is_uid = isinstance(command.messages, UidSet)
-    spared = [each.uid for each in stored if each.outcome == SPARED]
+    spared = [each.uid for each in stored if each.is_spared]
     if spared:
         numbers = spared if is_uid else [number for uid in spared if (number := view.number_of(uid)) is not None]
         return Tagged(command.tag, Condition.OK, "Some messages have changed meanwhile", Modified(numbers))

@@ -47,7 +47,7 @@ async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChan
     """The log no longer reaches back to the cursor: read the mailbox, and what bears a later modseq in it."""
     store, who = talk.services.store, talk.person
     try:
-        contents = await messages.load_contents(store, who, view.mailbox_id, claim_recent=False)
+        contents = await messages.load_contents(store, who, view.mailbox_id)
     except MailboxNotFound:
         return MailboxChanges(view.cursor, None, (), (), (), is_deleted=True, is_complete=True)
     return difference(view, contents, await changes.flags_since(store, who, view.mailbox_id, view.cursor))

@@ -15,7 +15,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
 
 from mailserver.imap.session.sync_point import SyncPoint
 from mailserver.imap.wire.response_codes import PermanentFlags
@@ -41,6 +40,7 @@ from mailserver.imap.wire.sequence import (
     require_within,
     uid_set,
 )
+from storage.changes import FlagsAt, MailboxChanges
 from storage.contents import Picture, without
 from storage.types import (
     FlagChange,
@@ -58,26 +58,6 @@ SYSTEM_FLAGS = SystemFlag.SEEN | SystemFlag.ANSWERED | SystemFlag.FLAGGED | Syst
 NEVER_RECENT = Uid(2**32)
 """`recent_from` in a session without \\Recent: IMAP4rev2 has none (RFC 9051 appendix E)."""
 _UNSEEN = re.compile(b"[%b]" % bytes(range(0, 32, 2)))
-
-FlagsAt = tuple[Uid, Flags, Modseq]
-"""A message, its flags, and the modseq at which it got them."""
-
-
-class Changes(Protocol):
-    """What happened in a mailbox since a view's cursor; `storage.changes.MailboxChanges` is one."""
-
-    @property
-    def modseq(self) -> Modseq: ...
-    @property
-    def day(self) -> date: ...
-    @property
-    def highest_modseq(self) -> Modseq | None: ...
-    @property
-    def arrived(self) -> Sequence[FlagsAt]: ...
-    @property
-    def changed(self) -> Sequence[FlagsAt]: ...
-    @property
-    def expunged(self) -> Sequence[Uid]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +229,7 @@ class MailboxView:
 
     # What changes
 
-    def take_in(self, changes: Changes, *, may_expunge: bool, manner: Manner = PLAINLY) -> list[Response]:
+    def take_in(self, changes: MailboxChanges, *, may_expunge: bool, manner: Manner = PLAINLY) -> list[Response]:
         """Advance to the changes' modseq; the responses tell the client, in an order that keeps its numbers right."""
         expunged = set(changes.expunged)
         self._ghosts.update(uid for uid in expunged if self.number_of(uid) is not None)

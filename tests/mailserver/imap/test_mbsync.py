@@ -90,7 +90,7 @@ async def test_mbsync_signs_in_by_scram(
 
 async def flags_by_uid(imap: Services, person: Person, name: str) -> dict[int, int]:
     mailbox = await mailboxes.find(imap.store, person.principal, name)
-    contents = await messages.load_contents(imap.store, person.principal, mailbox.id, claim_recent=False)
+    contents = await messages.load_contents(imap.store, person.principal, mailbox.id)
     return dict(zip(contents.uids, contents.flags, strict=True))
 
 
