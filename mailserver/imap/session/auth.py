@@ -91,6 +91,7 @@ async def authenticate(talk: Conversation, command: Authenticate) -> AsyncIterat
 
 async def unauthenticate(talk: Conversation, command: Unauthenticate) -> AsyncIterator[Response]:
     """UNAUTHENTICATE (RFC 8437 §3): everything but TLS is as it was at the greeting."""
+    await leave(talk)
     talk.forget_person()
     yield Tagged(command.tag, Condition.OK, "Who is next?", CapabilityCode(capabilities(talk)))
 
