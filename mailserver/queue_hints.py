@@ -24,6 +24,7 @@ PENDING_LIMIT = 10_000
 MESSAGE_LANES = 200
 SILENCE_S = 15.0  # after this long without a word the receiver asks whether Redis is still there
 BACKOFF_S = (0.05, 5.0)  # first and longest wait before the receiver connects again
+SENDER_PAUSE_S = 0.05  # what is queued meanwhile shares a message
 SENDER_REST_S = 0.25
 
 log = get_logger()
@@ -43,7 +44,7 @@ def decode_lanes(message: bytes) -> Iterator[Lane]:
 
 
 class QueueHintSender:
-    """Publishes what became due, all of one turn of the loop in one round trip. Start it, then `publish`."""
+    """Publishes what became due: the first at once, what follows soon together. Start it, then `publish`."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -79,6 +80,7 @@ class QueueHintSender:
                 await asyncio.sleep(SENDER_REST_S)
             else:
                 self._repeats.forget("away")
+                await asyncio.sleep(SENDER_PAUSE_S)
 
 
 class QueueHintReceiver:
