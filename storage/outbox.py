@@ -1,4 +1,4 @@
-"""The queue of mail for other systems: putting in, leasing, settling.
+"""The queue of mail for other systems: leasing, renewing, settling; what puts into it is `outgoing_enqueue`.
 
 A lease is committed before anybody connects, and raises the row's token: whoever settles with an older one (its lease
 ran out and another process has the row) settles nothing. So a recipient is sent to twice only if its process ended, or
@@ -9,14 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import outgoing_content
 from storage.database import Database
-from storage.errors import SendingLimitReached
-from storage.keys import TenantKeys
 from storage.outgoing_types import (
     BodyKind,
-    Envelope,
-    HeldReason,
     Lane,
     LeasedRecipient,
     Notify,
@@ -24,20 +19,9 @@ from storage.outgoing_types import (
     QueuedMessage,
     ReturnContent,
     Settlement,
-    Submitter,
 )
-from storage.query import Connection, Query
+from storage.query import Query
 from tenants.types import AccountId, TenantId
-
-
-@dataclass(frozen=True, slots=True)
-class SendingLimits:
-    """How many recipients of other systems, in an hour and in a day."""
-
-    person_hour: int
-    person_day: int
-    tenant_hour: int
-    tenant_day: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +31,6 @@ class DueLane:
     tenant_id: int
     domain: str
     due_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Id:
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Enqueued:
-    outcome: str
-    id: int | None
-    limit_recipients: int | None
-    limit_hours: int | None
-    is_tenants: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +69,6 @@ class _Place:
     n: int
 
 
-_NEXT_ID = Query("SELECT nextval('mail_id') AS id", row=_Id)
-_ENQUEUE = Query(
-    """
-    SELECT outcome, id, limit_recipients, limit_hours, is_tenants FROM enqueue_v1(
-        %(tenant_id)s, %(account_id)s, %(id)s, %(reverse_path)s, %(envelope_id)s, %(return_content)s::smallint,
-        %(needs_utf8)s, %(body)s::smallint, %(octets)s, %(queued_at)s, %(content_name)s, %(key_id)s,
-        %(codec)s::smallint, %(sealed)s, %(addresses)s::text[], %(domains)s::text[], %(originals)s::text[],
-        %(notifies)s::smallint[],
-        %(held)s::smallint, %(first_attempt_at)s, %(lease_s)s, %(person_hour)s, %(person_day)s, %(tenant_hour)s,
-        %(tenant_day)s)
-    """,
-    row=_Enqueued,
-)
 _LET_GO = Query[None](
     """
     UPDATE outgoing_recipient SET leased_until = NULL
@@ -196,111 +153,6 @@ _SETTLE = Query(
     row=_Place,
     role="waypost_system",
 )
-
-
-async def enqueue(
-    database: Database,
-    keys: TenantKeys,
-    who: Submitter,
-    envelope: Envelope,
-    octets: memoryview,
-    *,
-    queued_at: datetime,
-    limits: SendingLimits,
-    held: HeldReason | None = None,
-    first_attempt_at: datetime | None = None,
-    lease_s: float = 0.0,
-) -> OutgoingId:
-    """Put a message into the queue; durable when it returns. One round trip, unless it has several chunks.
-
-    With `lease_s` it is not sent before `let_go` (or before so long). Raises SendingLimitReached, StoreUnavailable.
-    """
-    name = outgoing_content.new_content_name()
-    values = _values(keys, who, envelope, octets, name, queued_at, limits, held, first_attempt_at, lease_s)
-    last = outgoing_content.last_chunk(len(octets))
-    if last == 0:
-        only = await outgoing_content.seal(keys, name, octets, 0)
-        values |= {"id": None, "key_id": only.key_id, "codec": only.codec, "sealed": only.sealed}
-        async with database.read(who.tenant_id) as connection:
-            return _id_of(await _ENQUEUE.one(connection, **values))
-    async with database.transaction(who.tenant_id) as connection:
-        return await _enqueue_long(connection, keys, octets, name, values)
-
-
-async def _enqueue_long(
-    connection: Connection, keys: TenantKeys, octets: memoryview, name: bytes, values: Mapping[str, object]
-) -> OutgoingId:
-    """Chunk after chunk, then the rest."""
-    outgoing_id = OutgoingId((await _NEXT_ID.one(connection)).id)
-    for chunk in range(outgoing_content.last_chunk(len(octets)) + 1):
-        sealed = await outgoing_content.seal(keys, name, octets, chunk)
-        await outgoing_content.put(connection, keys, outgoing_id, sealed)
-    row = await _ENQUEUE.one(connection, **{**values, "id": outgoing_id, "key_id": None, "codec": None, "sealed": None})
-    return _id_of(row)
-
-
-async def enqueue_within(
-    connection: Connection,
-    keys: TenantKeys,
-    who: Submitter,
-    envelope: Envelope,
-    octets: memoryview,
-    *,
-    queued_at: datetime,
-    held: HeldReason | None,
-) -> OutgoingId:
-    """The same in a transaction that does more: mail of the installation itself, which no limit counts."""
-    name = outgoing_content.new_content_name()
-    limits = SendingLimits(0, 0, 0, 0)
-    values = _values(keys, who, envelope, octets, name, queued_at, limits, held, None, 0.0)
-    return await _enqueue_long(connection, keys, octets, name, values)
-
-
-def _values(
-    keys: TenantKeys,
-    who: Submitter,
-    envelope: Envelope,
-    octets: memoryview,
-    name: bytes,
-    queued_at: datetime,
-    limits: SendingLimits,
-    held: HeldReason | None,
-    first_attempt_at: datetime | None,
-    lease_s: float,
-) -> dict[str, object]:
-    recipients = envelope.recipients
-    return {
-        "tenant_id": keys.tenant_id,
-        "account_id": who.account_id,
-        "reverse_path": envelope.reverse_path,
-        "envelope_id": envelope.envelope_id,
-        "return_content": None if envelope.return_content is None else int(envelope.return_content),
-        "needs_utf8": envelope.needs_utf8,
-        "body": int(envelope.body),
-        "octets": len(octets),
-        "queued_at": queued_at,
-        "content_name": name,
-        "addresses": [each.address for each in recipients],
-        "domains": [each.domain for each in recipients],
-        "originals": [each.original_recipient for each in recipients],
-        "notifies": [None if each.notify is None else int(each.notify) for each in recipients],
-        "held": None if held is None else int(held),
-        "first_attempt_at": first_attempt_at,
-        "lease_s": lease_s,
-        "person_hour": limits.person_hour,
-        "person_day": limits.person_day,
-        "tenant_hour": limits.tenant_hour,
-        "tenant_day": limits.tenant_day,
-    }
-
-
-def _id_of(row: _Enqueued) -> OutgoingId:
-    if row.outcome == "limit":
-        assert row.limit_recipients is not None
-        assert row.limit_hours is not None
-        raise SendingLimitReached(row.limit_recipients, row.limit_hours, is_tenants=bool(row.is_tenants))
-    assert row.id is not None
-    return OutgoingId(row.id)
 
 
 async def let_go(database: Database, tenant_id: TenantId, outgoing_id: OutgoingId) -> None:

@@ -18,7 +18,7 @@ from mailserver.services.incoming import IncomingMail
 from mailserver.services.queueing import Wake, without_return_path
 from mailserver.services.returns import Report, Writer
 from mailserver.tasks import end_task
-from storage import outbox, outgoing_reports
+from storage import outgoing_enqueue, outgoing_reports
 from storage.errors import ContentDamaged, MessageGone, OverQuota, StorageError
 from storage.events import tell_of_dropped_report
 from storage.keys import KeyUnusable
@@ -200,7 +200,7 @@ class QueueReports:
                         needs_utf8=mail.needs_utf8,
                         body=BodyKind.EIGHTBIT,
                     )
-                    await outbox.enqueue_within(
+                    await outgoing_enqueue.enqueue_within(
                         connection,
                         keys,
                         Submitter(tenant_id, None),

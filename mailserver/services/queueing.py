@@ -4,19 +4,24 @@ Outbound is off unless WAYPOST_OUTBOUND is on: what is queued meanwhile is held,
 it, for mail that leaves weeks later without a word surprises its sender.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from mmap import mmap
 
 from mailserver.observability.metrics import counter
-from storage import outbox
-from storage.outbox import SendingLimits
+from storage import outbox, outgoing_enqueue
+from storage.errors import SendingLimitReached
+from storage.group_commit import GroupCommit
+from storage.outgoing_enqueue import NewOutgoing, SendingLimits
 from storage.outgoing_types import Envelope, HeldReason, Lane, OutgoingId, Submitter
 from storage.store import MailStore
+from tenants.types import AccountId
 
 QUEUED = counter("queued_recipients", "Recipients of other systems that were queued, held ones among them.")
 
+TOGETHER_OCTETS = 65_536  # messages up to this size share a commit with others of their tenant
+_INSTALLATION = AccountId(0)  # in whose name its own mail waits for a commit
 _RETURN_PATH = b"Return-Path:"
 
 Wake = Callable[[Iterable[Lane]], None]
@@ -48,6 +53,7 @@ class Queueing:
         self._limits = config.limits()
         self._held = None if is_outbound_on else HeldReason.OUTBOUND_OFF
         self._wake = wake
+        self._together = GroupCommit[NewOutgoing, OutgoingId | SendingLimitReached]()
 
     async def enqueue(
         self,
@@ -87,10 +93,15 @@ class Queueing:
         *,
         lease_s: float,
     ) -> OutgoingId:
+        keys = await self._store.keys.of(who.tenant_id)
         with memoryview(octets) as whole, without_return_path(whole) as sent:
-            return await outbox.enqueue(
+            if len(sent) <= TOGETHER_OCTETS and held_until is None and not lease_s:
+                return await self._enqueue_with_others(
+                    await outgoing_enqueue.prepare(keys, who, envelope, sent, queued_at=received_at)
+                )
+            return await outgoing_enqueue.enqueue(
                 self._store.database,
-                await self._store.keys.of(who.tenant_id),
+                keys,
                 who,
                 envelope,
                 sent,
@@ -100,6 +111,20 @@ class Queueing:
                 first_attempt_at=held_until,
                 lease_s=lease_s,
             )
+
+    async def _enqueue_with_others(self, message: NewOutgoing) -> OutgoingId:
+        who = message.who
+        result = await self._together.do(
+            who.tenant_id, _INSTALLATION if who.account_id is None else who.account_id, message, self._write
+        )
+        if isinstance(result, SendingLimitReached):
+            raise result
+        return result
+
+    async def _write(self, messages: Sequence[NewOutgoing]) -> Sequence[OutgoingId | SendingLimitReached]:
+        return await outgoing_enqueue.enqueue_together(
+            self._store.database, messages, limits=self._limits, held=self._held
+        )
 
     def _tell(self, who: Submitter, envelope: Envelope) -> None:
         QUEUED.labels().inc(len(envelope.recipients))

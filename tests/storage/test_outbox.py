@@ -1,18 +1,19 @@
 """The queue: what is put in comes out once, leases fence, limits and holds bind."""
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import outbox, outgoing_acts, outgoing_lists, outgoing_reports
+from storage import outbox, outgoing_acts, outgoing_enqueue, outgoing_lists, outgoing_reports
 from storage.database import Database
 from storage.errors import ContentDamaged, MessageGone, SendingLimitReached
-from storage.outbox import SendingLimits
 from storage.outgoing_acts import Chosen
 from storage.outgoing_content import last_chunk, read_chunk
+from storage.outgoing_enqueue import NewOutgoing, SendingLimits
 from storage.outgoing_types import (
     Ending,
     Envelope,
@@ -38,6 +39,7 @@ from tests.conftest import Company, RunningServices, new_company, owner_connecti
 MANY = SendingLimits(10_000, 10_000, 10_000, 10_000)
 ANN = AccountId(77)
 LEASE_S = 60.0
+_numbers = itertools.count(1)
 
 
 class Box:
@@ -63,7 +65,7 @@ class Box:
         envelope = Envelope(
             reverse_path, tuple(QueuedRecipient(each, f"rfc822;{each}", notify) for each in addresses), "envid"
         )
-        return await outbox.enqueue(
+        return await outgoing_enqueue.enqueue(
             self.database,
             await self.store.keys.of(self.tenant_id),
             Submitter(self.tenant_id, account_id),
@@ -75,6 +77,22 @@ class Box:
             first_attempt_at=first_attempt_at,
             lease_s=lease_s,
         )
+
+    async def message(self, account_id: AccountId | None, recipients: int) -> NewOutgoing:
+        """Its octets are its reverse path, which no other has."""
+        reverse_path = f"p{next(_numbers)}@company.test"
+        return await outgoing_enqueue.prepare(
+            await self.store.keys.of(self.tenant_id),
+            Submitter(self.tenant_id, account_id),
+            Envelope(reverse_path, tuple(QueuedRecipient(f"r{n}@far.example") for n in range(recipients))),
+            memoryview(reverse_path.encode()),
+            queued_at=datetime.now(UTC),
+        )
+
+    async def put_together(
+        self, *messages: NewOutgoing, limits: SendingLimits = MANY
+    ) -> list[OutgoingId | SendingLimitReached]:
+        return await outgoing_enqueue.enqueue_together(self.database, messages, limits=limits, held=None)
 
     async def lease(
         self, domain: str = "far.example", room: int = 100, lease_s: float = LEASE_S
@@ -333,6 +351,37 @@ async def test_one_persons_limit_is_not_anothers_but_the_tenants_is_everybodys(b
     await box.put("d@far.example", limits=limits, account_id=None)
 
 
+async def test_messages_queued_together_are_judged_each_alone_where_they_would_pass_a_limit(box: Box) -> None:
+    limits = SendingLimits(2, 2, 9, 9)
+    bob = AccountId(78)
+    wanted = [(ANN, 2), (ANN, 1), (bob, 1), (None, 5)]
+    first, refused, third, fourth = await box.put_together(
+        *[await box.message(account_id, count) for account_id, count in wanted], limits=limits
+    )
+    assert isinstance(refused, SendingLimitReached)
+    assert (refused.limit_recipients, refused.hours, refused.is_tenants) == (2, 1, False)
+    assert Counter(each.message.id for each in await box.lease()) == {first: 2, third: 1, fourth: 5}
+    await box.put_together(await box.message(bob, 1), await box.message(None, 1), limits=limits)
+    with pytest.raises(SendingLimitReached):
+        await box.put("x@far.example", limits=limits, account_id=bob)
+
+
+async def test_messages_queued_together_keep_their_own_envelopes_octets_and_holds(box: Box) -> None:
+    bob = AccountId(78)
+    await outgoing_acts.add_rule(box.database, box.tenant_id, bob, None)
+    messages = [await box.message(account_id, count) for account_id, count in ((ANN, 3), (bob, 2), (ANN, 1))]
+    first, _, third = await box.put_together(*messages)
+    leased = await box.lease()
+    assert Counter(each.message.id for each in leased) == {first: 3, third: 1}
+    keys = await box.store.keys.of(box.tenant_id)
+    for each in leased:
+        sent = messages[0] if each.message.id == first else messages[2]
+        assert each.address == sent.envelope.recipients[each.ordinal - 1].address
+        assert each.message.reverse_path == sent.envelope.reverse_path
+        assert await read_chunk(box.database, keys, each.message, 0) == sent.envelope.reverse_path.encode()
+    assert [each.state for each in await box.listed(account_id=bob)] == [QueueState.HELD, QueueState.HELD]
+
+
 async def test_the_last_hour_counts_by_what_of_it_is_within_sixty_minutes(box: Box, services: RunningServices) -> None:
     with owner_connection(services) as owner:
         owner.execute(
@@ -526,7 +575,7 @@ async def test_the_envelope_of_a_report_keeps_what_the_sender_asked(box: Box, da
     )
     keys = await box.store.keys.of(box.tenant_id)
     async with database.transaction(box.tenant_id) as connection:
-        await outbox.enqueue_within(
+        await outgoing_enqueue.enqueue_within(
             connection,
             keys,
             Submitter(box.tenant_id, None),

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from mailserver.outbound.settling import Settler
-from storage import outbox, outgoing_lists
-from storage.outbox import SendingLimits
+from storage import outbox, outgoing_enqueue, outgoing_lists
 from storage.outgoing_acts import Chosen
+from storage.outgoing_enqueue import SendingLimits
 from storage.outgoing_types import Ending, Envelope, Lane, LastReply, QueuedRecipient, Settlement, Submitter
 from storage.store import MailStore
 from tests.conftest import Company, plain_message
@@ -16,7 +16,7 @@ from tests.conftest import Company, plain_message
 async def test_one_end_that_postgres_will_not_have_keeps_no_other_from_being_written(
     store: MailStore, company: Company
 ) -> None:
-    await outbox.enqueue(
+    await outgoing_enqueue.enqueue(
         store.database,
         await store.keys.of(company.tenant_id),
         Submitter(company.tenant_id, None),

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage import outbox, smarthosts
+from storage import outbox, outgoing_enqueue, smarthosts
 from storage.management.queue_wording import CHINESE
-from storage.outbox import SendingLimits
+from storage.outgoing_enqueue import SendingLimits
 from storage.outgoing_types import (
     Ending,
     Envelope,
@@ -50,7 +50,7 @@ def queue(services: RunningServices, monkeypatch: pytest.MonkeyPatch) -> Say:
 
 async def put(store: MailStore, ann: Person, *addresses: str, held: HeldReason | None = None) -> OutgoingId:
     who = ann.principal
-    return await outbox.enqueue(
+    return await outgoing_enqueue.enqueue(
         store.database,
         await store.keys.of(who.tenant_id),
         Submitter(who.tenant_id, who.account_id),
