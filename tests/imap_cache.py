@@ -197,7 +197,20 @@ class ImapCache:
         for uid in uids:
             place = self._place_of(uid)
             assert place is not None, (uid, self.said)  # of messages that the client counts (RFC 7162 §3.2.10.2)
+            if self.messages[place].uid is None:
+                self._forget_unnamed_around(place)
             del self.messages[place]
+
+    def _forget_unnamed_around(self, place: int) -> None:
+        """Of messages in a row whose uids were not told one is gone, and which one the client cannot know: what it
+        learnt of them by number may be another's."""
+        first, last = place, place
+        while first > 0 and self.messages[first - 1].uid is None:
+            first -= 1
+        while last + 1 < len(self.messages) and self.messages[last + 1].uid is None:
+            last += 1
+        for message in self.messages[first : last + 1]:
+            message.flags, message.modseq = None, 0
 
     def _place_of(self, uid: int) -> int | None:
         """Where a message with this uid is, or must be: uids ascend."""
