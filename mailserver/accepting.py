@@ -33,6 +33,10 @@ Take = Callable[[socket.socket, Source], None]
 log = get_logger()
 
 
+class NothingSaid(Exception):
+    """The connection ended before its first octet: a load balancer looks whether somebody listens."""
+
+
 class Acceptor:
     """Accepts from one listening socket until `close`, and hands on each connection with its client's address."""
 
@@ -74,6 +78,8 @@ class Acceptor:
         try:
             async with asyncio.timeout(HEADER_TIMEOUT_S):
                 source = await read_header(accepted)
+        except NothingSaid:
+            accepted.close()
         except (ProxyHeaderInvalid, OSError) as error:  # TimeoutError is an OSError
             log.warning("a proxy did not say for whom", door=self._door, proxy=proxy.host, reason=str(error))
             accepted.close()
@@ -95,8 +101,9 @@ class Acceptor:
 
 
 async def read_header(accepted: socket.socket) -> Source | None:
-    """Take the header off a fresh connection. Raises ProxyHeaderInvalid, OSError."""
-    first = await _exactly(accepted, FIRST_OCTETS)
+    """Take the header off a fresh connection. Raises NothingSaid, ProxyHeaderInvalid, OSError."""
+    first = await _first_octets(accepted)
+    first += await _exactly(accepted, FIRST_OCTETS - len(first))
     if first == V2_SIGNATURE:
         fixed = first + await _exactly(accepted, V2_FIXED_OCTETS - FIRST_OCTETS)
         return parse_v2(fixed, await _exactly(accepted, v2_rest_octets(fixed)))
@@ -108,6 +115,17 @@ async def read_header(accepted: socket.socket) -> Source | None:
             raise ProxyHeaderInvalid("a PROXY line without end")
         line += await _up_to_line_end(accepted, V1_MOST_OCTETS - len(line))
     return parse_v1(bytes(line))
+
+
+async def _first_octets(accepted: socket.socket) -> bytes:
+    """Some of them. Raises NothingSaid; some balancers reset the connection instead of ending it."""
+    try:
+        first = await asyncio.get_running_loop().sock_recv(accepted, FIRST_OCTETS)
+    except ConnectionResetError:
+        first = b""
+    if not first:
+        raise NothingSaid
+    return first
 
 
 async def _exactly(accepted: socket.socket, octets: int) -> bytes:

@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from mailserver.accepting import Acceptor
 from mailserver.proxy_protocol import Network, Source
@@ -45,6 +47,27 @@ async def test_a_connection_that_cannot_be_taken_is_closed_and_the_next_is_accep
     acceptor = Acceptor(listening, proxies, take, door="test")
     port = listening.getsockname()[1]
     assert [await end_of(port, header) for _ in range(3)] == [b"", b"", b"welcome"]
+    acceptor.close()
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["ended", "reset"])
+async def test_a_balancer_that_only_looks_whether_somebody_listens_is_no_news(
+    listening: socket.socket, is_reset: bool
+) -> None:
+    acceptor = Acceptor(listening, LOOPBACK, lambda accepted, source: accepted.close(), door="test")
+    address = listening.getsockname()
+    with capture_logs() as logs:
+        with socket.create_connection(address) as looking:
+            if is_reset:
+                looking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert await end_of(address[1], b"PROXY UNKNOWN\r\n") == b""  # accepted later, so that one is over by then
+        assert logs == []
+        with socket.create_connection(address) as breaking_off:
+            breaking_off.sendall(b"PROXY")
+        async with asyncio.timeout(10):
+            while not logs:  # noqa: ASYNC110 (a log line tells nobody that it was written)
+                await asyncio.sleep(0)
+    assert [line["event"] for line in logs] == ["a proxy did not say for whom"]
     acceptor.close()
 
 
