@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from storage.blobs.codec import CHUNK_OCTETS, compress, decompress
@@ -29,12 +30,25 @@ _PUT = Query[None](
     VALUES (waypost_tenant(%(tenant_id)s), %(outgoing_id)s, %(chunk)s, %(key_id)s, %(codec)s::smallint, %(sealed)s)
     """
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    n: int
+    chunk: int
+    key_id: int
+    codec: int
+    sealed: bytes
+
+
 _READ = Query(
     """
-    SELECT chunk, key_id, codec, sealed FROM outgoing_content
-     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND outgoing_id = %(outgoing_id)s AND chunk = %(chunk)s
+    SELECT w.n::integer AS n, c.chunk, c.key_id, c.codec, c.sealed
+      FROM unnest(%(ids)s::bigint[], %(chunks)s::integer[]) WITH ORDINALITY AS w (id, chunk, n)
+      JOIN outgoing_content c ON c.outgoing_id = w.id AND c.chunk = w.chunk
+     WHERE c.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
     """,
-    row=SealedChunk,
+    row=_Found,
 )
 
 
@@ -73,14 +87,38 @@ async def read_chunk(database: Database, keys: TenantKeys, message: QueuedMessag
 
     Raises MessageGone (it left the queue meanwhile), ContentDamaged, StoreUnavailable.
     """
-    async with database.read(message.tenant_id) as connection:
-        row = await _READ.first(connection, tenant_id=message.tenant_id, outgoing_id=message.id, chunk=chunk)
-    if row is None:
-        raise MessageGone(message.id)
-    is_last = chunk == last_chunk(message.octets)
-    if len(row.sealed) > _IN_A_THREAD_OCTETS:
-        return await asyncio.to_thread(_open, keys, message, row, is_last)
-    return _open(keys, message, row, is_last)
+    (octets,) = await read_chunks(database, keys, [(message, chunk)])
+    if isinstance(octets, Exception):
+        raise octets
+    return octets
+
+
+async def read_chunks(
+    database: Database, keys: TenantKeys, wanted: Sequence[tuple[QueuedMessage, int]]
+) -> list[bytes | Exception]:
+    """The same of several messages of one tenant, in one statement; exceptions are MessageGone and ContentDamaged.
+
+    Raises StoreUnavailable.
+    """
+    async with database.read(keys.tenant_id) as connection:
+        rows = await _READ.all(
+            connection,
+            tenant_id=keys.tenant_id,
+            ids=[message.id for message, _ in wanted],
+            chunks=[chunk for _, chunk in wanted],
+        )
+    octets: list[bytes | Exception] = [MessageGone(message.id) for message, _ in wanted]
+    for row in rows:
+        message, chunk = wanted[row.n - 1]
+        is_last = chunk == last_chunk(message.octets)
+        try:
+            if len(row.sealed) > _IN_A_THREAD_OCTETS:
+                octets[row.n - 1] = await asyncio.to_thread(_open, keys, message, row, is_last)
+            else:
+                octets[row.n - 1] = _open(keys, message, row, is_last)
+        except ContentDamaged as damaged:
+            octets[row.n - 1] = damaged
+    return octets
 
 
 def _seal(keys: TenantKeys, name: bytes, chunk: int, is_last: bool, octets: bytes) -> SealedChunk:
@@ -88,7 +126,7 @@ def _seal(keys: TenantKeys, name: bytes, chunk: int, is_last: bool, octets: byte
     return SealedChunk(chunk, keys.current, codec, keys.seal(BlobDigest(name), chunk, is_last, codec, packed))
 
 
-def _open(keys: TenantKeys, message: QueuedMessage, row: SealedChunk, is_last: bool) -> bytes:
+def _open(keys: TenantKeys, message: QueuedMessage, row: _Found, is_last: bool) -> bytes:
     packed = keys.open(row.key_id, BlobDigest(message.content_name), row.chunk, is_last, row.codec, row.sealed)
     octets = decompress(row.codec, packed)
     expected = message.octets - row.chunk * CHUNK_OCTETS if is_last else CHUNK_OCTETS

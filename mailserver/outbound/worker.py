@@ -57,7 +57,7 @@ LEASED = gauge("outbound_leased_recipients", "Recipients that this role has leas
 RESTING = gauge("outbound_resting_sites", "Sites that do not answer and are left alone for a while.")
 
 RENEWED_AT_ONCE = 1_000  # batches
-ROUND_PAUSE_S = 0.01  # what becomes due meanwhile shares a commit
+ROUND_PAUSE_S = 0.05  # what becomes due meanwhile shares a commit
 RETRY_S = 0.5
 LOST = float("-inf")  # when a lease ended that another process has now
 LEASE_MARGIN = 0.1  # the last part of a lease in which nothing is begun
@@ -160,6 +160,7 @@ class Worker:
             await asyncio.wait(self._exchanges, timeout=max(0.0, deadline_s - farewell_s))
         for task in list(self._exchanges):
             await end_task(task)
+        await self._contents.close()
         await self._settler.close(farewell_s)
 
     async def _guarded(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
