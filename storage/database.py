@@ -91,6 +91,10 @@ class Database:
         async with self._system.connection(_NOBODY) as connection, _committing(connection):
             yield connection
 
+    def system_single(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        """The same for one statement, which is a transaction of its own (autocommit)."""
+        return self._system.connection(_NOBODY)
+
     def directory(self) -> contextlib.AbstractAsyncContextManager[Connection]:
         """For `tenants.directory`: it looks people up before a tenant is known, so it needs whatever tenant or
         none."""

@@ -47,6 +47,15 @@ class _LeasedRow:
     waits_since: datetime
     is_delay_told: bool
     unsettled_leases: int
+    account_id: int | None
+    reverse_path: str
+    envelope_id: str | None
+    return_content: int | None
+    needs_utf8: bool
+    body: int
+    octets: int
+    queued_at: datetime
+    content_name: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,26 +118,21 @@ _LEASE = Query(
                 WHERE r.tenant_id = w.tenant_id AND r.domain = w.domain AND r.state = 0
                   AND r.next_attempt_at <= now() AND (r.leased_until IS NULL OR r.leased_until < now())
                 ORDER BY r.next_attempt_at LIMIT w.room FOR UPDATE SKIP LOCKED) c
+    ), leased AS (
+        UPDATE outgoing_recipient r
+           SET token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s),
+               unsettled_leases = least(r.unsettled_leases + 1, 1000)
+          FROM chosen c
+         WHERE r.tenant_id = c.tenant_id AND r.outgoing_id = c.outgoing_id AND r.ordinal = c.ordinal
+        RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.token, r.address, r.domain, r.original_recipient, r.notify,
+                  r.attempts, r.waits_since, r.is_delay_told, r.unsettled_leases
     )
-    UPDATE outgoing_recipient r
-       SET token = r.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s),
-           unsettled_leases = least(r.unsettled_leases + 1, 1000)
-      FROM chosen c
-     WHERE r.tenant_id = c.tenant_id AND r.outgoing_id = c.outgoing_id AND r.ordinal = c.ordinal
-    RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.token, r.address, r.domain, r.original_recipient, r.notify,
-              r.attempts, r.waits_since, r.is_delay_told, r.unsettled_leases
+    SELECT l.tenant_id, l.outgoing_id, l.ordinal, l.token, l.address, l.domain, l.original_recipient, l.notify,
+           l.attempts, l.waits_since, l.is_delay_told, l.unsettled_leases, o.account_id, o.reverse_path, o.envelope_id,
+           o.return_content, o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
+      FROM leased l JOIN outgoing o ON o.tenant_id = l.tenant_id AND o.id = l.outgoing_id
     """,
     row=_LeasedRow,
-    role="waypost_system",
-)
-_MESSAGES = Query(
-    """
-    SELECT o.tenant_id, o.id, o.account_id, o.reverse_path, o.envelope_id, o.return_content, o.needs_utf8, o.body,
-           o.octets, o.queued_at, o.content_name
-      FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
-      JOIN outgoing o ON o.tenant_id = w.tenant_id AND o.id = w.id
-    """,
-    row=MessageRow,
     role="waypost_system",
 )
 _RENEW = Query(
@@ -174,8 +178,11 @@ async def find_lanes(database: Database, after: Lane, limit: int) -> list[DueLan
 
 
 async def lease(database: Database, rooms: Mapping[Lane, int], *, lease_s: float) -> list[LeasedRecipient]:
-    """Lease what is due, at most so many recipients of each lane; committed when it returns."""
-    async with database.system() as connection:
+    """Lease what is due, at most so many recipients of each lane; committed when it returns.
+
+    A recipient without its message, where somebody meddled with the tables, keeps no other from being sent.
+    """
+    async with database.system_single() as connection:
         rows = await _LEASE.all(
             connection,
             tenant_ids=[lane.tenant_id for lane in rooms],
@@ -183,20 +190,16 @@ async def lease(database: Database, rooms: Mapping[Lane, int], *, lease_s: float
             rooms=list(rooms.values()),
             lease_s=lease_s,
         )
-        ids = list(dict.fromkeys((row.tenant_id, row.outgoing_id) for row in rows))
-        found = (
-            await _MESSAGES.all(connection, tenant_ids=[tenant for tenant, _ in ids], ids=[each for _, each in ids])
-            if ids
-            else []
-        )
-    messages = {(row.tenant_id, row.id): message_of(row) for row in found}
-    # a message can be missing where somebody meddled with the tables: one row must not keep all others from being sent
-    return [_leased(row, message) for row in rows if (message := messages.get((row.tenant_id, row.outgoing_id)))]
+    messages: dict[tuple[int, int], QueuedMessage] = {}
+    for row in rows:
+        if (row.tenant_id, row.outgoing_id) not in messages:
+            messages[row.tenant_id, row.outgoing_id] = _message(row)
+    return [_leased(row, messages[row.tenant_id, row.outgoing_id]) for row in rows]
 
 
 async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, lease_s: float) -> list[LeasedRecipient]:
     """Keep leases of what takes long; returns those that were still ours."""
-    async with database.system() as connection:
+    async with database.system_single() as connection:
         places = await _RENEW.all(
             connection,
             tenant_ids=[each.message.tenant_id for each in recipients],
@@ -210,7 +213,7 @@ async def renew(database: Database, recipients: Sequence[LeasedRecipient], *, le
 
 async def settle(database: Database, settlements: Sequence[Settlement], *, report_wait_s: float) -> list[Settlement]:
     """End leases, all in one statement; returns those that were still ours. Raises StoreUnavailable."""
-    async with database.system() as connection:
+    async with database.system_single() as connection:
         places = await _SETTLE.all(
             connection,
             tenant_ids=[each.recipient.message.tenant_id for each in settlements],
@@ -231,9 +234,17 @@ async def settle(database: Database, settlements: Sequence[Settlement], *, repor
 
 
 def message_of(row: MessageRow) -> QueuedMessage:
+    return _queued(row, row.id)
+
+
+def _message(row: _LeasedRow) -> QueuedMessage:
+    return _queued(row, row.outgoing_id)
+
+
+def _queued(row: MessageRow | _LeasedRow, outgoing_id: int) -> QueuedMessage:
     return QueuedMessage(
         TenantId(row.tenant_id),
-        OutgoingId(row.id),
+        OutgoingId(outgoing_id),
         None if row.account_id is None else AccountId(row.account_id),
         row.reverse_path,
         row.envelope_id,

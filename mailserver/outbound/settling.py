@@ -21,6 +21,7 @@ SETTLED = counter("outgoing_settled", "Recipients whose attempt ended, by how.",
 STALE = counter("outgoing_stale_leases", "Attempts that ended after their lease: another process has the recipient.")
 
 AT_ONCE = 1_000
+PAUSE_S = 0.02  # what ends meanwhile shares a commit; a process that dies then has it sent again
 RETRY_S = 0.25
 
 log = get_logger()
@@ -69,6 +70,7 @@ class Settler:
             while self._pending:
                 await self._write(self._pending[: 1 if self._one_by_one else AT_ONCE])
             self._is_done.set()
+            await asyncio.sleep(PAUSE_S)
 
     async def _write(self, batch: list[Settlement]) -> None:
         try:
