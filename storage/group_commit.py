@@ -1,8 +1,9 @@
 """Writes of one tenant that wait go together in one transaction, whatever their accounts.
 
 A transaction costs a wait for the disk, and processor time at both ends, much of it the same for one write and for
-many. So while a transaction of a tenant runs, what arrives for it waits here, and the next one takes all of it; alone,
-nobody waits. An account is in one transaction at a time, because a second one would wait for its lock.
+many. So what comes in one turn of the event loop goes together, and while a transaction of a tenant runs, what arrives
+for it waits here, and the next one takes all of it. An account is in one transaction at a time, because a second one
+would wait for its lock.
 
 A transaction that takes long (somebody else holds the lock of one of its accounts) holds up no others but those who are
 in it: after `patience_s` those who wait get another.
@@ -37,6 +38,7 @@ class _Tenant(Generic[Request, Result]):
     waiting: "deque[_Waiting[Request, Result]]" = field(default_factory=deque)
     busy: set[AccountId] = field(default_factory=set)
     transactions: int = 0
+    is_beginning: bool = False  # a transaction begins at the end of this turn
     timer: asyncio.TimerHandle | None = None
 
 
@@ -62,22 +64,22 @@ class GroupCommit(Generic[Request, Result]):
         the reason lies in one of them.
         """
         tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        tenant.waiting.append(_Waiting(account_id, request, work, future))
         if tenant.transactions:
-            future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-            tenant.waiting.append(_Waiting(account_id, request, work, future))
             self._be_patient(tenant_id, tenant)
-            return await future
-        tenant.transactions = 1
-        tenant.busy.add(account_id)
-        try:
-            (result,) = await work([request])
-        finally:
-            self._ended(tenant_id, tenant, {account_id})
-        return result
+        else:
+            self._begin_soon(tenant_id, tenant)
+        return await future
 
-    def _ended(self, tenant_id: TenantId, tenant: _Tenant[Request, Result], accounts: set[AccountId]) -> None:
-        tenant.transactions -= 1
-        tenant.busy -= accounts
+    def _begin_soon(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
+        """After all that is to be done in this turn of the loop, which may bring more."""
+        if not tenant.is_beginning:
+            tenant.is_beginning = True
+            asyncio.get_running_loop().call_soon(self._begin_now, tenant_id, tenant)
+
+    def _begin_now(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
+        tenant.is_beginning = False
         self._begin(tenant_id, tenant)
         if not tenant.transactions and not tenant.waiting:
             if tenant.timer is not None:
@@ -118,7 +120,9 @@ class GroupCommit(Generic[Request, Result]):
             if not isinstance(failure, Exception):
                 raise
         finally:
-            self._ended(tenant_id, tenant, accounts)
+            tenant.transactions -= 1
+            tenant.busy -= accounts
+            self._begin_soon(tenant_id, tenant)
 
     def _be_patient(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
         if tenant.timer is None:
