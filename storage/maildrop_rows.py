@@ -30,5 +30,4 @@ async def list_sizes(
     connection: Connection, tenant_id: TenantId, mailbox_id: MailboxId
 ) -> list[tuple[Uid, MessageId, int]]:
     """Uid, message and octets of each."""
-    found = await _LIST.all(connection, tenant_id=tenant_id, mailbox_id=mailbox_id)
-    return [(Uid(row.uid), MessageId(row.message_id), row.octets) for row in found]
+    return await _LIST.tuples(connection, tenant_id=tenant_id, mailbox_id=mailbox_id)

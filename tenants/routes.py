@@ -24,7 +24,7 @@ from tenants.errors import (
     TooManyTargets,
 )
 from tenants.models import Account, Address, Domain, Forwarding, Group, GroupMember
-from tenants.selectors import find_account, find_group
+from tenants.selectors import find_account, find_group, find_living_account
 from tenants.types import Status, WhoMaySend
 
 MEMBERS_LIMIT = 5_000  # of one group
@@ -116,7 +116,7 @@ def add_forwarding(address: str, target: str, *, keeps_copy: bool | None = None)
 
     Raises AddressInvalid, AccountNotFound, AccountDeleted, TooManyTargets.
     """
-    account = _living_account(address)
+    account = find_living_account(address)
     parsed = parse_target(target)
     Forwarding.objects.get_or_create(
         account=account,
@@ -215,10 +215,3 @@ def _insert_members(group: Group, members: Sequence[str]) -> None:
     )
     if group.members.count() > MEMBERS_LIMIT:
         raise TooManyTargets(group.name, MEMBERS_LIMIT)
-
-
-def _living_account(address: str) -> Account:
-    account = find_account(address)
-    if account.status == Status.DELETED:
-        raise AccountDeleted(address)
-    return account

@@ -7,8 +7,9 @@ from django.db.models import Count, Q
 
 from tenants.address_rows import address_row
 from tenants.addresses import parse_address, parse_domain
-from tenants.errors import AccountNotFound, DomainInvalid, GroupNotFound, TenantNotFound
+from tenants.errors import AccountDeleted, AccountNotFound, DomainInvalid, GroupNotFound, TenantNotFound
 from tenants.models import Account, Domain, Group, Tenant
+from tenants.types import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ def find_account(address: str) -> Account:
     if found is None or found.account is None:
         raise AccountNotFound(address)
     return found.account
+
+
+def find_living_account(address: str) -> Account:
+    """Raises AddressInvalid, AccountNotFound, AccountDeleted."""
+    account = find_account(address)
+    if account.status == Status.DELETED:
+        raise AccountDeleted(address)
+    return account
 
 
 def find_group(address: str) -> Group:

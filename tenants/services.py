@@ -15,7 +15,6 @@ from tenants.addresses import parse_address, parse_domain
 from tenants.app_passwords import salting_of
 from tenants.checks import check_password, clean_name, new_address
 from tenants.errors import (
-    AccountDeleted,
     AccountNotFound,
     AliasNotFound,
     DomainNotLocal,
@@ -30,7 +29,7 @@ from tenants.locality import known_language, known_time_zone
 from tenants.models import Account, Address, Domain, Tenant
 from tenants.passwords import hash_password
 from tenants.scram_keys import derive_keys
-from tenants.selectors import find_account, find_tenant
+from tenants.selectors import find_account, find_living_account, find_tenant
 from tenants.types import Status
 
 
@@ -181,7 +180,7 @@ def add_account(
 
 @transaction.atomic
 def set_account(address: str, change: AccountChange) -> Account:
-    account = _living_account(address)
+    account = find_living_account(address)
     if change.name is not None:
         account.display_name = clean_name(change.name)
     if change.is_administrator is not None:
@@ -212,16 +211,16 @@ def set_account(address: str, change: AccountChange) -> Account:
 
 def suspend_account(address: str) -> Account:
     """The person does not sign in, and mail for them is put off."""
-    return _set_account_status(_living_account(address), Status.SUSPENDED)
+    return _set_account_status(find_living_account(address), Status.SUSPENDED)
 
 
 def resume_account(address: str) -> Account:
-    return _set_account_status(_living_account(address), Status.ACTIVE)
+    return _set_account_status(find_living_account(address), Status.ACTIVE)
 
 
 def delete_account(address: str) -> Account:
     """Mail is refused from now on; the addresses stay reserved until `release_address`. There is no way back."""
-    return _set_account_status(_living_account(address), Status.DELETED)
+    return _set_account_status(find_living_account(address), Status.DELETED)
 
 
 @transaction.atomic
@@ -241,7 +240,7 @@ def add_alias(address: str, alias: str) -> Account:
 
     Raises AddressInvalid, AccountNotFound, AccountDeleted, DomainNotLocal, AddressTaken.
     """
-    account = _living_account(address)
+    account = find_living_account(address)
     canonical = new_address(alias)
     domain = own_domain(canonical)
     if domain.tenant.pk != account.tenant.pk:
@@ -275,13 +274,6 @@ def _set_tenant_status(tenant: Tenant, status: Status) -> Tenant:
     tenant.status = status
     tenant.save(update_fields=["status"])
     return tenant
-
-
-def _living_account(address: str) -> Account:
-    account = find_account(address)
-    if account.status == Status.DELETED:
-        raise AccountDeleted(address)
-    return account
 
 
 def _set_account_status(account: Account, status: Status) -> Account:
