@@ -84,7 +84,8 @@ def _field(name: str, value: str, *, is_folded: bool = True) -> str:
         return line[:900]
     lines = [""]
     for word in line.split(" "):
-        for piece in (word[at : at + 900] for at in range(0, max(1, len(word)), 900)):
+        longest = 900 if word.isascii() else 240  # a character beyond ASCII is up to four octets
+        for piece in (word[at : at + longest] for at in range(0, max(1, len(word)), longest)):
             if lines[-1] and len(lines[-1]) + 1 + len(piece) > _LINE_CHARACTERS:
                 lines.append("")
             lines[-1] = f"{lines[-1]} {piece}" if lines[-1] else piece

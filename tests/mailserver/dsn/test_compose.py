@@ -205,3 +205,11 @@ def test_whatever_the_message_and_the_answer_hold_the_report_is_well_formed(
     assert [(each.address, each.action, each.status) for each in report.recipients] == [
         ("carol@ivory.test", Action.FAILED, "5.1.1")
     ]
+
+
+@pytest.mark.parametrize("word", ["x" * 4_000, "安" * 4_000, "😀" * 4_000])
+def test_an_answer_without_spaces_still_makes_lines_that_can_travel(word: str) -> None:
+    person = RecipientReport("安@demo.test", Action.FAILED, "5.1.1", answer=f"550 {word}")
+    dsn = compose_dsn(replace(FACTS, recipients=(person,), is_utf8_welcome=True))
+    assert b"Content-Type: message/global-delivery-status\r\n" in dsn
+    assert can_travel(dsn)
