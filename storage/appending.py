@@ -1,12 +1,14 @@
 """APPEND: messages for a mailbox that is known by its name, all of them or none.
 
 Messages of at most one small blob, which is most mail, are one call of append_v1 in autocommit: one round trip, however
-many they are. Longer ones go as a transaction: blobs by digest, then the messages, one after another.
+many they are; and requests of that kind share a round trip and its transaction: blobs by digest, then append_v1 for
+each in the order of accounts. Longer ones go as a transaction: blobs by digest, then the messages, one after another.
 """
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from storage import mailboxes
 from storage.blobs.hot import HotBlobs
@@ -16,7 +18,7 @@ from storage.flags import joined_keywords
 from storage.keys import TenantKeys
 from storage.placing import Order, PreparedMessage, place_in
 from storage.provisioning import provision_account
-from storage.query import Connection, Query
+from storage.query import Connection, Query, run_together
 from storage.types import Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
 from tenants.types import AccountId
 
@@ -81,63 +83,84 @@ _REMOVE = Query(
 
 
 async def append(
-    database: Database, blobs: HotBlobs, keys: TenantKeys, requests: Sequence[AppendRequest]
-) -> list[Appended | StorageError]:
-    """Requests of one account, each done whole or refused; durable when it returns. Quota is judged for the messages of
-    a request together, and what is replaced no longer counts.
+    database: Database, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest
+) -> Appended | StorageError:
+    """A request, done whole or refused; durable when it returns. Quota is judged for its messages together, and what is
+    replaced no longer counts.
 
     Refusals are OverQuota, MailboxNotFound, MailboxNotSelectable, TooManyKeywords, MessageGone (what is to be
     replaced). Raises StoreUnavailable.
     """
     for _attempt in range(3):
         try:
-            return await database.retried(partial(_append_once, database, blobs, keys, requests))
+            return await database.retried(partial(_append_once, database, blobs, keys, request))
         except _NotProvisioned:
-            await provision_account(database, keys.tenant_id, requests[0].account_id)
+            await provision_account(database, keys.tenant_id, request.account_id)
+        except StoreUnavailable:
+            raise
+        except StorageError as refusal:
+            return refusal
     raise StoreUnavailable("the account's state cannot be made")
 
 
-async def _append_once(
+async def append_apart(
     database: Database, blobs: HotBlobs, keys: TenantKeys, requests: Sequence[AppendRequest]
 ) -> list[Appended | StorageError]:
-    if len(requests) == 1 or not all(_is_simple(request) for request in requests):
-        return [await _append_alone(database, blobs, keys, request) for request in requests]
-    async with database.transaction(keys.tenant_id) as connection:
-        # one that is refused has written nothing
-        return [await _outcome(_append_simple(connection, keys, request)) for request in requests]
+    """Requests that have nothing to do with each other but their tenant, in one round trip and one transaction.
+
+    They are simple (`is_simple`). A refusal concerns its request alone. Raises StoreUnavailable as `append`, and what
+    made Postgres refuse one of them: then none was done, and each is to be done by itself.
+    """
+    if len(requests) == 1:
+        return [await append(database, blobs, keys, requests[0])]
+    results: dict[int, Appended | StorageError] = {}
+    values: dict[int, dict[str, object]] = {}
+    for index in sorted(range(len(requests)), key=lambda index: requests[index].account_id):
+        try:
+            values[index] = {**_values(keys, requests[index]), "sealed_blobs": None}
+        except StorageError as refusal:
+            results[index] = refusal
+    small = {
+        blob.digest: blob for index in values for message, _ in requests[index].messages for blob in message.sealed
+    }
+    statements: list[tuple[Query[Any], dict[str, object]]] = [
+        blobs.putting(keys, small[digest]) for digest in sorted(small)
+    ]
+    statements += [(_APPEND, each) for each in values.values()]
+    rows = await database.retried(partial(_run_together, database, keys, statements))
+    for index, (row,) in zip(values, rows[len(small) :], strict=True):
+        try:
+            results[index] = _appended(requests[index], row)
+        except _NotProvisioned:
+            results[index] = await append(database, blobs, keys, requests[index])
+        except StorageError as refusal:
+            results[index] = refusal
+    return [results[index] for index in range(len(requests))]
 
 
-async def _append_alone(
-    database: Database, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest
-) -> Appended | StorageError:
-    if _is_simple(request):
-        async with database.read(keys.tenant_id) as connection:
-            return await _outcome(_append_simple(connection, keys, request))
-
-    async def in_a_transaction() -> Appended:
-        async with database.transaction(keys.tenant_id) as connection:
-            return await _append_in(connection, blobs, keys, request)
-
-    return await _outcome(in_a_transaction())
-
-
-async def _outcome(work: Coroutine[None, None, Appended]) -> Appended | StorageError:
-    """What concerns this request alone as its result; the rest is raised."""
-    try:
-        return await work
-    except (StoreUnavailable, _NotProvisioned):
-        raise
-    except StorageError as refusal:
-        return refusal
-
-
-def _is_simple(request: AppendRequest) -> bool:
+def is_simple(request: AppendRequest) -> bool:
+    """Is one statement enough?"""
     return request.replaced is None and are_small(request)
 
 
 def are_small(request: AppendRequest) -> bool:
-    """Is one statement enough? For others the mailbox must be there, or the account be provisioned."""
+    """Are its messages? For others the mailbox must be there, or the account be provisioned."""
     return all(len(message.digests) <= 1 and not message.long_blobs for message, _ in request.messages)
+
+
+async def _append_once(database: Database, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest) -> Appended:
+    if is_simple(request):
+        async with database.read(keys.tenant_id) as connection:
+            return await _append_simple(connection, keys, request)
+    async with database.transaction(keys.tenant_id) as connection:
+        return await _append_in(connection, blobs, keys, request)
+
+
+async def _run_together(
+    database: Database, keys: TenantKeys, statements: Sequence[tuple[Query[Any], dict[str, object]]]
+) -> list[list[Any]]:
+    async with database.read(keys.tenant_id) as connection:
+        return await run_together(connection, statements)
 
 
 async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest) -> Appended:
@@ -175,7 +198,10 @@ async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, 
 
 
 async def _append_simple(connection: Connection, keys: TenantKeys, request: AppendRequest) -> Appended:
-    row = await _APPEND.one(connection, **_values(keys, request))
+    return _appended(request, await _APPEND.one(connection, **_values(keys, request)))
+
+
+def _appended(request: AppendRequest, row: _Outcome) -> Appended:
     if row.outcome == "placed":
         assert row.mailbox_id and row.uidvalidity and row.first_uid and row.message_ids and row.modseq
         return Appended(

@@ -22,7 +22,8 @@ class Joins:
     def __init__(self) -> None:
         self.placing: GroupCommit[Order, Placed | StorageError] = GroupCommit()
         self.placing_large: Joined[Order, Placed | StorageError] = Joined()
-        self.appends: Joined[AppendRequest, Appended | StorageError] = Joined()
+        self.appends: GroupCommit[AppendRequest, Appended | StorageError] = GroupCommit()
+        self.appends_large: Joined[AppendRequest, Appended | StorageError] = Joined()
         self.flags: Joined[FlagRequest, list[StoredFlags]] = Joined()
 
 

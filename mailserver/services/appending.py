@@ -12,8 +12,8 @@ from storage.errors import MailboxNotFound, StorageError
 from storage.placing import PreparedMessage
 from storage.placing import prepare as packed
 from storage.store import MailStore
-from storage.types import Flags, MailboxId, Placed, Uid
-from tenants.types import Principal
+from storage.types import Flags, MailboxId, Modseq, Placed, Uid
+from tenants.types import AccountId, Principal, TenantId
 
 
 async def prepare(store: MailStore, who: Principal, octets: bytes | mmap, received_at: datetime) -> PreparedMessage:
@@ -29,8 +29,8 @@ async def append_all(
     *,
     replaced: tuple[MailboxId, Uid] | None = None,
 ) -> Appended:
-    """Add messages to a mailbox, all of them or none; durable when it returns. APPENDs of one account that come while
-    one is under way share the next transaction.
+    """Add messages to a mailbox, all of them or none; durable when it returns. APPENDs of a tenant that come together
+    share a transaction (`storage.group_commit`); those of large messages take long, and hold up their account alone.
 
     With `replaced`, that message goes in the same transaction, and counts no more where quota is judged.
 
@@ -45,17 +45,38 @@ async def append_all(
         await find_selectable(store, who, name)  # makes the first folders of an account that has none yet
     keys = await store.keys.of(who.tenant_id)
 
-    async def append_each(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
-        results = await appending.append(store.database, store.blobs, keys, requests)
-        last = [result.modseq for result in results if isinstance(result, Appended)]
-        if last:
-            store.announce(who.tenant_id, who.account_id, max(last))
+    async def append_simple(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
+        results = await appending.append_apart(store.database, store.blobs, keys, requests)
+        _announce(store, who.tenant_id, requests, results)
         return results
 
-    result = await store.joins.appends.do((who.tenant_id, who.account_id), request, append_each)
+    async def append_large(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
+        results = [await appending.append(store.database, store.blobs, keys, each) for each in requests]
+        _announce(store, who.tenant_id, requests, results)
+        return results
+
+    if appending.is_simple(request):
+        result = await store.joins.appends.do(who.tenant_id, who.account_id, request, append_simple)
+    else:
+        result = await store.joins.appends_large.do((who.tenant_id, who.account_id), request, append_large)
     if isinstance(result, StorageError):
         raise result
     return result
+
+
+def _announce(
+    store: MailStore,
+    tenant_id: TenantId,
+    requests: Sequence[AppendRequest],
+    results: Sequence[Appended | StorageError],
+) -> None:
+    """Once for each account, however much it got."""
+    highest: dict[AccountId, Modseq] = {}
+    for request, result in zip(requests, results, strict=True):
+        if isinstance(result, Appended):
+            highest[request.account_id] = max(result.modseq, highest.get(request.account_id, result.modseq))
+    for account_id, modseq in highest.items():
+        store.announce(tenant_id, account_id, modseq)
 
 
 async def append(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from mailserver.services import appending
 from storage.appending import Appended
 from storage.errors import MailboxNotFound, MailboxNotSelectable, MessageGone, OverQuota, TooManyKeywords
 from storage.placing import PreparedMessage
-from storage.store import MailStore
+from storage.store import Joins, MailStore
 from storage.types import Flags
 from tests.conftest import NOON, Company, plain_message
 from tests.letters import attachment, letters, lines_of, multipart
@@ -157,3 +158,43 @@ async def test_a_message_that_stands_elsewhere_too_stays_there(ada: Someone) -> 
     assert await ada.uids("Drafts") == []
     assert await ada.octets("Archive") == [plain_message(1)]
     assert await ada.octets("Sent") == [plain_message(2)]
+
+
+async def test_accounts_of_a_tenant_share_a_transaction_and_each_has_its_own_answer(
+    store: MailStore, company: Company
+) -> None:
+    everyone = [Someone(store, await company.person(f"p{number}")) for number in range(6)]
+    poor = Someone(store, await company.person("poor", quota_octets=1))
+    same = plain_message(7)
+    wordy = flags(*(f"k{number}" for number in range(1000)))
+    await asyncio.gather(*(append(each, "Archive", plain_message(1)) for each in everyone))
+    results = await asyncio.gather(
+        *(append(each, "Archive", same, plain_message(100 + number)) for number, each in enumerate(everyone)),
+        append(everyone[0], "Archive", same),
+        append(poor, "Archive", same),
+        append(everyone[1], "Nowhere", same),
+        append(everyone[2], "Archive", same, marked=wordy),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in results] == [Appended] * 7 + [OverQuota, MailboxNotFound, TooManyKeywords]
+    assert await everyone[0].octets("Archive") == [plain_message(1), same, plain_message(100), same]
+    assert await everyone[5].octets("Archive") == [plain_message(1), same, plain_message(105)]
+    assert await poor.uids("Archive") == []
+    async with store.database.read(everyone[0].who.tenant_id) as connection:
+        cursor = await connection.execute("SELECT count(DISTINCT xmin::text) FROM placement WHERE uid > 1")
+        assert await cursor.fetchone() == (1,)
+    assert store.joins.appends.is_quiet
+
+
+async def test_processes_that_append_the_same_to_the_same_people_do_not_lock_each_other_out(
+    store: MailStore, company: Company
+) -> None:
+    """Two stores, as in two processes; contents and accounts come in opposite orders."""
+    everyone = [Someone(store, await company.person(f"p{number}")) for number in range(6)]
+    others = [Someone(replace(store, joins=Joins()), each.who) for each in everyone]
+    messages = [plain_message(number) for number in range(5)]
+    await asyncio.gather(
+        *(append(everyone[number % 6], "INBOX", messages[number % 5]) for number in range(60)),
+        *(append(others[number % 6], "INBOX", messages[number % 5]) for number in reversed(range(60))),
+    )
+    assert [len(await each.uids()) for each in everyone] == [20] * 6
