@@ -80,7 +80,7 @@ async def start_imap(parts: Parts, _failed: Failed) -> Running:
 async def start_smtp(parts: Parts, _failed: Failed) -> Running:
     """Raises CannotListen, LmtpExposed."""
     config, listeners = parts.config, parts.config.listeners
-    tls = parts.certificate.asyncio_context if parts.certificate is not None else None
+    tls = parts.certificate.context if parts.certificate is not None else None
     services = SmtpServices(
         resolve=parts.arrivals.resolve,
         take=parts.arrivals.take,

@@ -9,7 +9,6 @@ until nothing is left to do. So an idle connection is its protocol object and it
 """
 
 import asyncio
-import contextlib
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +16,8 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from mailserver.twisted_door.sockets import Tls, implements
+from mailserver.twisted_door.encryption import Tls
+from mailserver.twisted_door.sockets import implements
 from mailserver.twisted_door.talk import Talk
 
 if TYPE_CHECKING:
@@ -56,9 +56,6 @@ class Connection(Protocol):
     def connectionMade(self) -> None:  # noqa: N802
         self._wire = cast(Any, self.transport)
         self.peer = getattr(self._wire.getPeer(), "host", "")
-        with contextlib.suppress(OSError):  # the client may be gone already
-            self._wire.setTcpNoDelay(True)
-            self._wire.setTcpKeepAlive(True)  # whoever idles for hours may have vanished
         self._wire.registerProducer(self, True)
         self._talk = self._door.opened(self, is_encrypted=self._is_tls)
         if self._talk is not None:
@@ -110,7 +107,7 @@ class Connection(Protocol):
 
     def end(self, reason: str) -> None:
         """Say goodbye as soon as may be, and close. Who has not shaken hands cannot be told, and is not waited for."""
-        if isinstance(self._wire, Tls) and not self._wire._handshakeDone:
+        if isinstance(self._wire, Tls) and not self._wire.has_shaken_hands:
             self.abort()
         elif self._talk is not None:
             self._talk.end(reason)
@@ -200,12 +197,10 @@ class Connection(Protocol):
 
     def _begin_tls(self, talk: Talk) -> None:
         """No octet that came in clear is taken for one that came encrypted (RFC 3501 §6.2.1, RFC 2595 §4)."""
-        assert self._door.tls is not None
-        clear = self._wire
-        clear.unregisterProducer()
-        self._wire = self.transport = clear.protocol = Tls(self._door.tls, self, _connectWrapped=False)
-        self._wire.makeConnection(clear)
-        self._wire.registerProducer(self, True)
+        assert self._door.certificate is not None
+        layer = Tls(self._door.certificate.context(), self)
+        layer.adopt(self._wire)
+        self._wire = self.transport = cast(Any, layer)
         dropped = talk.begin_tls()
         if dropped:
             talk.log.warning("octets before TLS were dropped", octets=dropped)

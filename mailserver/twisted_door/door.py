@@ -5,20 +5,18 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import monotonic
-from typing import Any
-
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.protocol import Factory
 
 from mailserver.accepting import Acceptor
 from mailserver.admission import Admission
 from mailserver.observability.door_metrics import DoorMetrics
 from mailserver.observability.logs import get_logger
-from mailserver.proxy_protocol import Network
+from mailserver.proxy_protocol import Network, Source
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door.connection import Connection
-from mailserver.twisted_door.sockets import Handshakes, Introductions, TalkSocket, tls_factory
+from mailserver.twisted_door.encryption import Tls
+from mailserver.twisted_door.sockets import Port, hand_to_twisted
 from mailserver.twisted_door.talk import Client, Limits, Talk
 
 SWEEP_S = 1.0
@@ -29,17 +27,6 @@ LINGER_DRAINING_S = 2.0
 GOING_DOWN = "The server is going down, come back in a moment"
 
 log = get_logger()
-
-
-class _Connections(Factory):
-    noisy = False
-
-    def __init__(self, door: "Door", *, is_tls: bool) -> None:
-        self._door = door
-        self._is_tls = is_tls
-
-    def buildProtocol(self, addr: object) -> Connection:  # noqa: N802
-        return Connection(self._door, is_tls=self._is_tls)
 
 
 class Door:
@@ -62,8 +49,7 @@ class Door:
         """
         self.limits = limits
         self.metrics = metrics
-        self.tls = tls_factory(Handshakes(certificate), Factory()) if certificate is not None else None
-        self._handshakes = Handshakes(certificate) if certificate is not None else None
+        self.certificate = certificate
         self._protocol = protocol
         self._begin = begin
         self._turned_away = turned_away
@@ -72,8 +58,7 @@ class Door:
         self._strangers: deque[Connection] = deque()
         """In the order they came. Who has signed in or gone meanwhile is among them until its turn to leave comes."""
         self._proxies = proxies
-        self._ports: list[Any] = []
-        self._acceptors: list[Acceptor] = []
+        self._ports: list[Port | Acceptor] = []
         self._sweeping: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self._is_draining = False
@@ -81,25 +66,27 @@ class Door:
 
     def listen(self, sockets: Iterable[socket.socket], *, is_tls: bool) -> None:
         """Serve listening sockets, which are the door's from now on."""
-        from twisted.internet import reactor  # it is there only once the process has installed it
-
-        factory: Any = _Connections(self, is_tls=is_tls)
-        if is_tls:
-            if self._handshakes is None:
-                raise ValueError(f"{self._protocol} over TLS needs a certificate")
-            factory = tls_factory(self._handshakes, factory)
+        if is_tls and self.certificate is None:
+            raise ValueError(f"{self._protocol} over TLS needs a certificate")
+        take = partial(self._take, certificate=self.certificate if is_tls else None)
         for each in sockets:
+            # connections have from their listening socket (Linux): answers go out at once; and that clients who idle
+            # for hours and have vanished are noticed
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._proxies:
-                self._acceptors.append(
-                    Acceptor(each, self._proxies, Introductions(factory, reactor), door=self._protocol)
-                )
-                continue
-            port = reactor.adoptStreamPort(each.fileno(), each.family, factory)
-            port.transport = TalkSocket
-            self._ports.append(port)
-            each.close()
+                self._ports.append(Acceptor(each, self._proxies, take, door=self._protocol))
+            else:
+                self._ports.append(Port(each, take, door=self._protocol))
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep(), name=f"{self._protocol}: clock")
+
+    def _take(self, accepted: socket.socket, source: Source, *, certificate: ServerCertificate | None) -> None:
+        """With a certificate: over TLS from the first octet."""
+        connection = Connection(self, is_tls=certificate is not None)
+        hand_to_twisted(
+            accepted, source, Tls(certificate.context(), connection) if certificate is not None else connection
+        )
 
     async def drain(self, deadline_s: float) -> None:
         """Take no more connections, let commands finish, say goodbye to everybody; cut off who is left at the deadline.
@@ -108,12 +95,9 @@ class Door:
         """
         self._is_draining = True
         self.linger_s = LINGER_DRAINING_S
-        loop = asyncio.get_running_loop()
         await asyncio.sleep(0)  # whoever waits in a backlog is accepted, and told
-        for acceptor in self._acceptors:
-            acceptor.close()
-        for port in self._ports:
-            await maybeDeferred(port.stopListening).asFuture(loop)
+        while self._ports:
+            self._ports.pop().close()
         for connection in tuple(self._connections):
             connection.end(GOING_DOWN)
         try:
@@ -152,7 +136,7 @@ class Door:
             return None
         self._strangers.append(connection)
         self._make_room()
-        can_encrypt = self.tls is not None
+        can_encrypt = self.certificate is not None
         return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake))
 
     def _make_room(self) -> None:

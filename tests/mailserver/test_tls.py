@@ -1,6 +1,5 @@
 """The server certificate."""
 
-import contextlib
 import datetime as dt
 import os
 import socket
@@ -56,10 +55,10 @@ def replace(path: Path, octets: bytes) -> None:
     os.replace(fresh, path)
 
 
-def name_shown_by_asyncio(certificate: ServerCertificate) -> str:
+def name_shown_by(certificate: ServerCertificate) -> str:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        serving = threading.Thread(target=_serve, args=(certificate.asyncio_context(), ours))
+        serving = threading.Thread(target=_serve, args=(certificate.context(), ours))
         serving.start()
         with _client_context().wrap_socket(theirs) as client:
             name = _name_in(client.getpeercert(binary_form=True))
@@ -70,22 +69,6 @@ def name_shown_by_asyncio(certificate: ServerCertificate) -> str:
 def _serve(context: ssl.SSLContext, ours: socket.socket) -> None:
     with context.wrap_socket(ours, server_side=True) as server:
         server.recv(1)
-
-
-def name_shown_by_twisted(certificate: ServerCertificate) -> str:
-    server, client = SSL.Connection(certificate.twisted_context()), SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
-    server.set_accept_state()
-    client.set_connect_state()
-    for _ in range(4):
-        for one, other in ((client, server), (server, client)):
-            with contextlib.suppress(SSL.WantReadError):
-                one.do_handshake()
-            with contextlib.suppress(SSL.WantReadError):
-                other.bio_write(one.bio_read(65536))
-    shown = client.get_peer_certificate(as_cryptography=True)
-    assert shown is not None
-    assert client.get_protocol_version_name() == "TLSv1.3"
-    return _name_in(shown.public_bytes(serialization.Encoding.DER))
 
 
 def _client_context() -> ssl.SSLContext:
@@ -101,18 +84,18 @@ def _name_in(octets: bytes | None) -> str:
     return str(attribute.value)
 
 
-def test_both_kinds_of_door_show_the_certificate(tmp_path: Path) -> None:
+def test_the_certificate_is_shown(tmp_path: Path) -> None:
     certificate = ServerCertificate(*write_pair(tmp_path, "first.test"))
-    assert name_shown_by_asyncio(certificate) == name_shown_by_twisted(certificate) == "first.test"
+    assert name_shown_by(certificate) == "first.test"
 
 
 def test_a_replaced_certificate_is_shown_without_a_restart(tmp_path: Path) -> None:
     clock = Clock()
     certificate = ServerCertificate(*write_pair(tmp_path, "first.test"), clock=clock)
     write_pair(tmp_path, "second.test")
-    assert name_shown_by_asyncio(certificate) == "first.test"
+    assert name_shown_by(certificate) == "first.test"
     clock.now += 1
-    assert name_shown_by_asyncio(certificate) == name_shown_by_twisted(certificate) == "second.test"
+    assert name_shown_by(certificate) == "second.test"
 
 
 def test_while_the_new_files_do_not_fit_together_the_old_certificate_stays(tmp_path: Path) -> None:
@@ -124,10 +107,10 @@ def test_while_the_new_files_do_not_fit_together_the_old_certificate_stays(tmp_p
     new_key = key_file.read_bytes()
     replace(key_file, old_key)
     clock.now += 1
-    assert name_shown_by_asyncio(certificate) == "first.test"
+    assert name_shown_by(certificate) == "first.test"
     replace(key_file, new_key)
     clock.now += 1
-    assert name_shown_by_asyncio(certificate) == "second.test"
+    assert name_shown_by(certificate) == "second.test"
 
 
 def test_deleted_files_do_not_end_the_service(tmp_path: Path) -> None:
@@ -136,7 +119,7 @@ def test_deleted_files_do_not_end_the_service(tmp_path: Path) -> None:
     certificate = ServerCertificate(certificate_file, key_file, clock=clock)
     key_file.unlink()
     clock.now += 1
-    assert name_shown_by_twisted(certificate) == "first.test"
+    assert name_shown_by(certificate) == "first.test"
 
 
 def test_versions_before_1_2_are_refused(tmp_path: Path) -> None:
@@ -144,15 +127,15 @@ def test_versions_before_1_2_are_refused(tmp_path: Path) -> None:
     old = SSL.Context(SSL.TLS_CLIENT_METHOD)
     old.set_cipher_list(b"ALL:@SECLEVEL=0")
     old.set_max_proto_version(SSL.TLS1_1_VERSION)
-    client, server = SSL.Connection(old), SSL.Connection(certificate.twisted_context())
+    client = SSL.Connection(old)
     client.set_connect_state()
-    server.set_accept_state()
     with pytest.raises(SSL.WantReadError):
         client.do_handshake()
-    server.bio_write(client.bio_read(65536))
-    with pytest.raises(SSL.Error, match="unsupported protocol"):
+    incoming = ssl.MemoryBIO()
+    incoming.write(client.bio_read(65536))
+    server = certificate.context().wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+    with pytest.raises(ssl.SSLError, match="UNSUPPORTED_PROTOCOL"):
         server.do_handshake()
-    assert certificate.asyncio_context().minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_files_that_are_no_use_at_the_start_are_named(tmp_path: Path) -> None:
