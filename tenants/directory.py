@@ -1,4 +1,5 @@
-"""What RCPT and sign-in ask of the directory: plain SQL on a connection they are given.
+"""What RCPT and sign-in ask of the directory: plain SQL on a connection they are given (`LOGIN` is run by
+`storage.sign_in`).
 
 Neither knows a tenant yet, and the tables show nothing to a session without one, so these read through SECURITY DEFINER
 functions (tenants/migrations/0002, 0005, 0007), which give one address's answer and nothing else.
@@ -125,17 +126,7 @@ async def tenant_of(connection: Connection, domain: str) -> TenantId:
     return TenantId(edge.tenant_id)
 
 
-async def find_login(connection: Connection, address: Address) -> LoginRecord | None:
-    """What sign-in must know of the account with this address (any of its addresses, no detail); None if there is none.
-
-    `address` of the record is the primary one. The caller judges the statuses; those of a domain count as the tenant's.
-    """
-    parameters = {"local_part": address.local_part, "domain": address.domain}
-    cursor = await connection.cursor(binary=True).execute(LOGIN, parameters, prepare=True)
-    found = await cursor.fetchone()
-    if found is None:
-        return None
-    row = LoginRow(*found)
+def login_record(row: LoginRow) -> LoginRecord:
     return LoginRecord(
         tenant_id=TenantId(row.tenant_id),
         account_id=AccountId(row.account_id),

@@ -98,9 +98,9 @@ async def _fill(secrets: Path, told: dict[str, Any], messages: Sequence[DemoMess
     from storage.database import Database, DatabaseConfig
     from storage.errors import MailboxExists
     from storage.keys import KeyRing
+    from storage.sign_in import find_login
     from storage.store import MailStore
     from tenants.addresses import parse_address
-    from tenants.directory import find_login
     from tenants.types import Principal
 
     database = Database(DatabaseConfig(os.environ["WAYPOST_DATABASE_URL"], os.environ["WAYPOST_SYSTEM_DATABASE_URL"]))

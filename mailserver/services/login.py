@@ -30,8 +30,9 @@ from mailserver.services.scram_login import ScramSignIn
 from mailserver.services.throttle import Standing, ThrottleConfig
 from storage.database import Database
 from storage.errors import StoreUnavailable
+from storage.sign_in import find_login
 from tenants.addresses import parse_address
-from tenants.directory import find_login, somebody_lacks_scram, store_scram, upgrade_password_hash
+from tenants.directory import somebody_lacks_scram, store_scram, upgrade_password_hash
 from tenants.errors import AddressInvalid
 from tenants.passwords import needs_rehash
 from tenants.scram_keys import ITERATIONS, LEAST_ITERATIONS, MOST_ITERATIONS, derive_keys, new_salting

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from storage.sign_in import find_login
 from tenants import directory
 from tenants import services as administration
 from tenants.addresses import parse_address
@@ -119,7 +120,7 @@ async def test_rcpt_obeys_every_status(
 async def test_sign_in_by_any_address_finds_the_account_under_its_primary_one(
     app: Connection, ann: Account, domain: str, office: str
 ) -> None:
-    record = await directory.find_login(app, parse_address(office))
+    record = await find_login(app, parse_address(office))
     assert record is not None
     assert (record.account_id, record.address) == (ann.pk, Address("ann", domain))
     assert verify_password(record.password_hash, PASSWORD)
@@ -129,9 +130,9 @@ async def test_sign_in_by_any_address_finds_the_account_under_its_primary_one(
 
 
 async def test_nobody_signs_in_by_an_unknown_address_or_a_detail(app: Connection, ann: Account, domain: str) -> None:
-    assert await directory.find_login(app, parse_address(f"nobody@{domain}")) is None
-    assert await directory.find_login(app, parse_address("ann@elsewhere.invalid")) is None
-    assert await directory.find_login(app, parse_address(f"ann+x@{domain}")) is None
+    assert await find_login(app, parse_address(f"nobody@{domain}")) is None
+    assert await find_login(app, parse_address("ann@elsewhere.invalid")) is None
+    assert await find_login(app, parse_address(f"ann+x@{domain}")) is None
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def suspended_domain(ann: Account, domain: str) -> str:
 
 
 async def test_sign_in_sees_a_suspended_domain_as_its_tenants(app: Connection, suspended_domain: str) -> None:
-    record = await directory.find_login(app, parse_address(f"ann@{suspended_domain}"))
+    record = await find_login(app, parse_address(f"ann@{suspended_domain}"))
     assert record is not None
     assert record.tenant_status is Status.SUSPENDED
 
@@ -158,11 +159,11 @@ async def test_people_may_send_as_their_primary_address_and_aliases(
 async def test_a_hash_is_upgraded_only_while_it_is_the_one_that_was_verified(
     app: Connection, ann: Account, domain: str
 ) -> None:
-    record = await directory.find_login(app, parse_address(f"ann@{domain}"))
+    record = await find_login(app, parse_address(f"ann@{domain}"))
     assert record is not None
     fresh = hash_password(PASSWORD)
     assert await directory.upgrade_password_hash(app, record, fresh)
     assert not await directory.upgrade_password_hash(app, record, hash_password("late"))
-    again = await directory.find_login(app, parse_address(f"ann@{domain}"))
+    again = await find_login(app, parse_address(f"ann@{domain}"))
     assert again is not None
     assert again.password_hash == fresh
