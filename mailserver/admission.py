@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Limit(StrEnum):
@@ -42,6 +43,7 @@ LOOPBACK = "loopback"
 """What connects from there is a proxy or a program of ours, for many people."""
 
 
+@lru_cache(1_024)  # asked when a connection comes and when it goes
 def network_of(peer: str) -> str:
     """An IPv4 address or an IPv6 /64."""
     try:

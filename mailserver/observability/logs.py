@@ -66,7 +66,6 @@ def _shared_processors(role: str) -> list[Processor]:
         return event
 
     return [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_process,

@@ -12,6 +12,7 @@ their own desk by guessing at the account from elsewhere, or by guessing at othe
 import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Standing:
     is_known_pair: bool = False
 
 
+@lru_cache(1_024)  # asked several times for each connection
 def networks_of(peer: str) -> Networks:
     """The networks of a peer's address. Loopback has none: what stands there is a proxy or a program of ours."""
     try:

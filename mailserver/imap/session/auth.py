@@ -26,7 +26,7 @@ from mailserver.imap.wire.responses import (
     ServerId,
     Tagged,
 )
-from mailserver.sasl import Credentials, decode_response, prepare
+from mailserver.sasl import decode_response, prepare
 from mailserver.services.errors import LoginFailed
 from mailserver.services.exchanges import Exchange, begin_exchange
 from tenants.types import Principal, Scope
@@ -65,15 +65,16 @@ async def start_tls(talk: Conversation, command: StartTls) -> AsyncIterator[Resp
         talk.wants_tls = True
 
 
-async def login(talk: Conversation, command: Login) -> AsyncIterator[Response]:
+def login(talk: Conversation, command: Login) -> AsyncIterator[Response]:
     """LOGIN. In clear it is refused unseen (LOGINDISABLED): the password is burnt, but the client learns not to."""
     if not talk.is_encrypted:
-        yield _privacy_required(command.tag)
-        return
-    claimed = Credentials(prepare(command.user), prepare(command.password))
-    sign_in = talk.services.logins.sign_in(claimed.username, claimed.password, network=talk.peer, scope=Scope.IMAP)
-    async for response in _advanced(talk, command, sign_in, None):
-        yield response
+        return _without_privacy(command.tag)
+    return _advanced(talk, command, _claim(talk, command), None)
+
+
+async def _claim(talk: Conversation, command: Login) -> Principal:
+    name, password = prepare(command.user), prepare(command.password)
+    return await talk.services.logins.sign_in(name, password, network=talk.peer, scope=Scope.IMAP)
 
 
 async def authenticate(talk: Conversation, command: Authenticate) -> AsyncIterator[Response]:
@@ -135,6 +136,10 @@ def _taking_responses(
             yield response
 
     return take
+
+
+async def _without_privacy(tag: Tag) -> AsyncIterator[Response]:
+    yield _privacy_required(tag)
 
 
 def _privacy_required(tag: Tag) -> Tagged:

@@ -26,14 +26,12 @@ from mailserver.services.opening import open_mailbox
 from storage.errors import StorageError
 
 
-async def select(talk: Conversation, command: Select) -> AsyncIterator[Response]:
-    async for response in _open(talk, command, is_read_only=False):
-        yield response
+def select(talk: Conversation, command: Select) -> AsyncIterator[Response]:
+    return _open(talk, command, is_read_only=False)
 
 
-async def examine(talk: Conversation, command: Examine) -> AsyncIterator[Response]:
-    async for response in _open(talk, command, is_read_only=True):
-        yield response
+def examine(talk: Conversation, command: Examine) -> AsyncIterator[Response]:
+    return _open(talk, command, is_read_only=True)
 
 
 async def _open(talk: Conversation, command: Select | Examine, *, is_read_only: bool) -> AsyncIterator[Response]:
