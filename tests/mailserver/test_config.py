@@ -87,6 +87,19 @@ def test_a_file_that_is_not_there_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("variable", "least"),
+    [
+        ("WAYPOST_IMAP_AUTOLOGOUT_S", 1800),  # RFC 3501 §5.4
+        ("WAYPOST_POP3_AUTOLOGOUT_S", 600),  # RFC 1939 §3
+        ("WAYPOST_POP3_LINE_OCTETS", 255),  # RFC 2449 §4
+    ],
+)
+def test_what_a_standard_grants_to_clients_cannot_be_taken_from_them(variable: str, least: int) -> None:
+    assert variable in refusal_of({**GIVEN, variable: str(least - 1)})
+    read_config(read_variables({**GIVEN, variable: str(least)}))
+
+
 def test_a_misspelt_variable_is_noticed() -> None:
     variables = read_variables({**GIVEN, "WAYPOST_DRAIN": "5", "WAYPOST_MESAGE_LIMIT_OCTETS": "1"})
     assert unknown_settings(variables) == {
