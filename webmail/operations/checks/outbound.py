@@ -9,19 +9,20 @@ import psycopg
 
 from mailserver.outbound.dns_answers import RecordKind
 from mailserver.outbound.resolver import LookupFailed, Resolver
+from storage.outgoing_types import HeldReason, QueueState
 from webmail.operations.findings import Finding, Patient, fine, problem, warning
 
 CONNECT_TIMEOUT_S = 5
 DNS_TIMEOUT_S = 5.0
 LONG_S = 86_400.0
-HELD_BECAUSE_OFF = 1
 
 COUNTS = """
-SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 1),
-       count(*) FILTER (WHERE state = 1 AND held_reason = %s),
-       min(waits_since) FILTER (WHERE state = 0), min(waits_since) FILTER (WHERE state = 1)
+SELECT count(*) FILTER (WHERE state = %(queued)s), count(*) FILTER (WHERE state = %(held)s),
+       count(*) FILTER (WHERE state = %(held)s AND held_reason = %(off)s),
+       min(waits_since) FILTER (WHERE state = %(queued)s), min(waits_since) FILTER (WHERE state = %(held)s)
   FROM outgoing_recipient
 """
+MEANING = {"queued": QueueState.QUEUED, "held": QueueState.HELD, "off": HeldReason.OUTBOUND_OFF}
 
 
 def check_outbound(patient: Patient) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def check_outbound(patient: Patient) -> Iterator[Finding]:
 def _look_at_queue(patient: Patient, *, is_on: bool) -> Iterator[Finding]:
     try:
         with psycopg.connect(patient.config.database.system_url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-            row = connection.execute(COUNTS, [HELD_BECAUSE_OFF]).fetchone()
+            row = connection.execute(COUNTS, MEANING).fetchone()
     except psycopg.Error:
         return  # check_roles or check_tables has said it
     if row is None:
