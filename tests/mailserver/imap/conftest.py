@@ -1,6 +1,5 @@
 """The IMAP door with real sockets, TLS and services."""
 
-import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,24 +14,8 @@ from mailserver.imap.session.conversation import Services
 from mailserver.imap.transport import Listeners, start
 from mailserver.tls import ServerCertificate
 from mailserver.twisted_door.door import Door
-from storage.database import Database
-from storage.store import MailStore
-from tests.conftest import RunningServices
-from tests.imap_services import imap_services
-from tests.people import Person, new_person
 
 PATIENCE_S = 10.0
-
-
-@pytest.fixture
-async def imap(store: MailStore, database: Database) -> AsyncIterator[Services]:
-    async with imap_services(store, database) as services:
-        yield services
-
-
-@pytest.fixture
-async def person(services: RunningServices) -> Person:
-    return await asyncio.to_thread(new_person, services)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,9 @@ from mailserver.pop3.conversation import Services
 from mailserver.pop3.transport import Listeners, start
 from mailserver.services import messages
 from mailserver.tls import ServerCertificate
-from storage.database import Database
-from storage.store import MailStore
 from storage.types import Flags
-from tests.conftest import RunningServices, plain_message
-from tests.imap_services import imap_services
-from tests.people import Person, new_person
+from tests.conftest import plain_message
+from tests.people import Person
 
 NOON = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 
@@ -36,17 +33,6 @@ class OpenDoor:
 
     def tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.ca))
-
-
-@pytest.fixture
-async def imap(store: MailStore, database: Database) -> AsyncIterator[ImapServices]:
-    async with imap_services(store, database) as services:
-        yield services
-
-
-@pytest.fixture
-async def person(services: RunningServices) -> Person:
-    return await asyncio.to_thread(new_person, services)
 
 
 @pytest.fixture
