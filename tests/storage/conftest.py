@@ -1,4 +1,4 @@
-"""A database of its own that holds as much as a busy cell's tables look like to the planner."""
+"""A database of its own that holds as much as a busy cell's tables look like to the planner; the queue of a tenant."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,9 @@ import pytest
 
 from deploy.local.postgres import start_postgres
 from storage.keys import make_master_key
-from tests.conftest import RunningServices
+from storage.store import MailStore
+from tests.conftest import Company, RunningServices
+from tests.storage.queue_box import Box
 
 FILLED_TENANTS, ACCOUNTS_OF_EACH, MESSAGES_OF_EACH = 400, 5, 20
 
@@ -111,3 +113,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServices
         yield services
     finally:
         postgres.stop()
+
+
+@pytest.fixture
+def box(store: MailStore, company: Company) -> Box:
+    return Box(store, company)
