@@ -73,6 +73,7 @@ class Searched:
 
 
 def cost(program: SearchProgram) -> int:
+    """0: the view knows. 1, 2: mostly pages do. 3, 4: headers, or bodies, have to be read."""
     match program:
         case Everything() | AmongPositions() | HasFlag() | HasKeyword():
             return 0

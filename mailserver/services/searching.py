@@ -14,7 +14,7 @@ from mailserver.mime.thread_tree import Conversations, ThreadNode, by_ordered_su
 from mailserver.observability.logs import get_logger
 from mailserver.services.content_search import Reader
 from mailserver.services.errors import SearchTooLong
-from mailserver.services.search import Evaluation, Searched, positions_in
+from mailserver.services.search import Evaluation, Searched, cost, positions_in
 from mailserver.services.search_columns import NO_THREADING, ThreadingFacts
 from mailserver.services.search_keys import SearchProgram
 from mailserver.services.search_page import Page
@@ -100,7 +100,8 @@ class Searches:
         """
         async with self._limited():
             positions = await self._evaluation(who, searched).positions(program)
-        self._keep_later(who, searched, ())
+        if cost(program):  # who asks for flags and numbers alone may never ask for more
+            self._keep_later(who, searched, ())
         return positions
 
     async def sort(

@@ -9,12 +9,21 @@ import psycopg
 import pytest
 
 from mailserver.services.search import Searched
-from mailserver.services.search_keys import EnvelopeContains, EnvelopeField, Everything, LargerThan, SearchProgram
+from mailserver.services.search_keys import (
+    EnvelopeContains,
+    EnvelopeField,
+    Everything,
+    HasFlag,
+    LargerThan,
+    NoneOf,
+    SearchProgram,
+)
 from mailserver.services.search_page import stretches
 from mailserver.services.search_pages import SearchPages
 from mailserver.services.searching import SearchConfig, Searches, Threading
 from mailserver.services.sorting import Criterion, SortBy
 from storage.search_pages import Column
+from storage.types import SystemFlag
 from tests.conftest import RunningServices, owner_connection, plain_message
 from tests.someone import DELETED, Someone
 
@@ -223,6 +232,16 @@ async def test_a_search_has_pages_kept_in_the_end(crowded: Someone, services: Ru
     await searches.settle()
     (row,) = kept_rows(services, view.mailbox_id)
     assert "threading" in row.columns
+    await searches.close()
+
+
+async def test_who_asks_for_flags_alone_has_nothing_made(crowded: Someone, services: RunningServices) -> None:
+    """Programs that look for new mail do so again and again; a large mailbox costs seconds."""
+    searches = Searches(crowded.store, NOT_WAITING)
+    view = await view_of(crowded)
+    assert len(await searches.search(crowded.who, view, NoneOf(HasFlag(SystemFlag.SEEN)))) == len(view.uids)
+    await searches.settle()
+    assert kept_rows(services, view.mailbox_id) == []
     await searches.close()
 
 
