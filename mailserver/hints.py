@@ -33,7 +33,7 @@ PENDING_LIMIT = 10_000  # hints waiting to be sent; more are dropped
 MESSAGE_HINTS = 500  # hints in one message
 SILENCE_S = 15.0  # after this long without a word the receiver asks whether Redis is still there
 BACKOFF_S = (0.05, 5.0)  # first and longest wait before the receiver connects again
-SENDER_PAUSE_S = 0.005  # after hints were sent, so that many writes a second share what a hint costs
+SENDER_PAUSE_S = 0.01  # after hints were sent, so that many writes a second share what a hint costs
 SENDER_REST_S = 0.25  # how long the sender leaves Redis alone after it failed
 
 log = get_logger()

@@ -5,6 +5,9 @@ many. So what comes in one turn of the event loop goes together, and while a tra
 for it waits here, and the next one takes all of it. An account is in one transaction at a time, because a second one
 would wait for its lock.
 
+With `company_s`, a transaction also waits, at most so long, until as many have come as were there around the one
+before: who was told of its end is about to bring the next write. Who is alone never waits.
+
 A transaction that takes long (somebody else holds the lock of one of its accounts) holds up no others but those who are
 in it: after `patience_s` those who wait get another.
 """
@@ -38,15 +41,18 @@ class _Tenant(Generic[Request, Result]):
     waiting: "deque[_Waiting[Request, Result]]" = field(default_factory=deque)
     busy: set[AccountId] = field(default_factory=set)
     transactions: int = 0
-    is_beginning: bool = False  # a transaction begins at the end of this turn
+    beginning: asyncio.Handle | None = None  # a transaction begins at the end of this turn, or when company has come
+    is_complete: bool = False  # whether it begins without waiting for company
+    expected: int = 0  # how many were there around the last transaction
     timer: asyncio.TimerHandle | None = None
 
 
 class GroupCommit(Generic[Request, Result]):
     """One per process and kind of write."""
 
-    def __init__(self, *, patience_s: float = 0.02) -> None:
+    def __init__(self, *, patience_s: float = 0.02, company_s: float = 0.0) -> None:
         self._patience_s = patience_s
+        self._company_s = company_s
         self._tenants: dict[TenantId, _Tenant[Request, Result]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,13 +79,21 @@ class GroupCommit(Generic[Request, Result]):
         return await future
 
     def _begin_soon(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
-        """After all that is to be done in this turn of the loop, which may bring more."""
-        if not tenant.is_beginning:
-            tenant.is_beginning = True
-            asyncio.get_running_loop().call_soon(self._begin_now, tenant_id, tenant)
+        """After all that is to be done in this turn of the loop, which may bring more, or when company had its time."""
+        is_complete = not self._company_s or len(tenant.waiting) >= tenant.expected
+        if tenant.beginning is not None:
+            if tenant.is_complete or not is_complete:
+                return
+            tenant.beginning.cancel()
+        loop = asyncio.get_running_loop()
+        tenant.is_complete = is_complete
+        if is_complete:
+            tenant.beginning = loop.call_soon(self._begin_now, tenant_id, tenant)
+        else:
+            tenant.beginning = loop.call_later(self._company_s, self._begin_now, tenant_id, tenant)
 
     def _begin_now(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:
-        tenant.is_beginning = False
+        tenant.beginning = None
         self._begin(tenant_id, tenant)
         if not tenant.transactions and not tenant.waiting:
             if tenant.timer is not None:
@@ -122,6 +136,7 @@ class GroupCommit(Generic[Request, Result]):
         finally:
             tenant.transactions -= 1
             tenant.busy -= accounts
+            tenant.expected = len(chosen) + len(tenant.waiting)
             self._begin_soon(tenant_id, tenant)
 
     def _be_patient(self, tenant_id: TenantId, tenant: _Tenant[Request, Result]) -> None:

@@ -15,14 +15,16 @@ from storage.placing import Order
 from storage.types import Modseq, Placed
 from tenants.types import AccountId, TenantId
 
+COMPANY_S = 0.003  # how long a transaction waits for as many as the last one had
+
 
 class Joins:
     """The writes of this process that wait for others."""
 
     def __init__(self) -> None:
-        self.placing: GroupCommit[Order, Placed | StorageError] = GroupCommit()
+        self.placing: GroupCommit[Order, Placed | StorageError] = GroupCommit(company_s=COMPANY_S)
         self.placing_large: Joined[Order, Placed | StorageError] = Joined()
-        self.appends: GroupCommit[AppendRequest, Appended | StorageError] = GroupCommit()
+        self.appends: GroupCommit[AppendRequest, Appended | StorageError] = GroupCommit(company_s=COMPANY_S)
         self.appends_large: Joined[AppendRequest, Appended | StorageError] = Joined()
         self.flags: Joined[FlagRequest, list[StoredFlags]] = Joined()
 
