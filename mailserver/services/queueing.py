@@ -20,6 +20,7 @@ from tenants.types import AccountId
 
 QUEUED = counter("queued_recipients", "Recipients of other systems that were queued, held ones among them.")
 
+COMPANY_S = 0.02  # how long a commit waits for more, where several come at once
 TOGETHER_OCTETS = 65_536  # messages up to this size share a commit with others of their tenant
 _INSTALLATION = AccountId(0)  # in whose name its own mail waits for a commit
 _RETURN_PATH = b"Return-Path:"
@@ -53,7 +54,7 @@ class Queueing:
         self._limits = config.limits()
         self._held = None if is_outbound_on else HeldReason.OUTBOUND_OFF
         self._wake = wake
-        self._together = GroupCommit[NewOutgoing, OutgoingId | SendingLimitReached]()
+        self._together = GroupCommit[NewOutgoing, OutgoingId | SendingLimitReached](company_s=COMPANY_S)
 
     async def enqueue(
         self,
