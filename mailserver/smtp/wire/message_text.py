@@ -52,7 +52,7 @@ class TextCheck:
         if self.octets > self._limits.message_octets:
             return Fault.TOO_BIG
         line_ends = octets.count(b"\r\n")
-        if line_ends != octets.count(b"\n") or line_ends != octets.count(b"\r"):
+        if line_ends != _count(octets, b"\n") or line_ends != _count(octets, b"\r"):
             return Fault.BARE_LINE_END
         if b"\0" in octets:
             return Fault.NUL
@@ -72,3 +72,8 @@ class TextCheck:
         last = octets.rfind(b"\n") + 1
         self._line_octets = len(octets) - last + (0 if last else self._line_octets)
         return False
+
+
+def _count(octets: bytes, octet: bytes) -> int:
+    """As `bytes.count`, which takes twice as long: taking them out is done by memchr."""
+    return len(octets) - len(octets.replace(octet, b""))
