@@ -1,7 +1,7 @@
 """Mail for other systems: whether it leaves, what waits, and whether DNS answers. Port 25 is not tried."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,20 +9,14 @@ import psycopg
 
 from mailserver.outbound.dns_answers import RecordKind
 from mailserver.outbound.resolver import LookupFailed, Resolver
+from storage.database import Database, DatabaseConfig
+from storage.errors import StorageError
+from storage.outgoing_lists import StateCount, count_states
 from storage.outgoing_types import HeldReason, QueueState
 from webmail.operations.findings import Finding, Patient, fine, problem, warning
 
-CONNECT_TIMEOUT_S = 5
 DNS_TIMEOUT_S = 5.0
 LONG_S = 86_400.0
-
-COUNTS = """
-SELECT count(*) FILTER (WHERE state = %(queued)s), count(*) FILTER (WHERE state = %(held)s),
-       count(*) FILTER (WHERE state = %(held)s AND held_reason = %(off)s),
-       min(waits_since) FILTER (WHERE state = %(queued)s), min(waits_since) FILTER (WHERE state = %(held)s)
-  FROM outgoing_recipient
-"""
-MEANING = {"queued": QueueState.QUEUED, "held": QueueState.HELD, "off": HeldReason.OUTBOUND_OFF}
 
 
 def check_outbound(patient: Patient) -> Iterator[Finding]:
@@ -40,23 +34,38 @@ def check_outbound(patient: Patient) -> Iterator[Finding]:
 
 def _look_at_queue(patient: Patient, *, is_on: bool) -> Iterator[Finding]:
     try:
-        with psycopg.connect(patient.config.database.system_url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-            row = connection.execute(COUNTS, MEANING).fetchone()
-    except psycopg.Error:
+        counts = asyncio.run(_counts(patient.config.database))
+    except (StorageError, psycopg.Error):
         return  # check_roles or check_tables has said it
-    if row is None:
-        return
-    queued, held, held_because_off, oldest_queued, oldest_held = row
+    held = [each for each in counts if each.state == QueueState.HELD]
     if held:
         text = "{count} recipients are held, the oldest for {age}; manage.py queue list shows them"
-        yield warning(text, count=held, age=_age(oldest_held))
+        yield warning(text, count=_recipients(held), age=_age(_oldest_at(held)))
+    held_because_off = [each for each in held if each.held_reason == HeldReason.OUTBOUND_OFF]
     if is_on and held_because_off:
         text = "{count} of them since outbound was off. Let them go: manage.py queue release --state off"
-        yield warning(text, count=held_because_off)
+        yield warning(text, count=_recipients(held_because_off))
+    queued = [each for each in counts if each.state == QueueState.QUEUED]
     if queued:
         text = "{count} recipients wait in the queue, the oldest for {age}"
-        is_long = (datetime.now(UTC) - oldest_queued).total_seconds() > LONG_S
-        yield (warning if is_long else fine)(text, count=queued, age=_age(oldest_queued))
+        is_long = (datetime.now(UTC) - _oldest_at(queued)).total_seconds() > LONG_S
+        yield (warning if is_long else fine)(text, count=_recipients(queued), age=_age(_oldest_at(queued)))
+
+
+async def _counts(config: DatabaseConfig) -> Sequence[StateCount]:
+    database = Database(config)
+    try:
+        return await count_states(database)
+    finally:
+        await database.close()
+
+
+def _recipients(counts: Sequence[StateCount]) -> int:
+    return sum(each.recipients for each in counts)
+
+
+def _oldest_at(counts: Sequence[StateCount]) -> datetime:
+    return min(each.oldest_at for each in counts)
 
 
 def _ask_dns(patient: Patient) -> Iterator[Finding]:
