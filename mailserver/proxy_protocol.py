@@ -66,6 +66,7 @@ def parse_v1(line: bytes) -> Source | None:
         raise ProxyHeaderInvalid("no PROXY line")
     if words[1] == b"UNKNOWN":
         return None
+    kinds: dict[bytes, type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]]
     kinds = {b"TCP4": ipaddress.IPv4Address, b"TCP6": ipaddress.IPv6Address}
     if len(words) != 6 or words[1] not in kinds:
         raise ProxyHeaderInvalid("a PROXY line of another form")
@@ -75,7 +76,7 @@ def parse_v1(line: bytes) -> Source | None:
         raise ProxyHeaderInvalid("no address in the PROXY line") from None
     if not (words[4].isdigit() and len(words[4]) <= 5 and int(words[4]) <= 65_535):
         raise ProxyHeaderInvalid("no port in the PROXY line")
-    return Source(str(source), int(words[4]))
+    return Source(_host(source), int(words[4]))
 
 
 def v2_rest_octets(fixed: bytes) -> int:
@@ -106,4 +107,10 @@ def _source(kind: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address], res
     if len(rest) < 2 * octets + 4:
         raise ProxyHeaderInvalid("addresses are cut off")
     (port,) = struct.unpack_from("!H", rest, 2 * octets)
-    return Source(str(kind(rest[:octets])), port)
+    return Source(_host(kind(rest[:octets])), port)
+
+
+def _host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An IPv4 client of a proxy that listens in IPv6 is an IPv4 client: limits of networks and logs speak of it so."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)

@@ -51,6 +51,7 @@ V1 = b"PROXY TCP4 198.51.100.9 192.0.2.1 40000 993\r\n"
     [
         (V1, Source("198.51.100.9", 40000)),
         (b"PROXY TCP6 2001:db8::9 2001:db8::1 1 993\r\n", Source("2001:db8::9", 1)),
+        (b"PROXY TCP6 ::ffff:198.51.100.9 ::ffff:192.0.2.1 1 993\r\n", Source("198.51.100.9", 1)),
         (b"PROXY UNKNOWN\r\n", None),
         (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
     ],
@@ -74,6 +75,12 @@ def test_a_version_1_line_names_the_client(line: bytes, source: Source | None) -
 def test_a_line_of_another_form_is_refused(line: bytes) -> None:
     with pytest.raises(ProxyHeaderInvalid):
         parse_v1(line)
+
+
+def test_an_ipv4_client_of_a_proxy_that_listens_in_ipv6_is_one() -> None:
+    """Else all of them would be of one network, ::/64, and share its limits."""
+    header = v2("::ffff:198.51.100.9", 40000)
+    assert parse_v2(header[:16], header[16:]) == Source("198.51.100.9", 40000)
 
 
 @given(st.binary(max_size=120))
