@@ -118,7 +118,7 @@ class Worker:
         self._sites: dict[str, SiteWork] = {}
         self._hungry: dict[str, SiteWork] = {}  # with lanes to lease from
         self._ready: deque[SiteWork] = deque()  # with a backlog, in turn
-        self._out_of_share: dict[str, SiteWork] = {}  # with a backlog of tenants that have conversations enough
+        self._out_of_share: dict[TenantId, dict[str, SiteWork]] = {}  # whose tenants have conversations enough
         self._batches: set[Batch] = set()
         self._exchanges: set[asyncio.Task[None]] = set()
         self._suspects = Suspects()
@@ -326,12 +326,29 @@ class Worker:
             if self._begin_one(work):
                 self._get_ready(work)
 
+    def _dispatch_by_share(self) -> None:
+        """Of the sites that wait for a tenant's share, only as many as it has room for now: there may be very many."""
+        for tenant_id, sites in list(self._out_of_share.items()):
+            while sites and len(self._exchanges) < self._config.exchanges_limit and self._running.may_take(tenant_id):
+                work = sites.pop(next(iter(sites)))
+                if self._begin_one(work):
+                    self._get_ready(work)
+            if not sites:
+                del self._out_of_share[tenant_id]
+
     def _next_of(self, work: SiteWork) -> Batch | None:
-        """The first whose tenant may have another conversation."""
+        """The first whose tenant may have another conversation; without one the site waits for any of its tenants'."""
+        refused: set[TenantId] = set()
         for batch in work.backlog:
-            if self._running.may_take(batch.message.tenant_id):
+            tenant_id = batch.message.tenant_id
+            if tenant_id in refused:
+                continue
+            if self._running.may_take(tenant_id):
                 work.backlog.remove(batch)
                 return batch
+            refused.add(tenant_id)
+        for tenant_id in refused:
+            self._out_of_share.setdefault(tenant_id, {})[work.key] = work
         return None
 
     def _begin_one(self, work: SiteWork) -> bool:
@@ -346,7 +363,6 @@ class Worker:
             return False
         batch = self._next_of(work)
         if batch is None:
-            self._out_of_share[work.key] = work
             return False
         if batch.lease_ends_s - now_s < LEASE_MARGIN * self._config.lease_s:
             self._give_back(batch)  # or what of it nobody else has
@@ -409,9 +425,7 @@ class Worker:
         elif work.is_idle(self._monotonic()):
             self._sites.pop(work.key, None)
             self._hungry.pop(work.key, None)
-        out_of_share, self._out_of_share = self._out_of_share, {}
-        for each in out_of_share.values():
-            self._get_ready(each)
+        self._dispatch_by_share()
         self._dispatch()
 
     # -- ends
