@@ -1,6 +1,6 @@
 """Placing messages: from octets ready to keep to rows that every client sees, in one transaction.
 
-The single copy of a small message, which is most mail, is one call of place_v1 in autocommit: one round trip. Several
+The single copy of a small message, which is most mail, is one call of place_v2 in autocommit: one round trip. Several
 copies, or messages with several blobs, go as one pipeline: blobs by digest, then accounts in the order of their ids.
 """
 
@@ -87,7 +87,7 @@ class _Outcome:
 
 _PLACE = Query(
     """
-    SELECT outcome, mailbox_id, message_id, uid, uidvalidity, modseq, used_octets FROM place_v1(
+    SELECT outcome, mailbox_id, message_id, uid, uidvalidity, modseq, used_octets FROM place_v2(
         %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(flags)s::smallint, %(keywords)s::text[], %(quota_octets)s,
         %(inbound_id)s, %(digest)s, %(blob_octets)s, %(key_id)s, %(codec)s::smallint, %(sealed)s, %(digests)s,
         %(octets)s, %(received_at)s, %(sent_at)s, %(header_octets)s, %(wire_version)s::smallint,
@@ -163,7 +163,7 @@ async def place_apart(
     outcomes = await database.retried(partial(_place_apart_once, database, blobs, keys, orders))
     results: list[Placed | StorageError] = []
     for order, outcome in zip(orders, outcomes, strict=True):
-        if outcome.outcome in ("no account", "blob gone"):
+        if outcome.outcome == "no account":
             results += await place(database, blobs, keys, keys.tenant_id, [order])
         else:
             results.append(_result(order, outcome))
@@ -230,8 +230,6 @@ def _checked(orders: Sequence[Order], outcomes: list[_Outcome]) -> list[_Outcome
     named = [(order.destination.account_id, outcome.outcome) for order, outcome in zip(orders, outcomes, strict=True)]
     if missing := {account_id for account_id, outcome in named if outcome == "no account"}:
         raise _NotProvisioned(sorted(missing))
-    if any(outcome == "blob gone" for _, outcome in named):
-        raise StoreUnavailable("a blob was collected while it was claimed")
     return outcomes
 
 

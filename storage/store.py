@@ -15,7 +15,7 @@ from storage.placing import Order
 from storage.types import Modseq, Placed
 from tenants.types import AccountId, TenantId
 
-COMPANY_S = 0.003  # how long a transaction waits for as many as the last one had
+COMPANY_S = 0.005  # how long a transaction waits for as many as the last one had
 
 
 class Joins:
