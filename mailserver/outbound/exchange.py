@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 
 from mailserver.outbound.config import ExchangeConfig
-from mailserver.outbound.connection import Connection
+from mailserver.outbound.connection import Connection, Route
 from mailserver.outbound.connector import Connector, NoConnection
 from mailserver.outbound.letters import Addressee, Letter, OpenOctets
 from mailserver.outbound.metrics import RECIPIENTS, SECONDS, TRANSACTIONS
@@ -65,7 +65,7 @@ class Exchange:
         self, errand: "_Errand", site: Site, letter: Letter, open_octets: OpenOctets, deadline: float
     ) -> None:
         key = pool_key(site)
-        routes = self._connector.routes(site)
+        routes: list[Route] | None = None
         may_reuse = True
         trouble: Deferred | Failed | None = None
         while errand.pending:
@@ -75,6 +75,7 @@ class Exchange:
             connection = self._pool.take(key) if may_reuse else None
             is_reused = connection is not None
             if connection is None:
+                routes = self._connector.routes(site) if routes is None else routes
                 try:
                     connection = await self._connector.open(site, routes)
                 except NoConnection as failure:
@@ -99,6 +100,7 @@ class Exchange:
             elif is_reused:
                 may_reuse = False
             else:
+                assert routes is not None
                 trouble = of_several(trouble, transaction.breakage)
                 routes.remove(connection.route)
                 if transaction.has_begun or not routes:
