@@ -49,7 +49,11 @@ OF_TYPE: dict[str, Any] = {
     "date": date(2026, 1, 1),
 }
 """What is asked with where the name says nothing of whose it is."""
-OF_NO_TENANT = {"SELECT chunk codec sealed FROM inbound_content WHERE inbound", "SELECT nextval mail_id AS id"}
+OF_NO_TENANT = {
+    "SELECT chunk codec sealed FROM inbound_content WHERE inbound",
+    "SELECT nextval mail_id AS id",
+    "SELECT tenant_id account_id local_part domain display_name p",  # who signs in: the address says of which tenant
+}
 OF_THE_APPLICATION = [query for query in STATEMENTS if query.role == "waypost_app"]
 
 
