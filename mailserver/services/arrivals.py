@@ -10,6 +10,7 @@ A process that ends between 1 and 3 leaves queued mail that leaves when its leas
 told 250 and sends again: twice is better than never.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ from mailserver.services.forwarding import (
     passed_on_before,
     with_field,
 )
-from mailserver.services.incoming import Addressee, IncomingMail
+from mailserver.services.incoming import IncomingMail
 from mailserver.services.queueing import Queueing
 from mailserver.services.returns import Report, Writer, wants
 from mailserver.srs import NotOurs, is_rewritten, restore
@@ -44,6 +45,7 @@ PLACING_S = 360.0  # longer than a door waits for a message to be stored
 
 Outcome = Placed | Exception | None
 Key = tuple[TenantId, AccountId]
+_Told = defaultdict[TenantId, list[RecipientReport]]
 
 log = get_logger()
 
@@ -239,56 +241,58 @@ class Arrivals:
 
     async def _tell_of_success(self, mail: IncomingMail, outcomes: Sequence[Outcome]) -> None:
         """RFC 3461 §5.2.3, §5.2.7. What goes on alone to one address elsewhere is told of from there."""
-        told = [
-            RecipientReport(each.path, action, "2.1.5", original=each.original_recipient)
-            for each, outcome in zip(mail.addressees, outcomes, strict=True)
-            if each.notify is not None
-            and each.notify & Notify.SUCCESS
-            and not isinstance(outcome, Exception)
-            and (action := _success(each)) is not None
-        ]
-        if told:
-            await self._tell(mail, told)
+        told: _Told = defaultdict(list)
+        for each, outcome in zip(mail.addressees, outcomes, strict=True):
+            if each.notify is None or not each.notify & Notify.SUCCESS or isinstance(outcome, Exception):
+                continue
+            if each.resolution is not None and (action := _success(each.resolution)) is not None:
+                told[each.resolution.tenant_id].append(
+                    RecipientReport(each.path, action, "2.1.5", original=each.original_recipient)
+                )
+        await self._tell(mail, told)
 
     async def _tell_of_failures(
         self, mail: IncomingMail, loops: frozenset[int], others: dict[Key, Placed | StorageError | None]
     ) -> None:
         """Of what was accepted for a group and its member cannot take, and of circles beside others who got it."""
-        told = [
-            RecipientReport(each.path, Action.FAILED, "5.4.6", original=each.original_recipient)
-            for index, each in enumerate(mail.addressees)
-            if index in loops and wants(each.notify, Notify.FAILURE)
-        ]
-        refused = {key for key, outcome in others.items() if isinstance(outcome, StorageError)}
-        for addressee in mail.addressees if refused else ():
-            assert addressee.resolution is not None or mail.sender is not None
-            for person in addressee.resolution.recipients if addressee.resolution is not None else ():
-                key = (person.tenant_id, person.account_id)
-                if key in refused and wants(addressee.notify, Notify.FAILURE):
-                    refused.discard(key)
-                    told.append(
-                        RecipientReport(str(person.address), Action.FAILED, "5.2.2", addressee.original_recipient)
+        told: _Told = defaultdict(list)
+        refused = {key: outcome for key, outcome in others.items() if isinstance(outcome, StorageError)}
+        for index, addressee in enumerate(mail.addressees):
+            resolution = addressee.resolution
+            if resolution is None or not wants(addressee.notify, Notify.FAILURE):
+                continue
+            original = addressee.original_recipient
+            if index in loops:
+                told[resolution.tenant_id].append(
+                    RecipientReport(addressee.path, Action.FAILED, "5.4.6", original=original)
+                )
+            for person in resolution.recipients:
+                refusal = refused.pop((person.tenant_id, person.account_id), None)
+                if refusal is not None:
+                    status = "5.2.2" if isinstance(refusal, OverQuota) else "5.3.0"
+                    told[resolution.tenant_id].append(
+                        RecipientReport(str(person.address), Action.FAILED, status, original)
                     )
-        if told:
-            await self._tell(mail, told)
+        await self._tell(mail, told)
 
-    async def _tell(self, mail: IncomingMail, recipients: Sequence[RecipientReport]) -> None:
-        tenant_id = next(each.resolution.tenant_id for each in mail.addressees if each.resolution is not None)
-        report = Report(
-            tenant_id,
-            mail.reverse_path,
-            tuple(recipients),
-            mail.octets,
-            mail.received_at,
-            received_from=mail.received_from,
-            envelope_id=mail.envelope_id,
-            return_content=mail.return_content,
-            queue_id=mail.trace_id,
-        )
-        try:
-            await self.report(report)
-        except StorageError as error:
-            log.error("a notification was lost", reason=type(error).__name__, queue_id=mail.trace_id)
+    async def _tell(self, mail: IncomingMail, told: _Told) -> None:
+        """A report for each tenant that was written to: none learns of what another one's people got."""
+        for tenant_id, recipients in told.items():
+            report = Report(
+                tenant_id,
+                mail.reverse_path,
+                tuple(recipients),
+                mail.octets,
+                mail.received_at,
+                received_from=mail.received_from,
+                envelope_id=mail.envelope_id,
+                return_content=mail.return_content,
+                queue_id=mail.trace_id,
+            )
+            try:
+                await self.report(report)
+            except StorageError as error:
+                log.error("a notification was lost", reason=type(error).__name__, queue_id=mail.trace_id)
 
     # -- addresses
 
@@ -358,10 +362,7 @@ def _outcomes(
     return outcomes
 
 
-def _success(addressee: Addressee) -> Action | None:
-    resolution = addressee.resolution
-    if resolution is None:
-        return None
+def _success(resolution: Resolution) -> Action | None:
     is_group = any(person.group for person in resolution.recipients) or any(
         forward.through is None for forward in resolution.elsewhere
     )

@@ -17,6 +17,7 @@ from mailserver.services.incoming import Addressee, IncomingMail
 from mailserver.services.queueing import QueueConfig, Queueing
 from mailserver.services.returns import Report, Writer
 from mailserver.srs import rewrite
+from storage.database import Database
 from storage.errors import OverQuota, SendingLimitReached
 from storage.outbox import find_lanes, lease
 from storage.outgoing_content import read_chunk
@@ -24,7 +25,7 @@ from storage.outgoing_types import EventKind, Lane, LeasedRecipient, Notify, Ret
 from storage.store import MailStore
 from tenants.errors import DomainNotLocal
 from tenants.types import Forward, Recipient, Resolution, TenantId
-from tests.conftest import NOON, Company, RunningServices, as_recipient
+from tests.conftest import NOON, Company, RunningServices, as_recipient, new_company
 from tests.people import Person, new_person
 from tests.someone import Someone
 
@@ -201,6 +202,19 @@ async def test_a_full_member_of_a_group_holds_nobody_up_and_the_sender_is_told(
     assert await first.octets() == [MESSAGE]
     report = await only_report(authors)
     assert [(each.action, each.status) for each in report.recipients] == [(Action.FAILED, "5.2.2")]
+
+
+async def test_people_of_two_tenants_are_told_of_apart(
+    services: RunningServices, database: Database, house: House, store: MailStore, company: Company
+) -> None:
+    author, authors = await directory_person(services, store)
+    tenants = (company, await new_company(services, database))
+    people = [as_recipient((await ada(store, tenant)).who) for tenant in tenants]
+    addressees = [reaching(str(person.address), [person], notify=Notify.SUCCESS) for person in people]
+    await house.arrivals.take(mail(*addressees, reverse_path=author.address))
+    reports = [parse_dsn(octets) for octets in await authors.octets()]
+    told = [[each.address for each in report.recipients] for report in reports if report is not None]
+    assert told == [[str(person.address)] for person in people]
 
 
 async def test_mail_for_here_and_elsewhere_goes_both_ways(house: House, store: MailStore, company: Company) -> None:
