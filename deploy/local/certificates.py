@@ -28,7 +28,8 @@ _CLOCKS_DIFFER = dt.timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """`ca` is for clients and readable by all; `certificate` is the chain that the doors send."""
+    """`ca` is for clients and readable by all; `certificate` is what the doors send, without the authority, which who
+    trusts it has already (RFC 8446 §4.4.2)."""
 
     ca: Path
     certificate: Path
@@ -117,7 +118,7 @@ def _make_server_certificate(
         .sign(authority.key, hashes.SHA256())
     )
     _write_key(found.key, key)
-    _write_public(found.certificate, _pem(certificate) + _pem(authority.certificate))
+    _write_public(found.certificate, _pem(certificate))
 
 
 def _builder(
