@@ -34,19 +34,9 @@ class DueLane:
 
 
 @dataclass(frozen=True, slots=True)
-class _LeasedRow:
+class MessageRow:
     tenant_id: int
     outgoing_id: int
-    ordinal: int
-    token: int
-    address: str
-    domain: str
-    original_recipient: str | None
-    notify: int | None
-    attempts: int
-    waits_since: datetime
-    is_delay_told: bool
-    unsettled_leases: int
     account_id: int | None
     reverse_path: str
     envelope_id: str | None
@@ -59,18 +49,17 @@ class _LeasedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRow:
-    tenant_id: int
-    id: int
-    account_id: int | None
-    reverse_path: str
-    envelope_id: str | None
-    return_content: int | None
-    needs_utf8: bool
-    body: int
-    octets: int
-    queued_at: datetime
-    content_name: bytes
+class _LeasedRow(MessageRow):
+    ordinal: int
+    token: int
+    address: str
+    domain: str
+    original_recipient: str | None
+    notify: int | None
+    attempts: int
+    waits_since: datetime
+    is_delay_told: bool
+    unsettled_leases: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +116,9 @@ _LEASE = Query(
         RETURNING r.tenant_id, r.outgoing_id, r.ordinal, r.token, r.address, r.domain, r.original_recipient, r.notify,
                   r.attempts, r.waits_since, r.is_delay_told, r.unsettled_leases
     )
-    SELECT l.tenant_id, l.outgoing_id, l.ordinal, l.token, l.address, l.domain, l.original_recipient, l.notify,
-           l.attempts, l.waits_since, l.is_delay_told, l.unsettled_leases, o.account_id, o.reverse_path, o.envelope_id,
-           o.return_content, o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
+    SELECT l.tenant_id, l.outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content, o.needs_utf8,
+           o.body, o.octets, o.queued_at, o.content_name, l.ordinal, l.token, l.address, l.domain,
+           l.original_recipient, l.notify, l.attempts, l.waits_since, l.is_delay_told, l.unsettled_leases
       FROM leased l JOIN outgoing o ON o.tenant_id = l.tenant_id AND o.id = l.outgoing_id
     """,
     row=_LeasedRow,
@@ -193,7 +182,7 @@ async def lease(database: Database, rooms: Mapping[Lane, int], *, lease_s: float
     messages: dict[tuple[int, int], QueuedMessage] = {}
     for row in rows:
         if (row.tenant_id, row.outgoing_id) not in messages:
-            messages[row.tenant_id, row.outgoing_id] = _message(row)
+            messages[row.tenant_id, row.outgoing_id] = message_of(row)
     return [_leased(row, messages[row.tenant_id, row.outgoing_id]) for row in rows]
 
 
@@ -234,17 +223,9 @@ async def settle(database: Database, settlements: Sequence[Settlement], *, repor
 
 
 def message_of(row: MessageRow) -> QueuedMessage:
-    return _queued(row, row.id)
-
-
-def _message(row: _LeasedRow) -> QueuedMessage:
-    return _queued(row, row.outgoing_id)
-
-
-def _queued(row: MessageRow | _LeasedRow, outgoing_id: int) -> QueuedMessage:
     return QueuedMessage(
         TenantId(row.tenant_id),
-        OutgoingId(outgoing_id),
+        OutgoingId(row.outgoing_id),
         None if row.account_id is None else AccountId(row.account_id),
         row.reverse_path,
         row.envelope_id,

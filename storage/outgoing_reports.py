@@ -75,8 +75,8 @@ _CLAIM = Query(
 )
 _MESSAGES = Query(
     """
-    SELECT o.tenant_id, o.id, o.account_id, o.reverse_path, o.envelope_id, o.return_content, o.needs_utf8, o.body,
-           o.octets, o.queued_at, o.content_name
+    SELECT o.tenant_id, o.id AS outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content,
+           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
       FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
       JOIN outgoing o ON o.tenant_id = w.tenant_id AND o.id = w.id
     """,
@@ -102,7 +102,7 @@ async def claim(database: Database, limit: int, *, lease_s: float) -> list[Repor
             if ids
             else []
         )
-    messages = {(row.tenant_id, row.id): message_of(row) for row in found}
+    messages = {(row.tenant_id, row.outgoing_id): message_of(row) for row in found}
     groups: dict[int, list[_ClaimedRow]] = {}
     for row in rows:
         assert row.report_id is not None

@@ -11,7 +11,6 @@ from tenants.types import AccountId, TenantId
 
 OutgoingId = NewType("OutgoingId", int)
 ReportId = NewType("ReportId", int)
-HoldId = NewType("HoldId", int)
 
 
 class Notify(IntFlag):

@@ -11,11 +11,11 @@ from datetime import date
 from mailserver.services.appending import append as append  # one message; several at once are asked for there
 from mailserver.services.mailboxes import find_selectable
 from storage import content as stored_content
+from storage import contents as stored_contents
 from storage import copies, flags, rows
 from storage import mailboxes as stored_mailboxes
 from storage.bodies import MessageWithOctets, read_messages
 from storage.content import Content
-from storage.contents import load
 from storage.errors import MailboxNotFound
 from storage.flags import CHUNK_MESSAGES, FlagRequest, StoredFlags
 from storage.query import Connection
@@ -75,7 +75,11 @@ class Copied:
 async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId) -> Contents:
     r"""Everything that EXAMINE shows, by the mailbox's id; `opening` does it by name. Raises MailboxNotFound."""
     async with store.database.read(who.tenant_id) as connection:
-        loaded = await load(connection, who.tenant_id, who.account_id, mailbox_id)
+        loaded = await stored_contents.load(connection, who.tenant_id, who.account_id, mailbox_id)
+    return contents_of(loaded, loaded.mailbox.first_recent_uid)
+
+
+def contents_of(loaded: stored_contents.Contents, recent_from: Uid) -> Contents:
     return Contents(
         loaded.mailbox,
         loaded.uids,
@@ -83,7 +87,7 @@ async def load_contents(store: MailStore, who: Principal, mailbox_id: MailboxId)
         loaded.keywords,
         loaded.mailbox.modseq,
         loaded.account_modseq,
-        loaded.mailbox.first_recent_uid,
+        recent_from,
         loaded.day,
         loaded.epoch,
     )

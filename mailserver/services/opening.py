@@ -7,7 +7,7 @@ Pictures are kept after their last session has left, since clients come back: to
 from collections import OrderedDict
 
 from mailserver.services.mailboxes import canonical_name, find_selectable, is_storable
-from mailserver.services.messages import Contents
+from mailserver.services.messages import Contents, contents_of
 from storage import contents as stored
 from storage import mailboxes as stored_mailboxes
 from storage.contents import Picture
@@ -93,17 +93,7 @@ async def open_mailbox(
         async with store.database.read(who.tenant_id) as connection:
             claimed = await stored_mailboxes.claim_recent(connection, who.tenant_id, mailbox.id)
         recent_from = claimed if claimed is not None else mailbox.uidnext
-    return Contents(
-        mailbox,
-        loaded.uids,
-        loaded.flags,
-        loaded.keywords,
-        mailbox.modseq,
-        loaded.account_modseq,
-        recent_from,
-        loaded.day,
-        loaded.epoch,
-    )
+    return contents_of(loaded, recent_from)
 
 
 async def _load(store: MailStore, pictures: Pictures, who: Principal, name: str) -> stored.Contents | None:

@@ -29,10 +29,6 @@ class Reply:
     enhanced: str
     lines: tuple[str, ...]
 
-    @property
-    def is_refusal(self) -> bool:
-        return self.code >= 400
-
 
 def reply(code: int, enhanced: str, text: str) -> Reply:
     return Reply(code, enhanced, (text,))

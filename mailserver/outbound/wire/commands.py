@@ -3,6 +3,7 @@
 import base64
 import re
 
+from mailserver.dsn.addresses import UTF8, encode_unitext
 from mailserver.outbound.letters import Addressee, Letter
 from mailserver.outbound.sites import Credentials
 from mailserver.outbound.wire.extensions import Extensions
@@ -82,5 +83,4 @@ def _original_recipient(text: str) -> str:
     kind, _, address = text.partition(";")
     if text.isascii():
         return f"{kind};{xtext(address)}"
-    quoted = "".join(c if "!" <= c <= "~" and c not in "\\+=" else f"\\x{{{ord(c):02X}}}" for c in address)
-    return f"utf-8;{quoted}"
+    return f"{UTF8};{encode_unitext(address)}"
