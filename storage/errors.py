@@ -105,6 +105,22 @@ class ContentDamaged(StorageError):
         self.what = what
 
 
+class ObjectMissing(ContentDamaged):
+    """An object that a row names is not in the bucket."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"object {name} is missing")
+        self.name = name
+
+
+class ColdTierUnavailable(StorageError):
+    """Content rests in S3, which cannot be reached now, is too slow, or refuses; trying again later is right."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"stored content is out of reach now: {reason}")
+        self.reason = reason
+
+
 class MessageGone(StorageError):
     """The message was expunged meanwhile."""
 

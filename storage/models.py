@@ -178,7 +178,11 @@ class DataKey(models.Model):
 
 
 class Blob(models.Model):
-    """Content by keyed digest: how long it is, where it rests, and when it was last claimed."""
+    """Content by keyed digest: how long it is, where it rests, and when it was last claimed.
+
+    It rests in Postgres since `content_on`, or, where `object_id` is set, in that object from `object_offset` on, with
+    chunks as its `layout` says. `read_on` is a day on which it was read, for tiers; not every one.
+    """
 
     pk = models.CompositePrimaryKey("tenant_id", "digest")
     tenant_id = models.BigIntegerField()
@@ -186,9 +190,69 @@ class Blob(models.Model):
     octets = models.BigIntegerField()
     content_on = models.DateField()
     touched_at = models.DateTimeField()
+    object_id = models.BigIntegerField(null=True)
+    object_offset = models.BigIntegerField(null=True)
+    layout = models.BinaryField(null=True)
+    stored_octets = models.BigIntegerField(db_default=0)
+    read_on = models.DateField(null=True)
 
     class Meta:
         db_table = "blob"
+        indexes = [
+            models.Index(
+                fields=["tenant_id", "content_on"], condition=models.Q(object_id__isnull=True), name="blob_hot"
+            ),
+            models.Index(
+                fields=["tenant_id", "object_id"], condition=models.Q(object_id__isnull=False), name="blob_in_object"
+            ),
+        ]
+
+
+class Object(models.Model):
+    """An immutable S3 object of one tenant: a pack of cold blobs (`kind` 1) or a large part (2).
+
+    `state`: 0 its octets are being written, 1 blobs rest in it, 2 doomed: nothing rests in it any more, and it goes
+    when no restore can want it. `live_*` count what still rests in it; `is_held`: S3 Object Lock keeps it (legal hold).
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    kind = models.SmallIntegerField()
+    state = models.SmallIntegerField(db_default=0)
+    octets = models.BigIntegerField(db_default=0)
+    sha256 = models.BinaryField(null=True)
+    blobs = models.IntegerField(db_default=0)
+    live_blobs = models.IntegerField(db_default=0)
+    live_octets = models.BigIntegerField(db_default=0)
+    is_held = models.BooleanField(db_default=False)
+    created_at = models.DateTimeField()
+    doomed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "object"
+        indexes = [
+            models.Index(fields=["tenant_id", "created_at"], condition=models.Q(state=0), name="object_being_written"),
+            models.Index(fields=["tenant_id", "doomed_at"], condition=models.Q(state=2), name="object_doomed"),
+            models.Index(
+                fields=["tenant_id", "id"],
+                condition=models.Q(state=1, kind=1, live_octets__lt=models.F("octets") / 2),
+                name="object_half_dead",
+            ),
+        ]
+
+
+class WorkLease(models.Model):
+    """Who does a work of upkeep for a tenant, until when; whoever comes with an older token has lost it."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "work")
+    tenant_id = models.BigIntegerField()
+    work = models.TextField()
+    leased_until = models.DateTimeField()
+    token = models.BigIntegerField()
+
+    class Meta:
+        db_table = "work_lease"
 
 
 class BlobContent(models.Model):

@@ -45,6 +45,14 @@ INSERT INTO thread_reference (tenant_id, account_id, reference, thread_id)
     SELECT tenant_id, account_id, n * 77, message_id FROM filled_message;
 INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at)
     SELECT tenant_id, digest, 3600, CURRENT_DATE - n %% 7, now() FROM filled_message;
+INSERT INTO object (tenant_id, id, kind, state, octets, blobs, live_blobs, live_octets, created_at, doomed_at)
+    SELECT t, k, 1 + k %% 2, k %% 3, 1000, 10, 10, CASE WHEN k %% 5 = 0 THEN 100 ELSE 1000 END, now(),
+           CASE WHEN k %% 3 = 2 THEN now() END
+      FROM generate_series(1, %(tenants)s) t, generate_series(1, 200) k;
+UPDATE blob SET object_id = get_byte(digest, 0) %% 200 + 1, object_offset = 0, layout = '', stored_octets = 3000
+ WHERE get_byte(digest, 1) %% 2 = 0;
+INSERT INTO work_lease (tenant_id, work, leased_until, token)
+    SELECT t, 'tiering', now(), 1 FROM generate_series(1, %(tenants)s) t;
 INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
     SELECT tenant_id, digest, 0, CURRENT_DATE - n %% 7, 2, 0, decode(repeat('00', 100), 'hex') FROM filled_message;
 INSERT INTO message_blob (tenant_id, message_id, ordinal, digest)

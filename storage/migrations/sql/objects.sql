@@ -1,0 +1,290 @@
+-- Objects: where content rests outside Postgres. An object is one immutable S3 object of one tenant: a pack of blobs
+-- that went cold, or a large part. Its row is committed before its octets are written, and outlives them.
+
+-- A blob's layout: its chunks in the object, one after the other from object_offset, each as 9 octets: key, codec and
+-- sealed length (big-endian 32, 8 and 32 bits).
+
+ALTER TABLE object SET (fillfactor = 70);
+ALTER TABLE object ENABLE ROW LEVEL SECURITY;
+ALTER TABLE object FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_owner ON object TO waypost_owner USING (true);
+CREATE POLICY of_tenant ON object TO waypost_app
+    USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
+CREATE POLICY of_system ON object TO waypost_system USING (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON object TO waypost_app;
+GRANT SELECT ON object TO waypost_system;
+
+ALTER TABLE work_lease ENABLE ROW LEVEL SECURITY;
+ALTER TABLE work_lease FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_owner ON work_lease TO waypost_owner USING (true);
+CREATE POLICY of_tenant ON work_lease TO waypost_app
+    USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
+GRANT SELECT, INSERT, UPDATE, DELETE ON work_lease TO waypost_app;
+
+UPDATE blob b SET stored_octets = c.stored
+  FROM (SELECT tenant_id, digest, content_on, sum(length(sealed)) AS stored FROM blob_content GROUP BY 1, 2, 3) c
+ WHERE c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on;
+
+-- As before, and the row says how much it stores. A partition may still hold a copy that went cold and came again.
+CREATE OR REPLACE FUNCTION put_blob_v1(
+    p_tenant bigint, p_digest bytea, p_octets bigint, p_key integer, p_codec smallint, p_sealed bytea
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_new boolean;
+BEGIN
+    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, stored_octets)
+    VALUES (waypost_tenant(p_tenant), p_digest, p_octets, CURRENT_DATE, now(), length(p_sealed))
+    ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
+    RETURNING xmax = 0 INTO v_new;
+    IF v_new THEN
+        INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
+        VALUES (p_tenant, p_digest, 0, CURRENT_DATE, p_key, p_codec, p_sealed)
+        ON CONFLICT (tenant_id, digest, chunk, content_on)
+        DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed;
+    END IF;
+END $$;
+
+-- Takes blobs off the counts of their objects; an object that nothing uses is doomed. In the order of object ids.
+CREATE FUNCTION forget_in_objects_v1(p_tenant bigint, p_objects bigint[], p_stored bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_object bigint;
+    v_blobs integer;
+    v_octets bigint;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    FOR v_object, v_blobs, v_octets IN
+        SELECT u.object, count(*)::integer, sum(u.stored)::bigint
+          FROM unnest(p_objects, p_stored) AS u (object, stored) WHERE u.object IS NOT NULL GROUP BY 1 ORDER BY 1
+    LOOP
+        UPDATE object o
+           SET live_blobs = o.live_blobs - v_blobs, live_octets = o.live_octets - v_octets,
+               state = CASE WHEN o.live_blobs = v_blobs THEN 2 ELSE o.state END,
+               doomed_at = CASE WHEN o.live_blobs = v_blobs THEN now() ELSE o.doomed_at END
+         WHERE o.tenant_id = p_tenant AND o.id = v_object;
+    END LOOP;
+END $$;
+
+-- Deletes blobs that nothing uses and nobody claimed within the grace time, wherever they rest. Returns how many.
+CREATE FUNCTION delete_blobs_v1(p_tenant bigint, p_digests bytea[], p_grace_s double precision) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_digests bytea[];
+    v_days date[];
+    v_objects bigint[];
+    v_stored bigint[];
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    WITH idle AS (
+        SELECT b.digest FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests)
+           AND b.touched_at < now() - make_interval(secs => p_grace_s)
+           AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = p_tenant AND u.digest = b.digest)
+         ORDER BY b.digest FOR UPDATE
+    ), gone AS (
+        DELETE FROM blob b USING idle
+         WHERE b.tenant_id = p_tenant AND b.digest = idle.digest
+           AND b.touched_at < now() - make_interval(secs => p_grace_s)
+        RETURNING b.digest, b.content_on, b.object_id, b.stored_octets
+    )
+    SELECT array_agg(g.digest), array_agg(g.content_on), array_agg(g.object_id), array_agg(g.stored_octets)
+      INTO v_digests, v_days, v_objects, v_stored FROM gone g;
+    IF v_digests IS NULL THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM blob_content c USING unnest(v_digests, v_days) AS g (digest, content_on)
+     WHERE c.tenant_id = p_tenant AND c.digest = g.digest AND c.content_on = g.content_on;
+    PERFORM forget_in_objects_v1(p_tenant, v_objects, v_stored);
+    RETURN cardinality(v_digests);
+END $$;
+
+-- Claims a blob whose octets were just written to an object of their own (p_object), in the transaction of its message.
+-- Returns whether that object is the blob's home now; if not, the content was here already and the object is doomed.
+CREATE FUNCTION claim_in_object_v1(
+    p_tenant bigint, p_digest bytea, p_octets bigint, p_object bigint, p_layout bytea, p_stored bigint
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_new boolean;
+BEGIN
+    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, object_id, object_offset, layout, stored_octets)
+    VALUES (waypost_tenant(p_tenant), p_digest, p_octets, CURRENT_DATE, now(), p_object, 0, p_layout, p_stored)
+    ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
+    RETURNING xmax = 0 INTO v_new;
+    IF v_new THEN
+        UPDATE object o SET state = 1, live_blobs = 1, live_octets = p_stored
+         WHERE o.tenant_id = p_tenant AND o.id = p_object AND o.state = 0;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'object % was given up', p_object USING ERRCODE = 'WP010';
+        END IF;
+    ELSE
+        UPDATE object o SET state = 2, doomed_at = now()
+         WHERE o.tenant_id = p_tenant AND o.id = p_object AND o.state = 0;
+    END IF;
+    RETURN v_new;
+END $$;
+
+-- Claims blobs that are here already; returns those. What is missing has to be put.
+CREATE FUNCTION touch_blobs_v1(p_tenant bigint, p_digests bytea[]) RETURNS SETOF bytea
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    RETURN QUERY
+        WITH here AS (
+            SELECT b.digest FROM blob b WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests)
+             ORDER BY b.digest FOR UPDATE
+        )
+        UPDATE blob b SET touched_at = now() FROM here
+         WHERE b.tenant_id = p_tenant AND b.digest = here.digest
+        RETURNING b.digest;
+END $$;
+
+-- Moves blobs into an object that was written and read back: from Postgres (p_from NULL) or from another object.
+-- A blob that is gone or rests elsewhere by now is left alone. Returns how many moved; with none the object is doomed.
+CREATE FUNCTION move_to_object_v1(
+    p_tenant bigint, p_object bigint, p_from bigint, p_digests bytea[], p_offsets bigint[], p_layouts bytea[],
+    p_stored bigint[], p_octets bigint, p_sha256 bytea
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_moved integer;
+    v_octets bigint;
+    v_before bigint[];
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    WITH there AS (
+        SELECT b.digest, b.stored_octets FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) AND b.object_id IS NOT DISTINCT FROM p_from
+         ORDER BY b.digest FOR UPDATE
+    ), moved AS (
+        UPDATE blob b SET object_id = p_object, object_offset = u.offset, layout = u.layout, stored_octets = u.stored
+          FROM there JOIN unnest(p_digests, p_offsets, p_layouts, p_stored) AS u (digest, "offset", layout, stored)
+            ON u.digest = there.digest
+         WHERE b.tenant_id = p_tenant AND b.digest = there.digest
+        RETURNING u.stored, there.stored_octets AS before
+    )
+    SELECT count(*)::integer, coalesce(sum(m.stored), 0)::bigint, array_agg(m.before) INTO v_moved, v_octets, v_before
+      FROM moved m;
+    UPDATE object o
+       SET state = CASE WHEN v_moved = 0 THEN 2 ELSE 1 END, doomed_at = CASE WHEN v_moved = 0 THEN now() END,
+           octets = p_octets, sha256 = p_sha256, blobs = cardinality(p_digests), live_blobs = v_moved,
+           live_octets = v_octets
+     WHERE o.tenant_id = p_tenant AND o.id = p_object AND o.state = 0;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'object % was given up', p_object USING ERRCODE = 'WP010';
+    END IF;
+    IF p_from IS NOT NULL AND v_moved > 0 THEN
+        PERFORM forget_in_objects_v1(p_tenant, array_fill(p_from, ARRAY[v_moved]), v_before);
+    END IF;
+    RETURN v_moved;
+END $$;
+
+-- Brings a blob back into Postgres; its chunks are handed over. Returns whether it still rested in that object.
+CREATE FUNCTION promote_blob_v1(
+    p_tenant bigint, p_digest bytea, p_object bigint, p_keys integer[], p_codecs smallint[], p_sealed bytea[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_stored bigint;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    SELECT b.stored_octets INTO v_stored FROM blob b
+     WHERE b.tenant_id = p_tenant AND b.digest = p_digest AND b.object_id = p_object FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
+    SELECT p_tenant, p_digest, u.position - 1, CURRENT_DATE, u.key, u.codec, u.sealed
+      FROM unnest(p_keys, p_codecs, p_sealed) WITH ORDINALITY AS u (key, codec, sealed, position)
+    ON CONFLICT (tenant_id, digest, chunk, content_on)
+    DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed;
+    UPDATE blob b
+       SET object_id = NULL, object_offset = NULL, layout = NULL, content_on = CURRENT_DATE,
+           stored_octets = (SELECT sum(length(s)) FROM unnest(p_sealed) s)
+     WHERE b.tenant_id = p_tenant AND b.digest = p_digest;
+    PERFORM forget_in_objects_v1(p_tenant, ARRAY[p_object], ARRAY[v_stored]);
+    RETURN true;
+END $$;
+
+-- Messages with their octets, many in a call: read_messages_v1, which also says where in which object the content is.
+CREATE FUNCTION read_messages_v2(
+    p_tenant bigint, p_account bigint, p_mailbox bigint, p_uids bigint[], p_wire boolean, p_small bigint, p_enough bigint
+) RETURNS TABLE (
+    uid bigint, message_id bigint, email_id bigint, thread_id bigint, octets bigint, header_octets integer,
+    received_at timestamptz, saved_at timestamptz, preview text, flags smallint, keywords text[], modseq bigint, wire_version smallint,
+    differs_in_utf8 boolean, envelope bytea, bodystructure bytea, header bytea, structure bytea, is_small boolean,
+    digest bytea, key_id integer, codec smallint, sealed bytea, object_id bigint, object_offset bigint, layout bytea
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    v_sum bigint := 0;
+    v_content_on date;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    FOR uid, message_id, email_id, thread_id, octets, header_octets, received_at, saved_at, preview, flags, keywords,
+        modseq, wire_version, differs_in_utf8, envelope, bodystructure, header, structure, is_small, digest, v_content_on,
+        object_id, object_offset, layout IN
+        SELECT p.uid, p.message_id, coalesce(m.origin_id, m.id), m.thread_id, m.octets, m.header_octets, m.received_at,
+               p.saved_at, m.preview, p.flags, p.keywords, p.modseq, m.wire_version, m.differs_in_utf8,
+               CASE WHEN p_wire THEN m.envelope ELSE '' END, CASE WHEN p_wire THEN m.bodystructure ELSE '' END,
+               m.header, m.structure, s.is_small, u.digest, b.content_on, b.object_id, b.object_offset, b.layout
+          FROM placement p
+          JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
+         CROSS JOIN LATERAL (SELECT m.octets <= p_small AND m.segments = ''::bytea AS is_small) s
+          LEFT JOIN message_blob u
+            ON u.tenant_id = m.tenant_id AND u.message_id = m.id AND u.ordinal = 0 AND s.is_small
+          LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
+         WHERE p.tenant_id = p_tenant AND p.mailbox_id = p_mailbox AND p.account_id = p_account AND p.uid = ANY (p_uids)
+         ORDER BY p.uid
+    LOOP
+        key_id := NULL;
+        codec := NULL;
+        sealed := NULL;
+        IF v_content_on IS NOT NULL AND object_id IS NULL THEN
+            SELECT c.key_id, c.codec, c.sealed INTO key_id, codec, sealed
+              FROM blob_content c
+             WHERE c.tenant_id = p_tenant AND c.digest = read_messages_v2.digest AND c.content_on = v_content_on
+               AND c.chunk = 0;
+        END IF;
+        RETURN NEXT;
+        IF is_small THEN
+            v_sum := v_sum + octets;
+            EXIT WHEN v_sum >= p_enough;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Where a blob rests, and its chunks by number if that is Postgres: then a row for each, else one without a chunk.
+CREATE FUNCTION read_chunks_v2(p_tenant bigint, p_digest bytea, p_first integer, p_last integer)
+RETURNS TABLE (
+    octets bigint, object_id bigint, object_offset bigint, layout bytea, chunk integer, key_id integer, codec smallint,
+    sealed bytea
+) LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+DECLARE
+    v_content_on date;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    SELECT b.octets, b.content_on, b.object_id, b.object_offset, b.layout
+      INTO octets, v_content_on, object_id, object_offset, layout FROM blob b
+     WHERE b.tenant_id = p_tenant AND b.digest = p_digest;
+    IF object_id IS NOT NULL THEN
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    FOR chunk, key_id, codec, sealed IN
+        SELECT c.chunk, c.key_id, c.codec, c.sealed FROM blob_content c
+         WHERE c.tenant_id = p_tenant AND c.digest = p_digest AND c.content_on = v_content_on
+           AND c.chunk BETWEEN p_first AND p_last
+         ORDER BY c.chunk
+    LOOP
+        RETURN NEXT;
+    END LOOP;
+END $$;
+
+-- Whatever copy of a blob's chunks Postgres still holds, in any week: for when the one in an object is damaged.
+CREATE FUNCTION read_spare_chunks_v1(p_tenant bigint, p_digest bytea, p_first integer, p_last integer)
+RETURNS TABLE (octets bigint, content_on date, chunk integer, key_id integer, codec smallint, sealed bytea)
+LANGUAGE sql STABLE AS $$
+    SELECT b.octets, c.content_on, c.chunk, c.key_id, c.codec, c.sealed
+      FROM blob b JOIN blob_content c ON c.tenant_id = b.tenant_id AND c.digest = b.digest
+     WHERE b.tenant_id = waypost_tenant(p_tenant) AND b.digest = p_digest AND c.chunk BETWEEN p_first AND p_last
+     ORDER BY c.content_on DESC, c.chunk
+$$;
