@@ -21,6 +21,7 @@ from mailserver.services.searching import Searches
 from mailserver.services.watching import Watchers
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.keys import KeyRing
 from storage.store import MailStore
@@ -55,7 +56,7 @@ async def assemble(
         watchers = Watchers(database, redis, config.watching)
         watchers.start()
         ending.push_async_callback(watchers.close)
-        store = MailStore(database, keys, HotBlobs(), watchers.announce)
+        store = MailStore(database, keys, TieredBlobs(HotBlobs()), watchers.announce)
         logins = Logins(
             database, _failure_counts(config, redis), config.login, config.throttle, secret=keys.sign_in_key
         )

@@ -1,18 +1,21 @@
 """Messages with their octets, many in one statement: for FETCH of bodies, of which most are small."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from storage.blobs.codec import decompress
-from storage.errors import ContentDamaged
+from storage.blobs.layout import InObject, SealedChunk
+from storage.blobs.tiered import TieredBlobs, WholeBlob
+from storage.database import Database
+from storage.errors import ContentDamaged, StorageError
 from storage.header_column import unpack_header
 from storage.keys import TenantKeys
-from storage.query import Connection, Query
+from storage.query import Query
 from storage.rows import NO_KEYWORDS, SYSTEM_FLAGS, FetchRow
 from storage.types import BlobDigest, MailboxId, MessageId, Modseq, ThreadId, Uid
-from tenants.types import AccountId
+from tenants.types import AccountId, TenantId
 
 SMALL_OCTETS = 256 * 1024
 ENOUGH_OCTETS = 1024 * 1024
@@ -20,10 +23,12 @@ ENOUGH_OCTETS = 1024 * 1024
 
 
 class MessageWithOctets(NamedTuple):
-    """`octets` None: a long message, one in several blobs, or a damaged one, which says so when it is opened."""
+    """`octets` None: a long message, one in several blobs, or one that is damaged or out of reach, which says so when
+    it is opened. `digest` names its only blob, if there is one."""
 
     row: FetchRow
     octets: bytes | None
+    digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,18 @@ class _Row:
     key_id: int | None
     codec: int | None
     sealed: bytes | None
+    object_id: int | None
+    object_offset: int | None
+    object_octets: int | None
+    layout: bytes | None
 
 
 _READ = Query(
     """
     SELECT uid, message_id, email_id, thread_id, octets, header_octets, received_at, saved_at, preview, flags, keywords,
            modseq, wire_version, differs_in_utf8, envelope, bodystructure, header, structure, is_small, digest, key_id,
-           codec, sealed
-      FROM read_messages_v1(
+           codec, sealed, object_id, object_offset, object_octets, layout
+      FROM read_messages_v2(
           %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s, %(wire)s, %(small_octets)s, %(enough_octets)s)
     """,
     row=_Row,
@@ -66,7 +75,8 @@ _READ = Query(
 
 
 async def read_messages(
-    connection: Connection,
+    database: Database,
+    blobs: TieredBlobs,
     keys: TenantKeys,
     account_id: AccountId,
     mailbox_id: MailboxId,
@@ -75,21 +85,40 @@ async def read_messages(
     with_wire_forms: bool,
 ) -> list[MessageWithOctets]:
     """By ascending uid, those that are still there, until ENOUGH_OCTETS of content are gathered: ask again for the uids
-    after the last one, until there are none."""
-    rows = await _READ.all(
-        connection,
-        tenant_id=keys.tenant_id,
-        account_id=account_id,
-        mailbox_id=mailbox_id,
-        uids=uids,
-        wire=with_wire_forms,
-        small_octets=SMALL_OCTETS,
-        enough_octets=ENOUGH_OCTETS,
-    )
-    return [_message(keys, row) for row in rows]
+    after the last one, until there are none. Content in objects comes in few requests, after the connection is back."""
+    async with database.read(keys.tenant_id) as connection:
+        rows = await _READ.all(
+            connection,
+            tenant_id=keys.tenant_id,
+            account_id=account_id,
+            mailbox_id=mailbox_id,
+            uids=uids,
+            wire=with_wire_forms,
+            small_octets=SMALL_OCTETS,
+            enough_octets=ENOUGH_OCTETS,
+        )
+    fetched = await _fetch(blobs, keys.tenant_id, rows)
+    return [_message(keys, row, fetched) for row in rows]
 
 
-def _message(keys: TenantKeys, row: _Row) -> MessageWithOctets:
+async def _fetch(
+    blobs: TieredBlobs, tenant_id: TenantId, rows: Sequence[_Row]
+) -> Mapping[bytes, SealedChunk | StorageError]:
+    """What rests in objects, by digest."""
+    cold = {
+        row.digest: WholeBlob(
+            BlobDigest(row.digest),
+            InObject(row.object_id, row.object_octets or 0, row.object_offset or 0, row.layout or b""),
+        )
+        for row in rows
+        if row.object_id is not None and row.digest is not None
+    }
+    if not cold:
+        return {}
+    return dict(zip(cold, await blobs.fetch(tenant_id, list(cold.values())), strict=True))
+
+
+def _message(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | StorageError]) -> MessageWithOctets:
     header = unpack_header(row.header)
     facts = FetchRow(
         Uid(row.uid),
@@ -112,16 +141,26 @@ def _message(keys: TenantKeys, row: _Row) -> MessageWithOctets:
         MessageId(row.email_id),
     )
     if not row.is_small:
-        return MessageWithOctets(facts, None)
-    octets = header + _content(keys, row)
-    return MessageWithOctets(facts, octets if len(octets) == row.octets else None)
+        return MessageWithOctets(facts, None, None)
+    octets = header + _content(keys, row, fetched)
+    return MessageWithOctets(facts, octets if len(octets) == row.octets else None, row.digest)
 
 
-def _content(keys: TenantKeys, row: _Row) -> bytes:
-    """Nothing where it is missing or does not open: the length tells."""
-    if row.digest is None or row.key_id is None or row.codec is None or row.sealed is None:
+def _content(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | StorageError]) -> bytes:
+    """Nothing where it is missing, out of reach, or does not open: the length tells."""
+    if row.digest is None:
         return b""
+    if row.object_id is not None:
+        chunk = fetched[row.digest]
+        if isinstance(chunk, StorageError):
+            return b""
+    elif row.key_id is None or row.codec is None or row.sealed is None:
+        return b""
+    else:
+        chunk = SealedChunk(row.key_id, row.codec, row.sealed)
     try:
-        return decompress(row.codec, keys.open(row.key_id, BlobDigest(row.digest), 0, True, row.codec, row.sealed))
+        return decompress(
+            chunk.codec, keys.open(chunk.key_id, BlobDigest(row.digest), 0, True, chunk.codec, chunk.sealed)
+        )
     except ContentDamaged:
         return b""

@@ -1,12 +1,13 @@
 """The octets of a message, range by range, from its header column and its blobs."""
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.blobs.codec import CHUNK_OCTETS, decompress
+from storage.blobs.layout import InObject, SealedChunk
+from storage.blobs.opening import maybe_in_thread
 from storage.blobs.segments import BlobRange, plan_read, render, unpack_segments
-from storage.blobs.store import BlobStore
+from storage.blobs.tiered import TieredBlobs, WholeBlob
 from storage.database import Database
 from storage.errors import ContentDamaged, MessageGone
 from storage.header_column import unpack_header
@@ -15,7 +16,6 @@ from storage.query import Connection, Query
 from storage.types import BlobDigest, MailboxId, MessageId, Segment, Uid
 from tenants.types import AccountId, TenantId
 
-_IN_A_THREAD_OCTETS = 256 * 1024
 WHOLE_LIMIT_OCTETS = 256 * 1024  # longer messages are read in ranges
 
 
@@ -53,31 +53,31 @@ class Content:
     _segments: Sequence[Segment]
     _digests: Sequence[BlobDigest]
     _database: Database
-    _blobs: BlobStore
+    _blobs: TieredBlobs
     _keys: TenantKeys
     _ahead: "_ReadAhead"
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Octets of the message; less than `length` at its end. Raises ContentDamaged, StoreUnavailable."""
+        """Octets of the message; less than `length` at its end.
+
+        Raises ContentDamaged, ColdTierUnavailable, StoreUnavailable.
+        """
         length = max(0, min(length, self.octets - offset))
         head = self._header[offset : offset + length]
         if len(head) == length:
             return head
         start = offset + len(head) - len(self._header)
         pieces = [head] if head else []
-        async with self._database.read(self._keys.tenant_id) as connection:
-            for wanted in plan_read(self._segments, start, length - len(head)):
-                found = await self._read_blob(connection, wanted)
-                if len(found) > _IN_A_THREAD_OCTETS:
-                    pieces.append(await asyncio.to_thread(render, wanted, found))
-                else:
-                    pieces.append(render(wanted, found))
+        pieces += [
+            await maybe_in_thread(wanted.length, render, wanted, await self._read_blob(wanted))
+            for wanted in plan_read(self._segments, start, length - len(head))
+        ]
         octets = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if len(octets) != length:
             raise ContentDamaged("a message's segments do not add up")
         return octets
 
-    async def _read_blob(self, connection: Connection, wanted: BlobRange) -> bytes:
+    async def _read_blob(self, wanted: BlobRange) -> bytes:
         """Whole chunks, for a part of one costs as much; what stands behind the wanted octets serves the next read."""
         blob = wanted.segment.blob
         kept = self._ahead.take(blob, wanted.offset, wanted.length)
@@ -86,7 +86,7 @@ class Content:
         blob_octets = max(each.offset + each.length for each in self._segments if each.blob == blob)
         first = wanted.offset // CHUNK_OCTETS * CHUNK_OCTETS
         last = min(blob_octets, -(-(wanted.offset + wanted.length) // CHUNK_OCTETS) * CHUNK_OCTETS)
-        found = await self._blobs.read(connection, self._keys, self._digests[blob], first, last - first)
+        found = await self._blobs.read(self._database, self._keys, self._digests[blob], first, last - first)
         self._ahead.keep(blob, first, found)
         return found[wanted.offset - first : wanted.offset - first + wanted.length]
 
@@ -113,7 +113,7 @@ class _ReadAhead:
 async def open_content(
     connection: Connection,
     database: Database,
-    blobs: BlobStore,
+    blobs: TieredBlobs,
     keys: TenantKeys,
     tenant_id: TenantId,
     account_id: AccountId,
@@ -158,7 +158,7 @@ class LongMessage:
 
 @dataclass(frozen=True, slots=True)
 class SealedMessage:
-    """A message as its rows are; `is_simple`: if it is one small blob, which came along."""
+    """A message as its rows are; `is_simple`: if it is one small blob, which came along where it rests in Postgres."""
 
     uid: int
     message_id: int
@@ -170,11 +170,16 @@ class SealedMessage:
     key_id: int | None
     codec: int | None
     sealed: bytes | None
+    object_id: int | None
+    object_offset: int | None
+    object_octets: int | None
+    layout: bytes | None
 
 
 _READ_MANY = Query(
     """
-    SELECT p.uid, p.message_id, m.octets, m.header, m.structure, s.is_simple, c.digest, c.key_id, c.codec, c.sealed
+    SELECT p.uid, p.message_id, m.octets, m.header, m.structure, s.is_simple, b.digest, c.key_id, c.codec, c.sealed,
+           b.object_id, b.object_offset, o.octets AS object_octets, b.layout
       FROM placement p
       JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
      CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
@@ -183,6 +188,8 @@ _READ_MANY = Query(
       LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
       LEFT JOIN blob_content c
         ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
+       AND b.object_id IS NULL
+      LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
      WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
      ORDER BY p.uid
@@ -192,7 +199,8 @@ _READ_MANY = Query(
 
 
 async def read_many(
-    connection: Connection,
+    database: Database,
+    blobs: TieredBlobs,
     tenant_id: TenantId,
     account_id: AccountId,
     mailbox_id: MailboxId,
@@ -202,14 +210,37 @@ async def read_many(
 
     Ask for at most a few dozen at a time: each may be WHOLE_LIMIT_OCTETS long.
     """
-    return await _READ_MANY.all(
-        connection,
-        tenant_id=tenant_id,
-        account_id=account_id,
-        mailbox_id=mailbox_id,
-        uids=list(uids),
-        limit_octets=WHOLE_LIMIT_OCTETS,
-    )
+    async with database.read(tenant_id) as connection:
+        rows = await _READ_MANY.all(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            mailbox_id=mailbox_id,
+            uids=list(uids),
+            limit_octets=WHOLE_LIMIT_OCTETS,
+        )
+    return await _with_objects(blobs, tenant_id, rows)
+
+
+async def _with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
+    """What rests in objects beside what came; what is out of reach stays without, and says so when it is opened."""
+    cold = {
+        row.digest: WholeBlob(
+            BlobDigest(row.digest),
+            InObject(row.object_id, row.object_octets or 0, row.object_offset or 0, row.layout or b""),
+        )
+        for row in rows
+        if row.object_id is not None and row.digest is not None
+    }
+    if not cold:
+        return rows
+    found = dict(zip(cold, await blobs.fetch(tenant_id, list(cold.values())), strict=True))
+    return [
+        replace(row, key_id=chunk.key_id, codec=chunk.codec, sealed=chunk.sealed)
+        if row.digest is not None and isinstance(chunk := found.get(row.digest), SealedChunk)
+        else row
+        for row in rows
+    ]
 
 
 def open_many(keys: TenantKeys, sealed: Sequence[SealedMessage]) -> tuple[list[WholeMessage], list[LongMessage]]:

@@ -242,6 +242,18 @@ class Object(models.Model):
         ]
 
 
+class ColdRead(models.Model):
+    """A day on which somebody read a blob that rests in an object: who is read again comes back to Postgres."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "digest", "read_on")
+    tenant_id = models.BigIntegerField()
+    digest = models.BinaryField()
+    read_on = models.DateField()
+
+    class Meta:
+        db_table = "cold_read"
+
+
 class WorkLease(models.Model):
     """Who does a work of upkeep for a tenant, until when; whoever comes with an older token has lost it."""
 

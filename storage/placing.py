@@ -11,9 +11,8 @@ from functools import partial
 from typing import Any
 
 from storage.blobs.codec import CHUNK_OCTETS
-from storage.blobs.hot import HotBlobs, seal_small
+from storage.blobs.hot import HotBlobs, SealedBlob, seal_small
 from storage.blobs.segments import pack_segments
-from storage.blobs.store import SealedBlob
 from storage.database import Database
 from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavailable
 from storage.flags import keywords_column

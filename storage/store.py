@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from storage.appending import Appended, AppendRequest
-from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.errors import StorageError
 from storage.flags import FlagRequest, StoredFlags
@@ -35,6 +35,6 @@ class MailStore:
 
     database: Database
     keys: KeyRing
-    blobs: HotBlobs
+    blobs: TieredBlobs
     announce: Callable[[TenantId, AccountId, Modseq], None]
     joins: Joins = field(default_factory=Joins)

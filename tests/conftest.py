@@ -18,6 +18,7 @@ from hypothesis import settings
 from deploy.local.services import start_services
 from mailserver.services.delivery import Deliveries
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.keys import KeyRing, make_master_key
 from storage.provisioning import make_tenant_keys, provision_account
@@ -121,7 +122,7 @@ def announcements() -> Announcements:
 
 @pytest.fixture
 def store(services: RunningServices, database: Database, announcements: Announcements) -> MailStore:
-    return MailStore(database, KeyRing(services.secrets, database), HotBlobs(), announcements)
+    return MailStore(database, KeyRing(services.secrets, database), TieredBlobs(HotBlobs()), announcements)
 
 
 @pytest.fixture

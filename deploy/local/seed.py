@@ -95,6 +95,7 @@ async def _fill(secrets: Path, told: dict[str, Any], messages: Sequence[DemoMess
     from mailserver.services.mailboxes import create
     from mailserver.services.messages import append
     from storage.blobs.hot import HotBlobs
+    from storage.blobs.tiered import TieredBlobs
     from storage.database import Database, DatabaseConfig
     from storage.errors import MailboxExists
     from storage.keys import KeyRing
@@ -105,7 +106,7 @@ async def _fill(secrets: Path, told: dict[str, Any], messages: Sequence[DemoMess
 
     database = Database(DatabaseConfig(os.environ["WAYPOST_DATABASE_URL"], os.environ["WAYPOST_SYSTEM_DATABASE_URL"]))
     await database.open()
-    store = MailStore(database, KeyRing(secrets, database), HotBlobs(), lambda *_: None)
+    store = MailStore(database, KeyRing(secrets, database), TieredBlobs(HotBlobs()), lambda *_: None)
 
     async def principal(address: str) -> Principal:
         async with database.directory() as connection:

@@ -46,12 +46,12 @@ async def append_all(
     keys = await store.keys.of(who.tenant_id)
 
     async def append_simple(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
-        results = await appending.append_apart(store.database, store.blobs, keys, requests)
+        results = await appending.append_apart(store.database, store.blobs.hot, keys, requests)
         _announce(store, who.tenant_id, requests, results)
         return results
 
     async def append_large(requests: Sequence[AppendRequest]) -> list[Appended | StorageError]:
-        results = [await appending.append(store.database, store.blobs, keys, each) for each in requests]
+        results = [await appending.append(store.database, store.blobs.hot, keys, each) for each in requests]
         _announce(store, who.tenant_id, requests, results)
         return results
 

@@ -143,10 +143,14 @@ class Reader:
         return found
 
     async def _sealed(self, uids: Sequence[int]) -> list[SealedMessage]:
-        async with self.store.database.read(self.who.tenant_id) as connection:
-            return await content.read_many(
-                connection, self.who.tenant_id, self.who.account_id, self.mailbox_id, [Uid(uid) for uid in uids]
-            )
+        return await content.read_many(
+            self.store.database,
+            self.store.blobs,
+            self.who.tenant_id,
+            self.who.account_id,
+            self.mailbox_id,
+            [Uid(uid) for uid in uids],
+        )
 
     async def _headers(self, uids: Sequence[int]) -> AsyncIterator[list[tuple[int, bytes]]]:
         chunks = fetch_rows(self.store, self.who, self.mailbox_id, [Uid(uid) for uid in uids], Columns.HEADER)

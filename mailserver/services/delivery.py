@@ -187,7 +187,7 @@ class Deliveries:
 
     async def _place(self, tenant_id: TenantId, orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
         store = self._store
-        results = await place(store.database, store.blobs, await store.keys.of(tenant_id), tenant_id, orders)
+        results = await place(store.database, store.blobs.hot, await store.keys.of(tenant_id), tenant_id, orders)
         for result in results:
             if isinstance(result, Placed):
                 store.announce(tenant_id, result.account_id, result.modseq)

@@ -23,12 +23,12 @@ class Joiner:
         store = self._store
 
         async def place_small(orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
-            results = await place_apart(store.database, store.blobs, await store.keys.of(tenant_id), orders)
+            results = await place_apart(store.database, store.blobs.hot, await store.keys.of(tenant_id), orders)
             self._announce(tenant_id, results)
             return results
 
         async def place_large(orders: Sequence[Order]) -> Sequence[Placed | StorageError]:
-            results = await place(store.database, store.blobs, await store.keys.of(tenant_id), tenant_id, orders)
+            results = await place(store.database, store.blobs.hot, await store.keys.of(tenant_id), tenant_id, orders)
             self._announce(tenant_id, results)
             return results
 

@@ -19,9 +19,11 @@ from storage.content import Content
 from storage.errors import MailboxNotFound
 from storage.flags import CHUNK_MESSAGES, FlagRequest, StoredFlags
 from storage.query import Connection
+from storage.read_notes import FEW_MESSAGES
 from storage.rows import Columns, FetchRow
 from storage.store import MailStore
 from storage.types import (
+    BlobDigest,
     FlagChange,
     Mailbox,
     MailboxId,
@@ -157,10 +159,17 @@ async def fetch_messages(
     async def read(start: int) -> tuple[list[MessageWithOctets], int]:
         """Some messages, and where among the uids to go on."""
         asked = uids[start : start + BODIES_CHUNK_MESSAGES]
-        async with store.database.read(who.tenant_id) as connection:
-            found = await read_messages(
-                connection, keys, who.account_id, mailbox_id, asked, with_wire_forms=Columns.WIRE in columns
-            )
+        found = await read_messages(
+            store.database,
+            store.blobs,
+            keys,
+            who.account_id,
+            mailbox_id,
+            asked,
+            with_wire_forms=Columns.WIRE in columns,
+        )
+        if len(uids) <= FEW_MESSAGES:
+            store.blobs.notes.note(who.tenant_id, [BlobDigest(each.digest) for each in found if each.digest])
         return found, start + (bisect_right(asked, found[-1].row.uid) if found else len(asked))
 
     ahead: asyncio.Task[tuple[list[MessageWithOctets], int]] | None = None

@@ -250,3 +250,4 @@ _answer(tenants.TenantSuspended, _always(reply(450, "4.2.1", "This mailbox is su
 _answer(storage.OverQuota, _always(reply(452, "4.2.2", "This mailbox is full; try again later")))
 _answer(storage.SendingLimitReached, _sending_limit)
 _answer(storage.StoreUnavailable, _always(NOT_NOW))
+_answer(storage.ColdTierUnavailable, _always(NOT_NOW))

@@ -32,7 +32,7 @@ def all_jobs(
             "collect unused content",
             HOUR_S,
             2 * HOUR_S,
-            lambda: housekeeping.collect_blobs(database, store.keys, store.blobs),
+            lambda: housekeeping.collect_blobs(database, store.keys, store.blobs.hot),
         ),
         Job(
             "finish deleting mailboxes",

@@ -1,22 +1,29 @@
 """The hot tier: sealed chunks in Postgres, in the cell of the tenant."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import ParamSpec, TypeVar
 
-from storage.blobs.codec import CHUNK_OCTETS, compress, decompress
-from storage.blobs.store import SealedBlob
+from storage.blobs.codec import CHUNK_OCTETS, compress
+from storage.blobs.layout import InObject
+from storage.blobs.opening import ChunkRange, NumberedChunk, maybe_in_thread, open_range
 from storage.errors import ContentDamaged
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
 from storage.types import BlobDigest
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
-_IN_A_THREAD_OCTETS = 256 * 1024  # packing and sealing more than this takes a millisecond or more
+@dataclass(frozen=True, slots=True)
+class SealedBlob:
+    """A blob of one chunk, ready to be written in the transaction of the message that uses it."""
+
+    digest: BlobDigest
+    octets: int
+    key_id: int
+    codec: int
+    sealed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +34,33 @@ class _Claimed:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
+    octets: int | None
+    object_id: int | None
+    object_offset: int | None
+    object_octets: int | None
+    layout: bytes | None
+    chunk: int | None
+    key_id: int | None
+    codec: int | None
+    sealed: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _SpareChunk:
     octets: int
+    content_on: date
     chunk: int
     key_id: int
     codec: int
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInObject:
+    """A blob of `octets` that does not rest in Postgres."""
+
+    octets: int
+    place: InObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +88,27 @@ _ADD_CHUNK = Query[None](
     VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(chunk)s, %(content_on)s, %(key_id)s, %(codec)s, %(sealed)s)
     """
 )
+_NOTE_STORED = Query[None](
+    """
+    UPDATE blob SET stored_octets = %(stored)s WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND digest = %(digest)s
+    """
+)
 _READ_CHUNKS = Query(
     """
-    SELECT octets, chunk, key_id, codec, sealed
-      FROM read_chunks_v1(%(tenant_id)s, %(digest)s, %(first)s, %(last)s)
+    SELECT octets, object_id, object_offset, object_octets, layout, chunk, key_id, codec, sealed
+      FROM read_chunks_v2(%(tenant_id)s, %(digest)s, %(first)s, %(last)s)
     """,
     row=_Chunk,
 )
-_DELETE = Query(
+_READ_SPARE_CHUNKS = Query(
     """
-    WITH gone AS (
-        DELETE FROM blob b
-         WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.digest = ANY (%(digests)s)
-           AND b.touched_at < now() - make_interval(secs => %(grace_s)s)
-           AND NOT EXISTS (
-               SELECT FROM message_blob u WHERE u.tenant_id = b.tenant_id AND u.digest = b.digest)
-        RETURNING b.tenant_id, b.digest, b.content_on
-    ), emptied AS (
-        DELETE FROM blob_content c USING gone
-         WHERE c.tenant_id = gone.tenant_id AND c.digest = gone.digest AND c.content_on = gone.content_on
-    )
-    SELECT count(*) AS blobs FROM gone
+    SELECT octets, content_on, chunk, key_id, codec, sealed
+      FROM read_spare_chunks_v1(%(tenant_id)s, %(digest)s, %(first)s, %(last)s)
     """,
+    row=_SpareChunk,
+)
+_DELETE = Query(
+    "SELECT delete_blobs_v1(%(tenant_id)s, %(digests)s, %(grace_s)s) AS blobs",
     row=_Deleted,
 )
 
@@ -93,7 +121,10 @@ def seal_small(keys: TenantKeys, octets: bytes) -> SealedBlob:
 
 
 class HotBlobs:
-    """A BlobStore over `blob` and `blob_content`. `grace_s` holds collection off a blob that was claimed lately."""
+    """Content in `blob_content`, and the rows of all blobs.
+
+    Blobs never change. `grace_s` holds collection off a blob that was claimed lately.
+    """
 
     def __init__(self, grace_s: float = 86_400.0) -> None:
         self.grace_s = grace_s
@@ -115,16 +146,18 @@ class HotBlobs:
 
     async def put(self, connection: Connection, keys: TenantKeys, octets: bytes | memoryview) -> BlobDigest:
         if len(octets) <= CHUNK_OCTETS:
-            blob = await _maybe_in_thread(len(octets), seal_small, keys, bytes(octets))
+            blob = await maybe_in_thread(len(octets), seal_small, keys, bytes(octets))
             await self.put_sealed(connection, keys, blob)
             return blob.digest
         digest = await asyncio.to_thread(keys.long_digest, octets)
         claimed = await _CLAIM.one(connection, tenant_id=keys.tenant_id, digest=digest, octets=len(octets))
         if claimed.is_new:
+            stored = 0
             last = (len(octets) - 1) // CHUNK_OCTETS
             for chunk in range(last + 1):
                 piece = bytes(octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS])
                 codec, sealed = await asyncio.to_thread(_seal_chunk, keys, digest, chunk, chunk == last, piece)
+                stored += len(sealed)
                 await _ADD_CHUNK.execute(
                     connection,
                     tenant_id=keys.tenant_id,
@@ -135,46 +168,50 @@ class HotBlobs:
                     codec=codec,
                     sealed=sealed,
                 )
+            await _NOTE_STORED.execute(connection, tenant_id=keys.tenant_id, digest=digest, stored=stored)
         return digest
 
     async def read(
         self, connection: Connection, keys: TenantKeys, digest: BlobDigest, offset: int, length: int
-    ) -> bytes:
-        if length <= 0:
-            return b""
-        first, last = offset // CHUNK_OCTETS, (offset + length - 1) // CHUNK_OCTETS
-        chunks = await _READ_CHUNKS.all(connection, tenant_id=keys.tenant_id, digest=digest, first=first, last=last)
-        if [chunk.chunk for chunk in chunks] != list(range(first, last + 1)):
-            raise ContentDamaged(f"blob {digest.hex()} has not all of its chunks")
-        opened = await _maybe_in_thread(length, _open_chunks, keys, digest, chunks)
-        start = offset - first * CHUNK_OCTETS
-        if len(opened) < start + length:
-            raise ContentDamaged(f"blob {digest.hex()} is cut")
-        return opened[start : start + length]
+    ) -> bytes | FoundInObject:
+        """A range of a blob, or where it rests instead. Raises ContentDamaged when it is missing, cut or altered."""
+        wanted = ChunkRange(offset, length)
+        rows = await _READ_CHUNKS.all(
+            connection, tenant_id=keys.tenant_id, digest=digest, first=wanted.first, last=wanted.last
+        )
+        if rows and (row := rows[0]).object_id is not None:
+            assert row.octets is not None
+            assert row.object_offset is not None
+            assert row.layout is not None
+            place = InObject(row.object_id, row.object_octets or 0, row.object_offset, row.layout)
+            return FoundInObject(row.octets, place)
+        chunks = [
+            NumberedChunk(row.chunk, row.key_id, row.codec, row.sealed)
+            for row in rows
+            if row.chunk is not None and row.key_id is not None and row.codec is not None and row.sealed is not None
+        ]
+        return await open_range(keys, digest, (rows[0].octets or 0) if rows else 0, chunks, wanted)
+
+    async def read_spare(
+        self, connection: Connection, keys: TenantKeys, digest: BlobDigest, offset: int, length: int
+    ) -> bytes | None:
+        """The same from any copy that Postgres still holds, whatever the row says; None without a good one."""
+        wanted = ChunkRange(offset, length)
+        rows = await _READ_SPARE_CHUNKS.all(
+            connection, tenant_id=keys.tenant_id, digest=digest, first=wanted.first, last=wanted.last
+        )
+        for day in dict.fromkeys(row.content_on for row in rows):
+            copy = [row for row in rows if row.content_on == day]
+            chunks = [NumberedChunk(row.chunk, row.key_id, row.codec, row.sealed) for row in copy]
+            with contextlib.suppress(ContentDamaged):
+                return await open_range(keys, digest, copy[0].octets, chunks, wanted)
+        return None
 
     async def delete(self, connection: Connection, keys: TenantKeys, digests: Sequence[BlobDigest]) -> int:
         deleted = await _DELETE.one(connection, tenant_id=keys.tenant_id, digests=list(digests), grace_s=self.grace_s)
         return deleted.blobs
 
 
-async def _maybe_in_thread(
-    octets: int, work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
-) -> Result:
-    """Long packing must not hold up the loop; short packing must not pay for a thread."""
-    if octets > _IN_A_THREAD_OCTETS:
-        return await asyncio.to_thread(work, *arguments, **named)
-    return work(*arguments, **named)
-
-
 def _seal_chunk(keys: TenantKeys, digest: BlobDigest, chunk: int, is_last: bool, octets: bytes) -> tuple[int, bytes]:
     codec, packed = compress(octets)
     return codec, keys.seal(digest, chunk, is_last, codec, packed)
-
-
-def _open_chunks(keys: TenantKeys, digest: BlobDigest, chunks: Sequence[_Chunk]) -> bytes:
-    opened = []
-    for row in chunks:
-        is_last = row.chunk == max(0, (row.octets - 1) // CHUNK_OCTETS)
-        packed = keys.open(row.key_id, digest, row.chunk, is_last, row.codec, row.sealed)
-        opened.append(decompress(row.codec, packed))
-    return opened[0] if len(opened) == 1 else b"".join(opened)

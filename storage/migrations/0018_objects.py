@@ -75,6 +75,21 @@ class Migration(migrations.Migration):
             ],
             options={"db_table": "work_lease"},
         ),
+        migrations.CreateModel(
+            name="ColdRead",
+            fields=[
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "tenant_id", "digest", "read_on", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("tenant_id", models.BigIntegerField()),
+                ("digest", models.BinaryField()),
+                ("read_on", models.DateField()),
+            ],
+            options={"db_table": "cold_read"},
+        ),
         migrations.AddField("blob", "object_id", models.BigIntegerField(null=True)),
         migrations.AddField("blob", "object_offset", models.BigIntegerField(null=True)),
         migrations.AddField("blob", "layout", models.BinaryField(null=True)),

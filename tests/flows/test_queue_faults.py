@@ -26,6 +26,7 @@ import pytest
 from deploy.local.services import Services, start_services
 from mailserver.services.queueing import QueueConfig, Queueing
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.errors import StoreUnavailable
 from storage.keys import KeyRing, make_master_key
@@ -238,7 +239,7 @@ async def wait_for_progress(yard: Yard, messages: int) -> None:
 async def test_kills_at_random_points_lose_nobodys_mail(yard: Yard, seed: int) -> None:
     chance = random.Random(seed)
     database = Database(DatabaseConfig(yard.running.app_url, yard.running.system_url))
-    store = MailStore(database, KeyRing(yard.running.secrets, database), HotBlobs(), lambda *_: None)
+    store = MailStore(database, KeyRing(yard.running.secrets, database), TieredBlobs(HotBlobs()), lambda *_: None)
     sender = Sender(yard, store)
     for _ in range(PROCESSES):
         await yard.start()

@@ -51,6 +51,8 @@ INSERT INTO object (tenant_id, id, kind, state, octets, blobs, live_blobs, live_
       FROM generate_series(1, %(tenants)s) t, generate_series(1, 200) k;
 UPDATE blob SET object_id = get_byte(digest, 0) %% 200 + 1, object_offset = 0, layout = '', stored_octets = 3000
  WHERE get_byte(digest, 1) %% 2 = 0;
+INSERT INTO cold_read (tenant_id, digest, read_on)
+    SELECT tenant_id, digest, CURRENT_DATE FROM blob WHERE object_id IS NOT NULL;
 INSERT INTO work_lease (tenant_id, work, leased_until, token)
     SELECT t, 'tiering', now(), 1 FROM generate_series(1, %(tenants)s) t;
 INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)

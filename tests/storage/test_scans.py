@@ -14,6 +14,7 @@ from mailserver.services.search_keys import AllOf, BodyContains, DateComparison,
 from mailserver.services.searching import Searches
 from storage import housekeeping, inbound
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.changes import account_modseqs
 from storage.database import Database, DatabaseConfig
 from storage.keys import KeyRing
@@ -37,7 +38,7 @@ async def cell(filled: RunningServices) -> AsyncIterator[MailStore]:
     make_tenant_keys(filled.secrets, filled.owner_url, TENANT)
     opened = Database(DatabaseConfig(filled.app_url, filled.system_url, max_connections=1))
     await opened.open()
-    yield MailStore(opened, KeyRing(filled.secrets, opened), HotBlobs(), lambda *_: None)
+    yield MailStore(opened, KeyRing(filled.secrets, opened), TieredBlobs(HotBlobs()), lambda *_: None)
     await opened.close()
 
 

@@ -18,7 +18,7 @@ from mailserver.mime.structure import unpack
 from mailserver.mime.transfer_encoding import UnknownEncoding, decoding
 from mailserver.services import messages
 from storage.content import Content
-from storage.errors import ContentDamaged, MessageGone
+from storage.errors import ColdTierUnavailable, ContentDamaged, MessageGone
 from storage.rows import FetchRow
 from storage.types import FlagChange, FlagOperation, Flags, Modseq, SystemFlag, Uid
 
@@ -45,7 +45,7 @@ class Fetching:
         self._gathered: list[bytes] = []
         self._octets = 0
         self.answered = 0
-        self.failure: ContentDamaged | UnknownEncoding | None = None
+        self.failure: ContentDamaged | ColdTierUnavailable | UnknownEncoding | None = None
 
     def responses(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
         if self._plan.sets_seen:
@@ -111,7 +111,7 @@ class Fetching:
         talk, view, plan, forms = self._talk, self._talk.selected, self._plan, self._forms
         store = talk.services.store
         async for found in messages.fetch_messages(store, talk.person, view.mailbox_id, uids, plan.columns):
-            for row, octets in found:
+            for row, octets, _digest in found:
                 number = self._number_of(row)
                 if number is None:
                     continue
@@ -179,7 +179,7 @@ class Fetching:
     async def _one_message(
         self, row: FetchRow, number: int, *, is_recent: bool, was_made_seen: bool
     ) -> AsyncIterator[Response]:
-        """One damaged message does not spoil the others, unless its octets are promised already."""
+        """A message that is damaged or out of reach does not spoil the others, unless its octets are promised."""
         line = self._plan.line_with_flags if was_made_seen else self._plan.line
         message = _Message(self._talk, self._plan, row)
         try:
@@ -196,6 +196,10 @@ class Fetching:
         except MessageGone:
             pass
         except UnknownEncoding as reason:
+            self.failure = reason
+        except ColdTierUnavailable as reason:
+            if message.is_begun:
+                raise
             self.failure = reason
         except ContentDamaged as damage:
             if message.is_begun:

@@ -81,8 +81,10 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     services.SearchTooLong: _no(Code.LIMIT, "The search took too long, try a narrower one"),
     # What is away, or broken
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
+    storage.ColdTierUnavailable: _no(Code.UNAVAILABLE, "Older content is out of reach now, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
     storage.ContentDamaged: _no(Code.CORRUPTION, "The stored message is damaged"),
+    storage.ObjectMissing: _no(Code.CORRUPTION, "The stored message is damaged"),
     # The message of an APPEND
     MessageEmpty: _no(None, "A message is empty: nothing was appended"),
     NulInLiteral: lambda _: Refusal(Condition.BAD, None, "A message with a NUL is sent as a literal8"),

@@ -21,6 +21,13 @@ CREATE POLICY of_tenant ON work_lease TO waypost_app
     USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
 GRANT SELECT, INSERT, UPDATE, DELETE ON work_lease TO waypost_app;
 
+ALTER TABLE cold_read ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cold_read FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_owner ON cold_read TO waypost_owner USING (true);
+CREATE POLICY of_tenant ON cold_read TO waypost_app
+    USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
+GRANT SELECT, INSERT, UPDATE, DELETE ON cold_read TO waypost_app;
+
 UPDATE blob b SET stored_octets = c.stored
   FROM (SELECT tenant_id, digest, content_on, sum(length(sealed)) AS stored FROM blob_content GROUP BY 1, 2, 3) c
  WHERE c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on;
@@ -138,31 +145,34 @@ BEGIN
         RETURNING b.digest;
 END $$;
 
--- Moves blobs into an object that was written and read back: from Postgres (p_from NULL) or from another object.
+-- Moves blobs into an object that was written and read back, each from Postgres (p_from NULL) or from another object.
 -- A blob that is gone or rests elsewhere by now is left alone. Returns how many moved; with none the object is doomed.
 CREATE FUNCTION move_to_object_v1(
-    p_tenant bigint, p_object bigint, p_from bigint, p_digests bytea[], p_offsets bigint[], p_layouts bytea[],
+    p_tenant bigint, p_object bigint, p_from bigint[], p_digests bytea[], p_offsets bigint[], p_layouts bytea[],
     p_stored bigint[], p_octets bigint, p_sha256 bytea
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     v_moved integer;
     v_octets bigint;
+    v_from bigint[];
     v_before bigint[];
 BEGIN
     PERFORM waypost_tenant(p_tenant);
-    WITH there AS (
-        SELECT b.digest, b.stored_octets FROM blob b
-         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) AND b.object_id IS NOT DISTINCT FROM p_from
-         ORDER BY b.digest FOR UPDATE
+    WITH asked AS (
+        SELECT * FROM unnest(p_from, p_digests, p_offsets, p_layouts, p_stored)
+            AS u (source, digest, "offset", layout, stored)
+    ), there AS (
+        SELECT b.digest, b.object_id, b.stored_octets FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) ORDER BY b.digest FOR UPDATE
     ), moved AS (
-        UPDATE blob b SET object_id = p_object, object_offset = u.offset, layout = u.layout, stored_octets = u.stored
-          FROM there JOIN unnest(p_digests, p_offsets, p_layouts, p_stored) AS u (digest, "offset", layout, stored)
-            ON u.digest = there.digest
+        UPDATE blob b
+           SET object_id = p_object, object_offset = asked."offset", layout = asked.layout, stored_octets = asked.stored
+          FROM there JOIN asked ON asked.digest = there.digest AND asked.source IS NOT DISTINCT FROM there.object_id
          WHERE b.tenant_id = p_tenant AND b.digest = there.digest
-        RETURNING u.stored, there.stored_octets AS before
+        RETURNING asked.stored, there.object_id AS source, there.stored_octets AS before
     )
-    SELECT count(*)::integer, coalesce(sum(m.stored), 0)::bigint, array_agg(m.before) INTO v_moved, v_octets, v_before
-      FROM moved m;
+    SELECT count(*)::integer, coalesce(sum(m.stored), 0)::bigint, array_agg(m.source), array_agg(m.before)
+      INTO v_moved, v_octets, v_from, v_before FROM moved m;
     UPDATE object o
        SET state = CASE WHEN v_moved = 0 THEN 2 ELSE 1 END, doomed_at = CASE WHEN v_moved = 0 THEN now() END,
            octets = p_octets, sha256 = p_sha256, blobs = cardinality(p_digests), live_blobs = v_moved,
@@ -171,8 +181,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'object % was given up', p_object USING ERRCODE = 'WP010';
     END IF;
-    IF p_from IS NOT NULL AND v_moved > 0 THEN
-        PERFORM forget_in_objects_v1(p_tenant, array_fill(p_from, ARRAY[v_moved]), v_before);
+    IF v_moved > 0 THEN
+        PERFORM forget_in_objects_v1(p_tenant, v_from, v_before);
     END IF;
     RETURN v_moved;
 END $$;
@@ -210,7 +220,8 @@ CREATE FUNCTION read_messages_v2(
     uid bigint, message_id bigint, email_id bigint, thread_id bigint, octets bigint, header_octets integer,
     received_at timestamptz, saved_at timestamptz, preview text, flags smallint, keywords text[], modseq bigint, wire_version smallint,
     differs_in_utf8 boolean, envelope bytea, bodystructure bytea, header bytea, structure bytea, is_small boolean,
-    digest bytea, key_id integer, codec smallint, sealed bytea, object_id bigint, object_offset bigint, layout bytea
+    digest bytea, key_id integer, codec smallint, sealed bytea, object_id bigint, object_offset bigint,
+    object_octets bigint, layout bytea
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -220,11 +231,13 @@ BEGIN
     PERFORM waypost_tenant(p_tenant);
     FOR uid, message_id, email_id, thread_id, octets, header_octets, received_at, saved_at, preview, flags, keywords,
         modseq, wire_version, differs_in_utf8, envelope, bodystructure, header, structure, is_small, digest, v_content_on,
-        object_id, object_offset, layout IN
+        object_id, object_offset, layout, object_octets IN
         SELECT p.uid, p.message_id, coalesce(m.origin_id, m.id), m.thread_id, m.octets, m.header_octets, m.received_at,
                p.saved_at, m.preview, p.flags, p.keywords, p.modseq, m.wire_version, m.differs_in_utf8,
                CASE WHEN p_wire THEN m.envelope ELSE '' END, CASE WHEN p_wire THEN m.bodystructure ELSE '' END,
-               m.header, m.structure, s.is_small, u.digest, b.content_on, b.object_id, b.object_offset, b.layout
+               m.header, m.structure, s.is_small, u.digest, b.content_on, b.object_id, b.object_offset, b.layout,
+               CASE WHEN b.object_id IS NOT NULL
+                    THEN (SELECT o.octets FROM object o WHERE o.tenant_id = b.tenant_id AND o.id = b.object_id) END
           FROM placement p
           JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
          CROSS JOIN LATERAL (SELECT m.octets <= p_small AND m.segments = ''::bytea AS is_small) s
@@ -254,8 +267,8 @@ END $$;
 -- Where a blob rests, and its chunks by number if that is Postgres: then a row for each, else one without a chunk.
 CREATE FUNCTION read_chunks_v2(p_tenant bigint, p_digest bytea, p_first integer, p_last integer)
 RETURNS TABLE (
-    octets bigint, object_id bigint, object_offset bigint, layout bytea, chunk integer, key_id integer, codec smallint,
-    sealed bytea
+    octets bigint, object_id bigint, object_offset bigint, object_octets bigint, layout bytea, chunk integer,
+    key_id integer, codec smallint, sealed bytea
 ) LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_column
 DECLARE
@@ -266,6 +279,7 @@ BEGIN
       INTO octets, v_content_on, object_id, object_offset, layout FROM blob b
      WHERE b.tenant_id = p_tenant AND b.digest = p_digest;
     IF object_id IS NOT NULL THEN
+        SELECT o.octets INTO object_octets FROM object o WHERE o.tenant_id = p_tenant AND o.id = read_chunks_v2.object_id;
         RETURN NEXT;
         RETURN;
     END IF;
@@ -288,3 +302,20 @@ LANGUAGE sql STABLE AS $$
      WHERE b.tenant_id = waypost_tenant(p_tenant) AND b.digest = p_digest AND c.chunk BETWEEN p_first AND p_last
      ORDER BY c.content_on DESC, c.chunk
 $$;
+
+-- Notes that blobs were read today: old hot ones stay a while longer, and reads of cold ones are counted by days.
+CREATE FUNCTION note_reads_v1(p_tenant bigint, p_digests bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    WITH old AS (
+        SELECT b.digest FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) AND b.object_id IS NULL
+           AND b.content_on < CURRENT_DATE - 7 AND b.read_on IS DISTINCT FROM CURRENT_DATE
+         ORDER BY b.digest FOR UPDATE SKIP LOCKED
+    )
+    UPDATE blob b SET read_on = CURRENT_DATE FROM old WHERE b.tenant_id = p_tenant AND b.digest = old.digest;
+    INSERT INTO cold_read (tenant_id, digest, read_on)
+    SELECT b.tenant_id, b.digest, CURRENT_DATE FROM blob b
+     WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) AND b.object_id IS NOT NULL
+    ON CONFLICT DO NOTHING;
+END $$;

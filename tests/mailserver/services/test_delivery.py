@@ -12,6 +12,7 @@ from mailserver.services.delivery import DIRECT_RECIPIENTS, Deliveries
 from mailserver.services.ingest import ingest
 from storage import inbound, placing
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.errors import MailboxNotFound, OverQuota, StoreUnavailable
 from storage.keys import KeyRing, KeyUnusable
@@ -195,7 +196,7 @@ async def test_what_found_no_mailbox_is_not_remembered_as_placed(store: MailStor
 
     async def place(mailbox_id: MailboxId | None) -> object:
         order = Order(message, Destination(bob.who.account_id, mailbox_id), InboundId(77))
-        (result,) = await placing.place(store.database, store.blobs, keys, company.tenant_id, [order])
+        (result,) = await placing.place(store.database, store.blobs.hot, keys, company.tenant_id, [order])
         return result
 
     assert isinstance(await place(MailboxId(1)), MailboxNotFound)
@@ -217,9 +218,9 @@ async def test_copies_for_several_are_all_or_nothing_while_accounts_are_made(
     message = await placing.prepare(keys, await ingest(plain_message(), NOON))
     orders = [Order(message, Destination(who.account_id, None)) for who in (bob.who, stranger)]
     with pytest.raises(placing._NotProvisioned):
-        await placing._place_once(store.database, store.blobs, keys, orders)
+        await placing._place_once(store.database, store.blobs.hot, keys, orders)
     assert await bob.uids() == []
-    results = await placing.place(store.database, store.blobs, keys, company.tenant_id, orders)
+    results = await placing.place(store.database, store.blobs.hot, keys, company.tenant_id, orders)
     assert [type(result) for result in results] == [Placed, Placed]
     assert await bob.uids() == await Someone(store, stranger).uids() == [1]
 
@@ -326,7 +327,7 @@ async def test_while_postgres_is_away_nothing_is_accepted(
     ada = await company.person()
     nowhere = f"postgresql://waypost_app@/waypost?host={tmp_path}"
     away = Database(DatabaseConfig(nowhere, nowhere))
-    deliveries = Deliveries(MailStore(away, KeyRing(services.secrets, away), HotBlobs(), lambda *_: None))
+    deliveries = Deliveries(MailStore(away, KeyRing(services.secrets, away), TieredBlobs(HotBlobs()), lambda *_: None))
     with pytest.raises(StoreUnavailable):
         await deliveries.deliver(plain_message(), [as_recipient(ada)], reverse_path="", received_at=NOON)
 

@@ -26,6 +26,7 @@ NEVER_HERE = {
     "TooManyMailboxes",
     "TooManyKeywords",
     "ContentDamaged",
+    "ObjectMissing",
     "SearchTooLong",
     "MessageGone",
     "TenantNotFound",

@@ -16,6 +16,7 @@ from mailserver.imap.session.state import State
 from mailserver.observability.logs import get_logger
 from mailserver.services.watching import Watchers, WatchingConfig
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.keys import KeyRing, make_master_key
 from storage.store import MailStore
@@ -81,7 +82,7 @@ async def test_postgres_away_is_a_temporary_refusal(tmp_path: Any) -> None:
     nowhere = f"postgresql://nobody@/none?host={tmp_path}"
     database = Database(DatabaseConfig(app_url=nowhere, system_url=nowhere))
     make_master_key(tmp_path)
-    store = MailStore(database, KeyRing(tmp_path, database), HotBlobs(), lambda *_: None)
+    store = MailStore(database, KeyRing(tmp_path, database), TieredBlobs(HotBlobs()), lambda *_: None)
     dialogue = dialogue_with(
         Services(store, cast(Any, None), Watchers(database, None, WatchingConfig()), cast(Any, None)), who=ANN
     )

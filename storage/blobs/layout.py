@@ -1,0 +1,57 @@
+"""Where the chunks of a blob are inside an object (pure).
+
+A layout is 9 octets for each chunk, in order: key id, codec, sealed octets. The chunks stand one after the other.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from storage.errors import ContentDamaged
+
+_CHUNK = struct.Struct(">IBI")
+
+
+@dataclass(frozen=True, slots=True)
+class SealedChunk:
+    """One chunk as it rests, in Postgres and in objects alike."""
+
+    key_id: int
+    codec: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlace:
+    """`offset` counts from the beginning of the blob in its object."""
+
+    key_id: int
+    codec: int
+    offset: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class InObject:
+    """Where a blob rests: in which object, which is so long, from which octet on."""
+
+    object_id: int
+    object_octets: int
+    offset: int
+    layout: bytes
+
+
+def pack_layout(chunks: Iterable[SealedChunk]) -> bytes:
+    return b"".join(_CHUNK.pack(each.key_id, each.codec, len(each.sealed)) for each in chunks)
+
+
+def unpack_layout(layout: bytes) -> list[ChunkPlace]:
+    """Raises ContentDamaged for what is no layout."""
+    if len(layout) % _CHUNK.size:
+        raise ContentDamaged("a blob's layout is cut")
+    places = []
+    offset = 0
+    for key_id, codec, octets in _CHUNK.iter_unpack(layout):
+        places.append(ChunkPlace(key_id, codec, offset, octets))
+        offset += octets
+    return places
