@@ -114,7 +114,7 @@ class AccountNotFound(TenantsError):
 
 
 class AccountDeleted(TenantsError):
-    """A deleted account stays deleted; its mail may be gone."""
+    """A deleted account has to be restored first, while it can be."""
 
     def __init__(self, address: str) -> None:
         super().__init__(f"the account {address} was deleted")
@@ -279,6 +279,49 @@ class QuotaInvalid(TenantsError):
     def __init__(self, text: str) -> None:
         super().__init__(f"{text!r} is not a quota (such as 5GiB, 500MB or none)")
         self.text = text
+
+
+class DaysInvalid(TenantsError):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is not a number of days")
+        self.text = text
+
+
+class AccountNotDeleted(TenantsError):
+    """Only a deleted account can be restored."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the account {address} is not deleted")
+        self.address = address
+
+
+class AccountEnded(TenantsError):
+    """The time in which a deleted account could be restored is over: its mail is gone."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"the account {address} was deleted too long ago")
+        self.address = address
+
+
+class ReasonMissing(TenantsError):
+    """A legal hold says why."""
+
+    def __init__(self) -> None:
+        super().__init__("a legal hold needs a reason")
+
+
+class FolderInvalid(TenantsError):
+    r"""Not a mailbox name, nor a special use such as \Trash."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder!r} is not a folder a rule can be for")
+        self.folder = folder
+
+
+class RuleNotFound(TenantsError):
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"there is no rule for {folder}")
+        self.folder = folder
 
 
 class NameInvalid(TenantsError):

@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from tenants.quota import DAYS_LIMIT
+
 STATUSES = [("active", "active"), ("suspended", "suspended"), ("deleted", "deleted")]
 SENDERS = [("anyone", "anyone"), ("tenant", "tenant"), ("members", "members")]
 
@@ -17,8 +19,15 @@ HASH_IS_ARGON2ID = Q(("password_hash__startswith", "$argon2id$"))
 LANGUAGE_IS_TAG = Q(language__regex=r"^[a-z]{2,3}(-[a-z0-9]{1,8})*$")
 
 
+def _days(name: str) -> Q:
+    return Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": 0, f"{name}__lte": DAYS_LIMIT})
+
+
 class Tenant(models.Model):
-    """A company. `slug` is what administrators type, by default its first domain; `cell` is where its mail lives."""
+    """A company. `slug` is what administrators type, by default its first domain; `cell` is where its mail lives.
+
+    The columns from `cold_after_days` on are its policies: `policies.TenantPolicy` says what they mean.
+    """
 
     slug = models.CharField(max_length=255)
     name = models.CharField(max_length=200)
@@ -27,6 +36,14 @@ class Tenant(models.Model):
     language = models.CharField(max_length=35, default="en")
     time_zone = models.CharField(max_length=64, default="UTC")
     created_at = models.DateTimeField(db_default=Now())
+    cold_after_days = models.IntegerField(null=True, default=90, db_default=90)
+    hot_budget_octets = models.BigIntegerField(null=True)
+    promote_within_days = models.IntegerField(null=True, default=7, db_default=7)
+    quota_octets = models.BigIntegerField(null=True)
+    recoverable_days = models.IntegerField(default=30, db_default=30)
+    account_recovery_days = models.IntegerField(default=30, db_default=30)
+    is_held = models.BooleanField(default=False, db_default=False)
+    hold_reason = models.CharField(max_length=500, default="", db_default="")
 
     class Meta:
         db_table = "tenant"
@@ -36,6 +53,17 @@ class Tenant(models.Model):
             models.CheckConstraint(condition=Q(slug__regex=r"^[a-z0-9][a-z0-9.-]*$"), name="tenant_slug_plain"),
             models.CheckConstraint(condition=~Q(name=""), name="tenant_name_given"),
             models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="tenant_language_tag"),
+            models.CheckConstraint(
+                condition=_days("cold_after_days") & _days("promote_within_days"), name="tenant_tier_days"
+            ),
+            models.CheckConstraint(
+                condition=_days("recoverable_days") & _days("account_recovery_days"), name="tenant_recovery_days"
+            ),
+            models.CheckConstraint(
+                condition=(Q(quota_octets__isnull=True) | Q(quota_octets__gt=0))
+                & (Q(hot_budget_octets__isnull=True) | Q(hot_budget_octets__gte=0)),
+                name="tenant_octets_positive",
+            ),
         )
 
     def __str__(self) -> str:
@@ -95,6 +123,10 @@ class Account(models.Model):
     The SCRAM keys (RFC 5802) are those of the password whose hash `scram_made_for` repeats; made for another they count
     for nothing. Salt and iterations are shared with the account's app passwords, since SCRAM tells them to the client
     before it shows which password it has.
+
+    A deleted one can be restored until the tenant's `account_recovery_days` after `deleted_at`. Then it ends: from
+    `ended_at` on its mail is being deleted, and at `gone_at` it was. `is_held` is a legal hold: nothing of it is
+    deleted for good.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
@@ -114,6 +146,11 @@ class Account(models.Model):
     scram_stored_key = models.BinaryField(null=True)
     scram_server_key = models.BinaryField(null=True)
     scram_made_for = models.CharField(max_length=255, default="", db_default="")
+    deleted_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)
+    is_held = models.BooleanField(default=False, db_default=False)
+    hold_reason = models.CharField(max_length=500, default="", db_default="")
 
     class Meta:
         db_table = "account"
@@ -125,6 +162,10 @@ class Account(models.Model):
                 condition=Q(quota_octets__isnull=True) | Q(quota_octets__gt=0), name="account_quota_positive"
             ),
             models.CheckConstraint(condition=LANGUAGE_IS_TAG, name="account_language_tag"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(status="deleted", deleted_at__isnull=False),
+                name="account_ends_deleted",
+            ),
         )
 
     def __str__(self) -> str:
@@ -259,3 +300,33 @@ class Address(models.Model):
 
     def __str__(self) -> str:
         return f"{self.local_part}@{self.domain}"
+
+
+class RetentionRule(models.Model):
+    r"""What becomes of messages that lie in a folder for longer than `days`.
+
+    `folder` is a mailbox name, or a special use such as \Trash (RFC 6154); what lies below a mailbox has its own rules.
+    Without an account it is the rule of everybody who has none of their own for that folder. `action`: `remove` takes
+    them as EXPUNGE does, `trash` moves them to the mailbox that is used as trash.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="retention_rules")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, null=True, related_name="+", db_constraint=False)
+    folder = models.CharField(max_length=1000)
+    days = models.IntegerField()
+    action = models.CharField(max_length=16, choices=[("remove", "remove"), ("trash", "trash")])
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "retention_rule"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["tenant", "account", "folder"], nulls_distinct=False, name="retention_rule_unique"
+            ),
+            models.CheckConstraint(condition=~Q(folder=""), name="retention_rule_folder_given"),
+            models.CheckConstraint(condition=Q(days__gte=1, days__lte=DAYS_LIMIT), name="retention_rule_days"),
+            models.CheckConstraint(condition=Q(action__in=["remove", "trash"]), name="retention_rule_action_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.action} after {self.days} days"

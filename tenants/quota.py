@@ -1,12 +1,14 @@
-"""Quotas as people write them: `5GiB`, `500MB`, `1.5 TiB`, `none`."""
+"""Quotas and times as people write them: `5GiB`, `500MB`, `1.5 TiB`, `none`; `30`, `never`."""
 
 import re
 from decimal import Decimal
 
-from tenants.errors import QuotaInvalid
+from tenants.errors import DaysInvalid, QuotaInvalid
 
 UNLIMITED_WORDS = frozenset({"none", "unlimited", "无", "不限"})
 QUOTA_LIMIT_OCTETS = 2**60
+NEVER_WORDS = frozenset({"never", "从不", "永不"})
+DAYS_LIMIT = 36_500
 
 _FACTORS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 _FACTORS |= {f"{unit}IB": _FACTORS[unit] for unit in "KMGTP"}
@@ -26,6 +28,19 @@ def parse_quota(text: str) -> int | None:
     if not 0 < octets <= QUOTA_LIMIT_OCTETS:
         raise QuotaInvalid(text)
     return octets
+
+
+def parse_days(text: str) -> int:
+    """Raises DaysInvalid."""
+    plain = text.strip()
+    if not plain.isascii() or not plain.isdigit() or len(plain) > 5 or int(plain) > DAYS_LIMIT:
+        raise DaysInvalid(text)
+    return int(plain)
+
+
+def parse_days_or_never(text: str) -> int | None:
+    """None for never. Raises DaysInvalid."""
+    return None if text.strip().lower() in NEVER_WORDS else parse_days(text)
 
 
 def format_octets(octets: int) -> str:

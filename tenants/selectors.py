@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from tenants.address_rows import address_row
 from tenants.addresses import parse_address, parse_domain
-from tenants.errors import AccountDeleted, AccountNotFound, DomainInvalid, GroupNotFound, TenantNotFound
-from tenants.models import Account, Domain, Group, Tenant
+from tenants.errors import AccountDeleted, AccountNotFound, DomainInvalid, GroupNotFound, TenantDeleted, TenantNotFound
+from tenants.models import Account, Domain, Group, RetentionRule, Tenant
 from tenants.types import Status
 
 
@@ -112,3 +112,17 @@ def address_texts(account: Account | Group) -> list[str]:
 def domain_names(tenant: Tenant) -> list[str]:
     """Its domains, the first one first."""
     return [domain.name for domain in sorted(tenant.domains.all(), key=lambda domain: domain.pk)]
+
+
+def find_living_tenant(name: str) -> Tenant:
+    """Raises TenantNotFound, TenantDeleted."""
+    tenant = find_tenant(name)
+    if tenant.status == Status.DELETED:
+        raise TenantDeleted(tenant.slug)
+    return tenant
+
+
+def list_rules(tenant: Tenant) -> Sequence[RetentionRule]:
+    """Those of everybody first, then by account; each in the order it was made."""
+    rules = RetentionRule.objects.filter(tenant=tenant).prefetch_related("account__addresses__domain")
+    return list(rules.order_by(F("account_id").asc(nulls_first=True), "id"))

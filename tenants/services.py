@@ -15,6 +15,8 @@ from tenants.addresses import parse_address, parse_domain
 from tenants.app_passwords import salting_of
 from tenants.checks import check_password, clean_name, new_address
 from tenants.errors import (
+    AccountEnded,
+    AccountNotDeleted,
     AccountNotFound,
     AliasNotFound,
     DomainNotLocal,
@@ -22,14 +24,13 @@ from tenants.errors import (
     NameInvalid,
     PrimaryAddressProtected,
     StillInUse,
-    TenantDeleted,
     TenantExists,
 )
 from tenants.locality import known_language, known_time_zone
 from tenants.models import Account, Address, Domain, Tenant
 from tenants.passwords import hash_password
 from tenants.scram_keys import derive_keys
-from tenants.selectors import find_account, find_living_account, find_tenant
+from tenants.selectors import find_account, find_living_account, find_living_tenant
 from tenants.types import Status
 
 
@@ -100,7 +101,7 @@ def add_tenant(
 
 @transaction.atomic
 def set_tenant(name: str, change: TenantChange) -> Tenant:
-    tenant = _living_tenant(name)
+    tenant = find_living_tenant(name)
     if change.name is not None:
         tenant.name = clean_name(change.name)
     if change.language is not None:
@@ -113,22 +114,22 @@ def set_tenant(name: str, change: TenantChange) -> Tenant:
 
 def suspend_tenant(name: str) -> Tenant:
     """Nobody of the company signs in, and mail for it is put off."""
-    return _set_tenant_status(_living_tenant(name), Status.SUSPENDED)
+    return _set_tenant_status(find_living_tenant(name), Status.SUSPENDED)
 
 
 def resume_tenant(name: str) -> Tenant:
-    return _set_tenant_status(_living_tenant(name), Status.ACTIVE)
+    return _set_tenant_status(find_living_tenant(name), Status.ACTIVE)
 
 
 def delete_tenant(name: str) -> Tenant:
     """Its domains are no longer served, but stay reserved until `release_domain`. There is no way back."""
-    return _set_tenant_status(_living_tenant(name), Status.DELETED)
+    return _set_tenant_status(find_living_tenant(name), Status.DELETED)
 
 
 @transaction.atomic
 def add_domain(name: str, domain: str) -> Domain:
     """Raises TenantNotFound, TenantDeleted, DomainInvalid, DomainTaken."""
-    return _insert_domain(_living_tenant(name), parse_domain(domain))
+    return _insert_domain(find_living_tenant(name), parse_domain(domain))
 
 
 @transaction.atomic
@@ -218,9 +219,30 @@ def resume_account(address: str) -> Account:
     return _set_account_status(find_living_account(address), Status.ACTIVE)
 
 
+@transaction.atomic
 def delete_account(address: str) -> Account:
-    """Mail is refused from now on; the addresses stay reserved until `release_address`. There is no way back."""
-    return _set_account_status(find_living_account(address), Status.DELETED)
+    """Mail is refused from now on; the addresses stay reserved until `release_address`.
+
+    `restore_account` is the way back while the tenant's policy lets it. Under legal hold its mail stays, whatever the
+    policy says.
+    """
+    account = find_living_account(address)
+    Account.objects.filter(pk=account.pk).update(status=Status.DELETED, deleted_at=Now())
+    account.refresh_from_db()
+    return account
+
+
+@transaction.atomic
+def restore_account(address: str) -> Account:
+    """As it was: addresses, password, mail. Raises AddressInvalid, AccountNotFound, AccountNotDeleted, AccountEnded."""
+    account = find_account(address)
+    if account.status != Status.DELETED:
+        raise AccountNotDeleted(address)
+    rows = Account.objects.filter(pk=account.pk, ended_at__isnull=True)
+    if not rows.update(status=Status.ACTIVE, deleted_at=None):
+        raise AccountEnded(address)
+    account.refresh_from_db()
+    return account
 
 
 @transaction.atomic
@@ -261,13 +283,6 @@ def remove_alias(address: str, alias: str) -> Account:
         raise PrimaryAddressProtected(alias)
     row.delete()
     return account
-
-
-def _living_tenant(name: str) -> Tenant:
-    tenant = find_tenant(name)
-    if tenant.status == Status.DELETED:
-        raise TenantDeleted(tenant.slug)
-    return tenant
 
 
 def _set_tenant_status(tenant: Tenant, status: Status) -> Tenant:

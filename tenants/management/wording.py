@@ -104,6 +104,39 @@ CHINESE: dict[str, str] = {
     "{alias} no longer reaches {address}.": "{alias} 的邮件不再送达 {address}。",
     "Imported {count} accounts in {seconds:.1f} s.": "已导入 {count} 个帐号，用时 {seconds:.1f} 秒。",
     "Generated passwords are in {path}, readable by you only.": "生成的密码已写入 {path}，仅您可读。",
+    # keeping
+    "Policy": "策略",
+    "Cold after": "转冷时间",
+    "Hot budget": "热存储预算",
+    "Comes back when read twice within": "两次读取间隔不超过此天数则转热",
+    "Pool of all accounts": "全部帐号总配额",
+    "Expunged messages can be restored for": "已删除邮件可恢复天数",
+    "Deleted accounts can be restored for": "已删除帐号可恢复天数",
+    "Legal hold": "法律保留",
+    "yes: {reason}": "是：{reason}",
+    "{days} days": "{days} 天",
+    "Folder": "文件夹",
+    "Days": "天数",
+    "Then": "处理方式",
+    "Account": "帐号",
+    "everybody": "所有人",
+    "remove": "移除",
+    "trash": "移到废纸篓",
+    "{name} is under legal hold: nothing of it is deleted for good.": "{name} 处于法律保留：其内容不会被彻底删除。",
+    "{name} is free of legal hold.": "{name} 已解除法律保留。",
+    "There are no retention rules: messages stay until somebody deletes them.": (
+        "没有保留规则：邮件会一直保留，直到有人删除。"
+    ),
+    "Messages that lie in {folder} for {days} days are removed.": "{folder} 中存放满 {days} 天的邮件将被移除。",
+    "Messages that lie in {folder} for {days} days are moved to the trash.": (
+        "{folder} 中存放满 {days} 天的邮件将移到废纸篓。"
+    ),
+    "Removed the rule of {folder}.": "已移除 {folder} 的规则。",
+    "Say --yes to delete {what}.": "要删除 {what}，请加 --yes。",
+    "For {days} days it can be brought back: manage.py account restore {address}": (
+        "{days} 天内可以恢复：manage.py account restore {address}"
+    ),
+    "Account {address} is there again, as it was.": "帐号 {address} 已恢复原状。",
     # refused
     "line {line}, {column}: {reason}": "第 {line} 行，{column}：{reason}",
     "{path}: nobody was imported.": "{path}：没有导入任何人。",
@@ -164,8 +197,8 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
         "没有人使用地址 {address}。查看：manage.py account list",
     ),
     errors.AccountDeleted: (
-        "The account {address} was deleted, which cannot be undone.",
-        "帐号 {address} 已删除，无法恢复。",
+        "The account {address} was deleted. Bring it back, while it can be: manage.py account restore {address}",
+        "帐号 {address} 已删除。在可恢复期限内恢复：manage.py account restore {address}",
     ),
     errors.StillInUse: (
         "{what} is in use. Only what was deleted can be released.",
@@ -247,6 +280,30 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
     errors.QuotaInvalid: (
         "{text!r} is not a quota. Write it like 5GiB, 500MB or none.",
         "“{text}”不是有效配额，请写成 5GiB、500MB 或 none。",
+    ),
+    errors.DaysInvalid: (
+        "{text!r} is not a number of days. Write it like 30.",
+        "“{text}”不是有效天数，请写成 30 这样。",
+    ),
+    errors.AccountNotDeleted: (
+        "The account {address} is not deleted, so there is nothing to restore.",
+        "帐号 {address} 未被删除，无需恢复。",
+    ),
+    errors.AccountEnded: (
+        "The account {address} was deleted too long ago: its mail is gone.",
+        "帐号 {address} 的可恢复期限已过，其邮件已不存在。",
+    ),
+    errors.ReasonMissing: (
+        "Say why with --reason, such as the case's number.",
+        "请用 --reason 说明原因，例如案件编号。",
+    ),
+    errors.FolderInvalid: (
+        "{folder!r} is not a folder. Write a mailbox name, or a special use such as \\Trash or \\Junk.",
+        "“{folder}”不是文件夹。请写邮箱名称，或 \\Trash、\\Junk 这样的特殊用途。",
+    ),
+    errors.RuleNotFound: (
+        "There is no rule for {folder}. See: manage.py tenant retention list TENANT",
+        "没有 {folder} 的规则。查看：manage.py tenant retention list 租户",
     ),
     errors.NameInvalid: ("The name cannot be used: {reason}.", "名称不可用：{reason}。"),
 }

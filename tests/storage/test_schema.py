@@ -26,6 +26,7 @@ DIRECTORY_TABLES = {
     "group_member",
     "forwarding",
     "app_password",
+    "retention_rule",
 }
 TYPES: dict[str, Any] = {
     "bool": bool,

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from tenants import selectors, services
+from tenants import policy_changes, selectors, services
 from tenants.errors import ImportRefused
 from tenants.management.app_password_actions import add_app_password_actions
 from tenants.management.block_actions import add_block_actions
@@ -69,7 +69,8 @@ class Command(ActionCommand):
         for name, run, text in (
             ("suspend", self.suspend, "no signing in, mail waits at its senders"),
             ("resume", self.resume, "undo suspend"),
-            ("delete", self.delete, "refuse mail from now on; the addresses stay reserved"),
+            ("delete", self.delete, "refuse mail from now on; it can be restored for a while"),
+            ("restore", self.restore, "undo delete, while that can be done"),
             ("release", self.release, "free an address of a deleted person"),
         ):
             parser = actions.add_parser(name, help=text)
@@ -77,6 +78,12 @@ class Command(ActionCommand):
             parser.set_defaults(run=run)
             if name == "delete":
                 parser.add_argument("--yes", action="store_true", help="yes, delete it")
+
+        hold = actions.add_parser("hold", help="legal hold: nothing of a person's mail is deleted for good")
+        hold.add_argument("address", metavar="ADDRESS")
+        hold.add_argument("state", choices=["on", "off"])
+        hold.add_argument("--reason", default="", help="why, such as the case's number")
+        hold.set_defaults(run=self.hold)
 
         bring = actions.add_parser("import", help="add everybody in a CSV file: address, password, name, quota")
         bring.add_argument("path", metavar="FILE", type=Path)
@@ -164,12 +171,29 @@ class Command(ActionCommand):
 
     def delete(self, options: Options) -> None:
         address = _name_of(selectors.find_account(options["address"]))
-        self.demand_yes(options, address)
-        services.delete_account(options["address"])
+        if not options["yes"]:
+            raise self.failure("Say --yes to delete {what}.", what=address)
+        account = services.delete_account(options["address"])
         self.tell(
             "Deleted account {address}. Its addresses stay reserved; free one with: manage.py account release ADDRESS",
             address=address,
         )
+        days = account.tenant.account_recovery_days
+        self.tell(
+            "For {days} days it can be brought back: manage.py account restore {address}", days=days, address=address
+        )
+
+    def restore(self, options: Options) -> None:
+        address = _name_of(services.restore_account(options["address"]))
+        self.tell("Account {address} is there again, as it was.", address=address)
+
+    def hold(self, options: Options) -> None:
+        if options["state"] == "on":
+            address = _name_of(policy_changes.hold_account(options["address"], options["reason"]))
+            self.tell("{name} is under legal hold: nothing of it is deleted for good.", name=address)
+        else:
+            address = _name_of(policy_changes.free_account(options["address"]))
+            self.tell("{name} is free of legal hold.", name=address)
 
     def release(self, options: Options) -> None:
         services.release_address(options["address"])
@@ -257,6 +281,7 @@ def _as_json(account: Account) -> dict[str, object]:
         "app_passwords_only": account.app_passwords_only,
         "forwarded_to": selectors.forwarding_texts(account),
         "keeps_copy": account.keeps_copy,
+        "is_held": account.is_held,
         "created_at": account.created_at.isoformat(),
         "password_changed_at": account.password_changed_at.isoformat(),
     }

@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from tenants import selectors, services
 from tenants.addresses import display_domain
 from tenants.management.command import ActionCommand, Options
+from tenants.management.policy_actions import add_policy_actions
 from tenants.management.table import aligned
 
 
@@ -59,6 +60,8 @@ class Command(ActionCommand):
         release = actions.add_parser("release", help="free a domain of a deleted company")
         release.add_argument("domain", metavar="DOMAIN")
         release.set_defaults(run=self.release)
+
+        add_policy_actions(self, actions)
 
     def add(self, options: Options) -> None:
         with transaction.atomic():

@@ -299,3 +299,59 @@ def test_without_redis_blocks_cannot_be_seen(
     monkeypatch.setenv("WAYPOST_REDIS_URL", f"unix://{tmp_path}/gone.sock")
     with pytest.raises(CommandError, match="Redis, which does not answer"):
         run("account", "blocks", f"ann@{domain}")
+
+
+def test_policies_are_shown_and_changed(domain: str) -> None:
+    shown = run("tenant", "policy", domain)
+    assert "Cold after                             90 days" in shown
+    assert "Pool of all accounts                   unlimited" in shown
+    run("tenant", "policy", domain, "--cold-after", "never", "--hot-budget", "50GiB", "--pool", "1TiB")
+    run("tenant", "policy", domain, "--promote-within", "3", "--recoverable-days", "0", "--account-recovery-days", "7")
+    said = json.loads(run("tenant", "policy", domain, "--json"))
+    assert said == {
+        "tenant": domain,
+        "cold_after_days": None,
+        "hot_budget_octets": 50 * 2**30,
+        "promote_within_days": 3,
+        "quota_octets": 2**40,
+        "recoverable_days": 0,
+        "account_recovery_days": 7,
+        "is_held": False,
+        "hold_reason": "",
+    }
+    with pytest.raises(CommandError, match="not a number of days"):
+        run("tenant", "policy", domain, "--recoverable-days", "never")
+
+
+def test_holds_say_why_and_end(ann: Account, domain: str) -> None:
+    with pytest.raises(CommandError, match="Say why with --reason"):
+        run("tenant", "hold", domain, "on")
+    assert "is under legal hold" in run("tenant", "hold", domain, "on", "--reason", "case 7")
+    assert "yes: case 7" in run("tenant", "policy", domain)
+    assert "free of legal hold" in run("tenant", "hold", domain, "off")
+    assert "is under legal hold" in run("account", "hold", f"ann@{domain}", "on", "--reason", "case 7")
+    assert find_account(f"ann@{domain}").hold_reason == "case 7"
+    assert "free of legal hold" in run("account", "hold", f"ann@{domain}", "off")
+
+
+def test_retention_rules_are_made_shown_and_removed(ann: Account, domain: str) -> None:
+    assert "no retention rules" in run("tenant", "retention", "list", domain)
+    assert "\\Trash for 30 days are removed" in run("tenant", "retention", "set", domain, "\\Trash", "--days", "30")
+    run("tenant", "retention", "set", domain, "INBOX", "--days", "400", "--then", "trash", "--account", f"ann@{domain}")
+    lines = run("tenant", "retention", "list", domain).splitlines()
+    assert [line.split() for line in lines] == [
+        ["Folder", "Days", "Then", "Account"],
+        ["\\Trash", "30", "remove", "everybody"],
+        ["INBOX", "400", "trash", f"ann@{domain}"],
+    ]
+    assert "Removed the rule" in run("tenant", "retention", "remove", domain, "\\Trash")
+    with pytest.raises(CommandError, match="There is no rule for"):
+        run("tenant", "retention", "remove", domain, "\\Trash")
+
+
+def test_a_deleted_account_is_brought_back(ann: Account, domain: str) -> None:
+    assert f"manage.py account restore ann@{domain}" in run("account", "delete", f"ann@{domain}", "--yes")
+    assert "as it was" in run("account", "restore", f"ann@{domain}")
+    assert find_account(f"ann@{domain}").status == "active"
+    with pytest.raises(CommandError, match="is not deleted"):
+        run("account", "restore", f"ann@{domain}")
