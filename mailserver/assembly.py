@@ -80,7 +80,7 @@ async def assemble(
             deliveries=deliveries,
             queueing=queueing,
             arrivals=Arrivals(
-                database, recipients, deliveries, queueing, Writer(config.hostname), secret=keys.forwarding_key
+                database, recipients, deliveries, queueing, Writer(config.hostname), signing_keys=keys.forwarding_keys
             ),
             wake_queue=wake_queue,
             redis=redis,

@@ -39,7 +39,8 @@ from mailserver.tasks import end_task
 from mailserver.tls import CertificateUnusable
 from storage.database import Database
 from storage.errors import StoreUnavailable
-from storage.keys import KeyRing, KeyUnusable, read_master_key
+from storage.key_files import KeyUnusable, read_master_key
+from storage.keys import KeyRing
 
 EXIT_WELL = 0
 EXIT_FAILED = 1

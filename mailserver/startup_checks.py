@@ -15,7 +15,8 @@ from mailserver.observability.logs import get_logger
 from mailserver.observability.repeats import Repeats
 from storage.database import Database
 from storage.errors import StoreUnavailable
-from storage.keys import KeyRing, KeyUnusable
+from storage.key_files import KeyUnusable
+from storage.keys import KeyRing
 from storage.query import Query
 from tenants.types import TenantId
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 
 from storage.database import Database
-from storage.keys import KeyUnusable, make_tenant_key, new_wrapped_key, tenant_key_path
+from storage.key_files import KeyUnusable, make_tenant_key, new_wrapped_key, tenant_key_path
 from storage.query import Query
 from tenants.types import AccountId, TenantId
 

@@ -20,7 +20,8 @@ from mailserver.services.delivery import Deliveries
 from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
-from storage.keys import KeyRing, make_master_key
+from storage.key_files import make_master_key
+from storage.keys import KeyRing
 from storage.provisioning import make_tenant_keys, provision_account
 from storage.store import MailStore
 from storage.types import Modseq

@@ -37,7 +37,7 @@ from deploy.local.redis import Redis
 from deploy.local.screen import Running, Screen
 from deploy.local.seed import is_seeded, read_logins
 from mailserver.observability.metrics import clear_directory
-from storage.keys import make_master_key
+from storage.key_files import make_master_key
 
 START_DEADLINE_S = 120.0
 _COMMAND_DEADLINE_S = 600.0

@@ -20,7 +20,7 @@ from mailserver.tasks import end_task
 from storage import outbox
 from storage.database import Database
 from storage.errors import StorageError
-from storage.keys import KeyUnusable
+from storage.key_files import KeyUnusable
 from storage.outgoing_acts import Chosen, hold
 from storage.outgoing_types import HeldReason, Lane
 from tenants.types import TenantId

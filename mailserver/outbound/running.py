@@ -20,7 +20,7 @@ from mailserver.services.queue_reports import QueueReports
 from mailserver.tasks import end_task
 from storage.database import Database
 from storage.errors import StorageError
-from storage.keys import KeyUnusable
+from storage.key_files import KeyUnusable
 from storage.outgoing_acts import Chosen, release
 from storage.outgoing_lists import count_states, suspended_tenants
 from storage.outgoing_types import HeldReason, QueueState

@@ -10,6 +10,7 @@ A process that ends between 1 and 3 leaves queued mail that leaves when its leas
 told 250 and sends again: twice is better than never.
 """
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class _Copies:
 
 
 class Arrivals:
-    """One per process. `secret` signs reverse paths of mail that is passed on."""
+    """One per process. The first of the `signing_keys` signs reverse paths of mail that is passed on, any may have."""
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Arrivals:
         queueing: Queueing,
         writer: Writer,
         *,
-        secret: bytes,
+        signing_keys: Callable[[], Sequence[bytes]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
@@ -78,7 +79,7 @@ class Arrivals:
         self._deliveries = deliveries
         self._queueing = queueing
         self._writer = writer
-        self._secret = secret
+        self._signing_keys = signing_keys
         self._clock = clock
 
     async def resolve(self, address: str, *, reverse_path: str, sender: Principal | None = None) -> Resolution | None:
@@ -187,7 +188,7 @@ class Arrivals:
                 mail,
                 before=before,
                 is_author_local=await self._is_ours(mail.reverse_path),
-                secret=self._secret,
+                secret=self._signing_keys()[0],
                 now=self._clock(),
             )
         )
@@ -299,7 +300,7 @@ class Arrivals:
     async def _returning(self, address: str, reverse_path: str) -> Resolution | None:
         """A bounce of mail that was passed on: it goes on to the author. None if the address is not ours after all."""
         try:
-            author = restore(address, secret=self._secret, now=self._clock())
+            author = self._author(address)
             tenant_id = await self._recipients.tenant_of(address.rpartition("@")[2])
         except (NotOurs, DomainNotLocal):
             return None
@@ -309,6 +310,13 @@ class Arrivals:
             return await self._recipients.resolve(author)
         except DomainNotLocal:
             return Resolution(tenant_id, (), (Forward(author, None),))
+
+    def _author(self, address: str) -> str:
+        """Raises NotOurs."""
+        for secret in self._signing_keys():
+            with contextlib.suppress(NotOurs):
+                return restore(address, secret=secret, now=self._clock())
+        raise NotOurs("none of our keys signed it lately")
 
     async def _is_ours(self, address: str) -> bool:
         if not address:

@@ -21,7 +21,7 @@ from mailserver.tasks import end_task
 from storage import outgoing_enqueue, outgoing_reports
 from storage.errors import ContentDamaged, MessageGone, OverQuota, StorageError
 from storage.events import tell_of_dropped_report
-from storage.keys import KeyUnusable
+from storage.key_files import KeyUnusable
 from storage.outgoing_content import read_chunk
 from storage.outgoing_types import (
     BodyKind,

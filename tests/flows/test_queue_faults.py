@@ -29,7 +29,8 @@ from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.errors import StoreUnavailable
-from storage.keys import KeyRing, make_master_key
+from storage.key_files import make_master_key
+from storage.keys import KeyRing
 from storage.outgoing_acts import Chosen, release
 from storage.outgoing_lists import list_recipients
 from storage.outgoing_types import Envelope, HeldReason, QueuedRecipient, Submitter

@@ -23,7 +23,7 @@ import pytest
 
 from deploy.local.certificates import Certificates, make_certificates
 from deploy.local.services import Services, start_services
-from storage.keys import make_master_key
+from storage.key_files import make_master_key
 from tests.conftest import RunningServices, running_services
 from tests.mailserver.test_listeners import free_port
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from deploy.local.postgres import start_postgres
-from storage.keys import make_master_key
+from storage.key_files import make_master_key
 from storage.store import MailStore
 from tests.conftest import Company, RunningServices
 from tests.storage.queue_box import Box

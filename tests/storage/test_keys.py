@@ -8,17 +8,16 @@ import psycopg
 import pytest
 
 from storage.database import Database
-from storage.errors import ContentDamaged
-from storage.keys import (
-    KeyRing,
+from storage.errors import ContentDamaged, StoreUnavailable
+from storage.key_files import (
     KeyUnusable,
     MasterKeyMissing,
-    TenantKeys,
     make_master_key,
     make_tenant_key,
     new_wrapped_key,
     read_master_key,
 )
+from storage.keys import ANNOUNCED_S, KNOWN_S, KeyRing, TenantKeys
 from storage.provisioning import make_tenant_keys
 from storage.types import BlobDigest
 from tenants.types import TenantId
@@ -139,8 +138,7 @@ async def test_after_a_rotation_new_content_has_the_new_key_and_old_content_stil
     before = await ring.of(company.tenant_id)
     sealed = before.seal(DIGEST, 0, True, 0, b"octets")
     wrapped = new_wrapped_key(make_tenant_key(services.secrets, company.tenant_id))
-    with psycopg.connect(services.owner_url) as owner:
-        owner.execute("INSERT INTO data_key VALUES (%s, 3, 'data', %s, now())", (company.tenant_id, wrapped))
+    insert_key(services, company, wrapped, age_s=ANNOUNCED_S + 1)
     assert (await ring.of(company.tenant_id)).current == 2
     ring.forget(company.tenant_id)
     after = await ring.of(company.tenant_id)
@@ -149,6 +147,63 @@ async def test_after_a_rotation_new_content_has_the_new_key_and_old_content_stil
     assert after.open(2, DIGEST, 0, True, 0, sealed) == b"octets"
     with pytest.raises(ContentDamaged):
         after.open(3, DIGEST, 0, True, 0, sealed)
+
+
+def insert_key(services: RunningServices, company: Company, wrapped: bytes, *, age_s: float) -> None:
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO data_key (tenant_id, id, purpose, wrapped, created_at)"
+            " VALUES (%s, 3, 'data', %s, now() - make_interval(secs => %s))",
+            (company.tenant_id, wrapped, age_s),
+        )
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_new_key_opens_at_once_and_seals_when_every_process_has_had_time_to_see_it(
+    services: RunningServices, company: Company, database: Database
+) -> None:
+    clock = Clock()
+    ring = KeyRing(services.secrets, database, clock=clock)
+    await ring.of(company.tenant_id)
+    insert_key(services, company, new_wrapped_key(make_tenant_key(services.secrets, company.tenant_id)), age_s=0)
+    clock.now += KNOWN_S - 1
+    assert set((await ring.of(company.tenant_id)).data_keys) == {2}
+    clock.now += 1
+    keys = await ring.of(company.tenant_id)
+    assert set(keys.data_keys) == {2, 3}
+    assert keys.current == 2
+    assert ANNOUNCED_S > 2 * KNOWN_S
+
+
+async def test_a_key_that_a_process_has_not_seen_is_asked_for_again(
+    services: RunningServices, company: Company, database: Database
+) -> None:
+    clock = Clock()
+    ring = KeyRing(services.secrets, database, clock=clock)
+    stale = await ring.of(company.tenant_id)
+    insert_key(services, company, new_wrapped_key(make_tenant_key(services.secrets, company.tenant_id)), age_s=1e6)
+    sealed = (await KeyRing(services.secrets, database).of(company.tenant_id)).seal(DIGEST, 0, True, 0, b"octets")
+    clock.now += 2
+    with pytest.raises(StoreUnavailable, match="is new"):
+        stale.open(3, DIGEST, 0, True, 0, sealed)
+    fresh = await ring.of(company.tenant_id)
+    assert fresh.open(3, DIGEST, 0, True, 0, sealed) == b"octets"
+    with pytest.raises(ContentDamaged, match=r"data key 9 .* is missing"):
+        fresh.open(9, DIGEST, 0, True, 0, sealed)
+
+
+def test_a_chunk_is_sealed_anew_as_it_is_packed() -> None:
+    old = TenantKeys(TENANT, b"n" * 32, {2: b"k" * 32}, current=2).seal(DIGEST, 4, False, 1, b"octets")
+    assert KEYS.open(3, DIGEST, 4, False, 1, KEYS.reseal(DIGEST, 4, False, 1, 2, old)) == b"octets"
+    with pytest.raises(ContentDamaged):
+        KEYS.reseal(DIGEST, 5, False, 1, 2, old)
 
 
 DIGEST = BlobDigest(b"d" * 20)

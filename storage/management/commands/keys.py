@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg
 from django.core.management.base import CommandError, CommandParser
 
-from storage.keys import KeyUnusable, check_tenant_keys, make_master_key, read_master_key
+from storage.key_files import KeyUnusable, make_master_key, read_master_key
+from storage.keys import check_tenant_keys
 from tenants.management.command import ActionCommand, Options
 
 

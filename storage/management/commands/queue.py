@@ -17,7 +17,8 @@ from django.core.management.base import CommandError, CommandParser
 from storage import outgoing_acts, outgoing_lists, smarthosts
 from storage.database import Database, DatabaseConfig
 from storage.errors import StorageError
-from storage.keys import KeyRing, KeyUnusable
+from storage.key_files import KeyUnusable
+from storage.keys import KeyRing
 from storage.management.queue_choice import add_choice, chosen, is_chosen, may_be_rule
 from storage.management.queue_wording import say
 from storage.outgoing_acts import Chosen, HoldRule

@@ -30,6 +30,7 @@ from tests.people import Person, new_person
 from tests.someone import Someone
 
 SECRET = b"s" * 32
+EARLIER_SECRET = b"e" * 32
 MESSAGE = (
     b"Return-Path: <eve@author.test>\r\nReceived: here\r\nSubject: hello\r\nMessage-ID: <m@author.test>\r\n\r\nhi\r\n"
 )
@@ -63,7 +64,13 @@ def house_of(store: MailStore, config: QueueConfig | None = None) -> House:
     queueing = Queueing(store, config or QueueConfig(), is_outbound_on=True, wake=lambda _: None)
     writer = Writer("mail.demo.test", clock=lambda: NOON, new_token=iter(map(str, range(10_000, 99_999))).__next__)
     arrivals = Arrivals(
-        store.database, Recipients(store), Deliveries(store), queueing, writer, secret=SECRET, clock=lambda: NOON
+        store.database,
+        Recipients(store),
+        Deliveries(store),
+        queueing,
+        writer,
+        signing_keys=lambda: (SECRET, EARLIER_SECRET),
+        clock=lambda: NOON,
     )
     return House(store, arrivals)
 
@@ -388,6 +395,17 @@ async def test_a_bounce_goes_on_to_the_author(services: RunningServices, house: 
     assert await house.octets(leaving) == MESSAGE.partition(b"\r\n")[2]
     with pytest.raises(OnlyReturns):
         await house.arrivals.resolve(rewritten, reverse_path="spammer@other.test")
+
+
+async def test_a_bounce_finds_its_way_after_the_key_was_replaced(
+    services: RunningServices, house: House, store: MailStore
+) -> None:
+    person, _ = await directory_person(services, store)
+    rewritten = rewrite("eve@author.test", person.principal.address.domain, secret=EARLIER_SECRET, now=NOON)
+    assert rewritten is not None
+    resolution = await house.arrivals.resolve(rewritten, reverse_path="")
+    assert resolution is not None
+    assert [each.address for each in resolution.elsewhere] == ["eve@author.test"]
 
 
 async def test_an_address_that_only_looks_rewritten_is_nobodys(

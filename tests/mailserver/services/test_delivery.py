@@ -15,7 +15,8 @@ from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.errors import MailboxNotFound, OverQuota, StoreUnavailable
-from storage.keys import KeyRing, KeyUnusable
+from storage.key_files import KeyUnusable
+from storage.keys import KeyRing
 from storage.placing import AlreadyPlaced, Order
 from storage.store import MailStore
 from storage.types import Destination, InboundId, MailboxId, Placed

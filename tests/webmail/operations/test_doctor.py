@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from deploy.local.certificates import Certificates, make_certificates
-from storage.keys import make_master_key
+from storage.key_files import make_master_key
 from tests.conftest import RunningServices, running_services
 from webmail.operations import checks
 from webmail.operations.management.commands import doctor

@@ -18,7 +18,8 @@ from mailserver.services.watching import Watchers, WatchingConfig
 from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
-from storage.keys import KeyRing, make_master_key
+from storage.key_files import make_master_key
+from storage.keys import KeyRing
 from storage.store import MailStore
 from tenants.types import AccountId, Address, Principal, TenantId
 from tests.conftest import NOON
