@@ -21,6 +21,7 @@ from mailserver.services.searching import Searches
 from mailserver.services.watching import Watchers
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
+from storage.blobs.objects import ObjectStore
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.keys import KeyRing
@@ -44,12 +45,18 @@ class Parts:
     arrivals: Arrivals
     wake_queue: Wake
     redis: Redis | None
+    objects: ObjectStore | None
     certificate: ServerCertificate | None
 
 
 @asynccontextmanager
 async def assemble(
-    config: Config, database: Database, keys: KeyRing, certificate: ServerCertificate | None, redis: Redis | None
+    config: Config,
+    database: Database,
+    keys: KeyRing,
+    certificate: ServerCertificate | None,
+    redis: Redis | None,
+    objects: ObjectStore | None,
 ) -> AsyncIterator[Parts]:
     """The parts, at work until the end of the block; then they end in the order opposite to their beginning."""
     async with AsyncExitStack() as ending:
@@ -84,6 +91,7 @@ async def assemble(
             ),
             wake_queue=wake_queue,
             redis=redis,
+            objects=objects,
             certificate=certificate,
         )
 

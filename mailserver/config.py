@@ -36,6 +36,7 @@ from mailserver.smtp.config import SmtpConfig
 from mailserver.upkeep.runner import UpkeepConfig
 from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
 from mailserver.web import WebConfig
+from storage.blobs.objects_config import ObjectsConfig
 from storage.database import DatabaseConfig
 
 Role = Literal["imap", "smtp", "web", "outbound", "upkeep"]
@@ -104,10 +105,6 @@ class ElsewhereConfig:
     config: str = ""  # a TOML file with settings
     owner_database_url: str = ""  # libpq URL of the role waypost_owner, for manage.py only
     database_role: str = ""  # as which role Django speaks to Postgres: owner or app
-    s3_url: str = ""  # where the S3 server is
-    s3_access_key: str = ""  # the name we sign in to S3 with
-    s3_secret_key: str = ""  # and the secret to it
-    s3_bucket: str = ""  # which bucket is ours
     secret_key: str = ""  # signs sessions; else derived from the master key
     allowed_hosts: str = ""  # more host names under which pages are served
     ca_file: str = ""  # the installation's own certificate authority, offered for download
@@ -128,6 +125,7 @@ class Config:
     database: DatabaseConfig = field(
         metadata={"variables": {"app_url": "WAYPOST_DATABASE_URL", "system_url": "WAYPOST_SYSTEM_DATABASE_URL"}}
     )
+    objects: ObjectsConfig = field(metadata={"prefix": "WAYPOST_S3_"})
     smtp: SmtpConfig = field(
         metadata={"variables": {"hostname": "WAYPOST_HOSTNAME", "message_limit_octets": "WAYPOST_MESSAGE_LIMIT_OCTETS"}}
     )

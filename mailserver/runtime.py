@@ -29,6 +29,7 @@ from mailserver.assembly import assemble, certificate_of, redis_of
 from mailserver.config import Config, Role
 from mailserver.health import Health, Part
 from mailserver.listeners import CannotListen, bind
+from mailserver.object_store import open_objects
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import forget_ended_processes
 from mailserver.observability.responder import Responder
@@ -133,11 +134,14 @@ class Process:
         ]
         if redis is not None:
             parts.append(Part("redis", lambda: ping(redis), is_needed=False))
+        objects = await ending.enter_async_context(open_objects(config.objects))
+        if objects is not None:
+            parts.append(Part("objects", objects.look, is_needed=False))
         health = await self._start_health(ending, parts)
         keys = KeyRing(config.secrets, database)
         if not await self._unless_stopped(self._check(database, keys)):
             return
-        assembled = await ending.enter_async_context(assemble(config, database, keys, certificate, redis))
+        assembled = await ending.enter_async_context(assemble(config, database, keys, certificate, redis, objects))
         running: list[Running] = []
         ending.push_async_callback(self._drain, running, health)
         for role in self._roles:
