@@ -16,7 +16,7 @@ from deploy.local.places import make_places, socket_directory
 from storage.key_files import KeyUnusable
 
 _STOP_DEADLINE_S = 120.0
-_OURS = ("postgres", "postgres.new", "objects", "redis", "secrets", "tls", "log", "run")
+_OURS = ("postgres", "postgres.new", "wal-archive", "objects", "redis", "secrets", "tls", "log", "run")
 _OUR_FILES = ("endpoints.json", "migrated", "lock")
 
 

@@ -6,6 +6,7 @@
 | WAYPOST_PORT_BASE | 20000 | doors at base + 143, 993, 110, 995, 25, 587, 465, 24, 80, 90; S3 at base + 9000 to 9007 |
 | WAYPOST_WORKERS | min(2, cores) | processes each of imap and smtp |
 | WAYPOST_DRAIN_S | 10 | how long a role may finish what it is doing when it is stopped |
+| WAYPOST_WAL_ARCHIVE | off | on: finished WAL is kept in var/wal-archive, for restoring to a moment; or a directory |
 | WAYPOST_RESTART_PAUSE_S | 10 | the longest pause before a program that died again and again is started again |
 
 A base up to 23000 keeps all ports below 32768, where Linux begins to take the ports of outgoing connections; above, one
@@ -46,6 +47,8 @@ _OUR_OWN = (
     "WAYPOST_WORKERS",
     "WAYPOST_RESTART_PAUSE_S",
     "WAYPOST_OWNER_DATABASE_URL",
+    "WAYPOST_BACKUP_DATABASE_URL",
+    "WAYPOST_WAL_ARCHIVE",
 )
 
 
@@ -60,6 +63,7 @@ class Installation:
     workers: int
     drain_s: float
     restart_pause_s: float
+    wal_archive: Path | None = None
 
     @property
     def doors(self) -> dict[str, int]:
@@ -79,12 +83,24 @@ def read_installation(environment: Mapping[str, str]) -> Installation:
         workers=_whole_number(environment, "WAYPOST_WORKERS", min(2, os.cpu_count() or 1), 1, 64),
         drain_s=float(_whole_number(environment, "WAYPOST_DRAIN_S", 10, 0, 3600)),
         restart_pause_s=float(_whole_number(environment, "WAYPOST_RESTART_PAUSE_S", 10, 1, 3600)),
+        wal_archive=_wal_archive(environment),
     )
 
 
 def var_directory(environment: Mapping[str, str]) -> Path:
     """Where the installation keeps everything."""
     return Path(environment.get("WAYPOST_VAR") or SOURCE / "var").absolute()
+
+
+def _wal_archive(environment: Mapping[str, str]) -> Path | None:
+    text = environment.get("WAYPOST_WAL_ARCHIVE", "").strip()
+    if text in ("", "off"):
+        return None
+    if text == "on":
+        return var_directory(environment) / "wal-archive"
+    if not Path(text).is_absolute():
+        raise SettingInvalid(f"WAYPOST_WAL_ARCHIVE is {text!r}; it must be off, on, or an absolute path")
+    return Path(text)
 
 
 def _whole_number(environment: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -131,9 +147,14 @@ def role_environment(
     }
 
 
-def command_environment(roles: Mapping[str, str], urls: DatabaseUrls) -> dict[str, str]:
+def command_environment(
+    roles: Mapping[str, str], urls: DatabaseUrls, *, backup_url: str, wal_archive: Path | None
+) -> dict[str, str]:
     """What a management command is told: as a role, and the owner's database. It opens no door and counts nothing."""
     told = {**roles, "WAYPOST_OWNER_DATABASE_URL": urls.owner, "WAYPOST_DATABASE_ROLE": "owner"}
+    told["WAYPOST_BACKUP_DATABASE_URL"] = backup_url
+    if wal_archive is not None:
+        told["WAYPOST_WAL_ARCHIVE"] = str(wal_archive)
     for name in ("WAYPOST_METRICS_DIRECTORY", *(f"WAYPOST_{door.upper()}" for door in DOORS)):
         told.pop(name, None)
     return told

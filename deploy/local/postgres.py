@@ -9,8 +9,11 @@ A postmaster that was killed leaves `postmaster.pid`; it is removed when its pro
 reaps, and a start is tried again while backends of the dead one still hold its shared memory.
 
 The superuser `postgres` serves this module alone. `waypost_owner` owns the databases, `waypost_app` and
-`waypost_system` may connect; none can pass row-level security. Passwords are random, so one SCRAM iteration is as good
-as 4,096.
+`waypost_system` may connect; none can pass row-level security. `waypost_backup` may copy the cluster and nothing else.
+Passwords are random, so one SCRAM iteration is as good as 4,096.
+
+With a WAL archive every finished segment of the WAL is put there (`storage.backup.wal_archive`), at the latest a
+minute after it was begun: what restoring to a moment needs beside a base backup.
 
 WAYPOST_POSTGRES_PROGRAMS names the directory of another PostgreSQL's programs to run instead of the wheel's, 15 or
 later, such as Debian's /usr/lib/postgresql/15/bin.
@@ -20,9 +23,11 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,9 +39,11 @@ from psycopg import sql
 
 from deploy.local.child import Child, Identity, ServiceFailed, StopStep, become, launch, wait_until
 from deploy.local.places import Places, credential, make_places, service_directory, write_private
+from storage.backup import wal_archive
 
 MAIN_DATABASE = "waypost"
 ROLES = ("waypost_owner", "waypost_app", "waypost_system")
+BACKUP_ROLE = "waypost_backup"
 PROGRAMS_VARIABLE = "WAYPOST_POSTGRES_PROGRAMS"
 OLDEST_MAJOR = 15
 START_DEADLINE_S = 300.0  # replaying the WAL after a crash takes as long as it takes
@@ -73,7 +80,7 @@ log_min_duration_statement = 1s
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_checkpoints = off
-{newer}{durability}include_if_exists = 'local.conf'
+{newer}{durability}{archiving}include_if_exists = 'local.conf'
 """
 _SINCE_16 = "scram_iterations = 1\n"
 _SINCE_18 = "io_workers = 2\n"
@@ -83,6 +90,12 @@ synchronous_commit = on
 full_page_writes = on
 wal_level = replica
 """
+_ARCHIVING = """\
+archive_mode = on
+archive_timeout = 60s
+archive_command = '{command}'
+"""
+_NO_ARCHIVING = "archive_mode = off\n"
 _NOT_DURABLE = """\
 fsync = off
 synchronous_commit = off
@@ -112,10 +125,22 @@ class DatabaseUrls:
 class Postgres:
     """One cluster in `var/postgres`. `prepare`, `launch`, `wait_ready`, later `stop`; the same again after it died."""
 
-    def __init__(self, places: Places, *, durable: bool = True, run_as: RunAs | None = None) -> None:
+    def __init__(
+        self,
+        places: Places,
+        *,
+        durable: bool = True,
+        run_as: RunAs | None = None,
+        archive: Path | None = None,
+        trusts_socket: bool = False,
+    ) -> None:
+        """`archive`: where finished WAL goes. `trusts_socket`: whoever reaches the socket is who they say they are, as
+        long as the passwords in a restored cluster are not known."""
         run_as = run_as or unprivileged()
         self._places = places
         self._durable = durable
+        self._archive = archive
+        self._trusts_socket = trusts_socket
         self._bin = _server_programs()
         self.major = _major_version(self._bin)
         self._prefix = run_as.prefix
@@ -142,10 +167,18 @@ class Postgres:
                 cache_mb=max(128, memory_mb // 2),
                 newer=(_SINCE_16 if self.major >= 16 else "") + (_SINCE_18 if self.major >= 18 else ""),
                 durability=_DURABLE if self._durable else _NOT_DURABLE,
+                archiving=self._archiving(),
             ),
         )
-        self._write("pg_hba.conf", "local all all scram-sha-256\n")
+        method = "trust" if self._trusts_socket else "scram-sha-256"
+        self._write("pg_hba.conf", f"local all all {method}\nlocal replication {BACKUP_ROLE} {method}\n")
         self._remove_stale_lock()
+
+    def _archiving(self) -> str:
+        if self._archive is None:
+            return _NO_ARCHIVING
+        service_directory(self._archive, self._identity)
+        return _ARCHIVING.format(command=as_setting(wal_archive.put_command(sys.executable, self._archive)))
 
     def launch(self) -> Child:
         """Call it from a thread that lives on (see `child`)."""
@@ -197,21 +230,33 @@ class Postgres:
         password = quote(self._password(role), safe="")
         return f"postgresql://{role}:{password}@/{database}?host={quote(str(self.socket_directory), safe='/')}"
 
+    def backup_url(self) -> str:
+        """For replication connections, which belong to no database."""
+        return self.url(BACKUP_ROLE, "")
+
     def urls(self, database: str = MAIN_DATABASE) -> DatabaseUrls:
         return DatabaseUrls(*(self.url(role, database) for role in ROLES))
 
     def make_roles(self) -> None:
-        """Make the three roles, or set them back to no rights but logging in, with the passwords of `var/secrets`."""
+        """Make the roles, or set them back to no rights but logging in, or copying the cluster, with the passwords of
+        `var/secrets`."""
         with self._superuser() as connection:
-            for role in ROLES:
+            for role in (*ROLES, BACKUP_ROLE):
                 known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
                 connection.execute(
-                    sql.SQL(
-                        "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD {}"
-                    ).format(
-                        sql.SQL("ALTER" if known else "CREATE"), sql.Identifier(role), sql.Literal(self._password(role))
+                    sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE {} NOBYPASSRLS PASSWORD {}").format(
+                        sql.SQL("ALTER" if known else "CREATE"),
+                        sql.Identifier(role),
+                        sql.SQL("REPLICATION" if role == BACKUP_ROLE else "NOREPLICATION"),
+                        sql.Literal(self._password(role)),
                     )
                 )
+
+    def set_superuser_password(self) -> None:
+        """To that of `var/secrets`, in a restored cluster."""
+        with self._superuser() as connection:
+            password = sql.Literal(self._password("postgres"))
+            connection.execute(sql.SQL("ALTER ROLE postgres PASSWORD {}").format(password))
 
     def create_database(self, name: str, *, template: str = "template0", if_missing: bool = False) -> DatabaseUrls:
         """A database of `waypost_owner` that the other two may connect to; `template` must have no connections."""
@@ -362,6 +407,12 @@ def unprivileged() -> RunAs:
     except FileNotFoundError:
         works = False
     return RunAs(prefix=prefix) if works else RunAs(identity=Identity(nobody.pw_uid, nobody.pw_gid))
+
+
+def as_setting(command: list[str]) -> str:
+    """A command for the shell that Postgres starts, inside the quotes of postgresql.conf. `%p` and `%f` stay."""
+    text = " ".join(part if part in ("%p", "%f") else shlex.quote(part).replace("%", "%%") for part in command)
+    return text.replace("\\", "\\\\").replace("'", "''")
 
 
 def _environment() -> dict[str, str]:

@@ -44,6 +44,7 @@ class Services:
             "WAYPOST_DATABASE_URL": urls.app,
             "WAYPOST_SYSTEM_DATABASE_URL": urls.system,
             "WAYPOST_OWNER_DATABASE_URL": urls.owner,
+            "WAYPOST_BACKUP_DATABASE_URL": self.postgres.backup_url(),
             "WAYPOST_REDIS_URL": self.redis.url(),
         }
         if self.objects is not None:

@@ -52,7 +52,7 @@ class Supervisor:
         self._installation = installation
         self._places = places
         self._screen = screen
-        self._postgres = Postgres(places)
+        self._postgres = Postgres(places, archive=installation.wal_archive)
         self._redis = Redis(places)
         self._objects = Objects(places, installation.object_ports)
         self._certificates: Certificates | None = None
@@ -266,7 +266,12 @@ class Supervisor:
         )
 
     def _command_environment(self) -> dict[str, str]:
-        return command_environment(self._role_environment(), self._postgres.urls())
+        return command_environment(
+            self._role_environment(),
+            self._postgres.urls(),
+            backup_url=self._postgres.backup_url(),
+            wal_archive=self._installation.wal_archive,
+        )
 
     def _write_endpoints(self) -> None:
         pids = {name: keeper.child.pid for name, keeper in self._services.items() if keeper.child is not None}

@@ -88,7 +88,20 @@ def test_a_role_hears_every_door_and_the_callers_limits_but_not_of_the_owner() -
 
 
 def test_a_command_is_the_owner_and_opens_no_door() -> None:
-    environment = command_environment(told(read_installation({}), {}), URLS)
+    environment = command_environment(
+        told(read_installation({}), {}), URLS, backup_url="postgresql://waypost_backup@/", wal_archive=None
+    )
+    assert environment["WAYPOST_BACKUP_DATABASE_URL"] == "postgresql://waypost_backup@/"
+    assert "WAYPOST_WAL_ARCHIVE" not in environment
     assert environment["WAYPOST_OWNER_DATABASE_URL"] == URLS.owner
     assert environment["WAYPOST_DATABASE_ROLE"] == "owner"
     assert not any(f"WAYPOST_{door.upper()}" in environment for door in DOORS)
+
+
+def test_finished_wal_is_kept_only_when_somebody_says_so() -> None:
+    assert read_installation({}).wal_archive is None
+    assert read_installation({"WAYPOST_WAL_ARCHIVE": "off"}).wal_archive is None
+    assert read_installation({"WAYPOST_WAL_ARCHIVE": "on", "WAYPOST_VAR": "/v"}).wal_archive == Path("/v/wal-archive")
+    assert read_installation({"WAYPOST_WAL_ARCHIVE": "/backups/wal"}).wal_archive == Path("/backups/wal")
+    with pytest.raises(SettingInvalid):
+        read_installation({"WAYPOST_WAL_ARCHIVE": "backups"})
