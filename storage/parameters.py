@@ -94,6 +94,7 @@ DUMPS: dict[int, Dump] = {
     701: _FLOAT8,
     1082: _date,
     1184: _timestamptz,
+    1182: _array_of(1082, _date),
     1185: _array_of(1184, _timestamptz),
     1000: _array_of(16, _bool),
     1001: _array_of(_BYTEA_OID, _bytea),

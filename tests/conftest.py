@@ -7,17 +7,20 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings
 
+from deploy.local.objects import ObjectAccess, start_objects
 from deploy.local.services import start_services
 from mailserver.services.delivery import Deliveries
 from storage.blobs.hot import HotBlobs
+from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.key_files import make_master_key
@@ -106,6 +109,28 @@ async def database(services: RunningServices) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectAccess]:
+    """The embedded S3, started for the first test that asks."""
+    running = start_objects(tmp_path_factory.mktemp("s3"))
+    yield running.access()
+    running.stop()
+
+
+def objects_config(access: ObjectAccess, **settings: Any) -> ObjectsConfig:
+    return ObjectsConfig(
+        url=access.url, access_key=access.access_key, secret_key=access.secret_key, bucket=access.bucket, **settings
+    )
+
+
+@pytest.fixture(scope="session")
+async def objects(s3: ObjectAccess) -> AsyncIterator[ObjectStore]:
+    store = ObjectStore(objects_config(s3))
+    await store.prepare()
+    yield store
+    await store.close()
+
+
 class Announcements:
     """Collects what services announce, for tests that ask whether anyone was told."""
 
@@ -124,6 +149,12 @@ def announcements() -> Announcements:
 @pytest.fixture
 def store(services: RunningServices, database: Database, announcements: Announcements) -> MailStore:
     return MailStore(database, KeyRing(services.secrets, database), TieredBlobs(HotBlobs()), announcements)
+
+
+@pytest.fixture
+def tiered_store(store: MailStore, objects: ObjectStore) -> MailStore:
+    """The same with an object store."""
+    return replace(store, blobs=TieredBlobs(HotBlobs(), objects))
 
 
 @pytest.fixture

@@ -90,6 +90,31 @@ class Migration(migrations.Migration):
             ],
             options={"db_table": "cold_read"},
         ),
+        migrations.CreateModel(
+            name="OrphanObject",
+            fields=[
+                ("name", models.TextField(primary_key=True, serialize=False)),
+                ("seen_at", models.DateTimeField()),
+            ],
+            options={"db_table": "orphan_object"},
+        ),
+        migrations.CreateModel(
+            name="ClockSeen",
+            fields=[
+                ("id", models.IntegerField(primary_key=True, serialize=False)),
+                ("seen_at", models.DateTimeField()),
+                ("wary_until", models.DateTimeField()),
+            ],
+            options={"db_table": "clock_seen"},
+        ),
+        migrations.CreateModel(
+            name="IdleWeek",
+            fields=[
+                ("week", models.TextField(primary_key=True, serialize=False)),
+                ("since", models.DateTimeField()),
+            ],
+            options={"db_table": "idle_week"},
+        ),
         migrations.AddField("blob", "object_id", models.BigIntegerField(null=True)),
         migrations.AddField("blob", "object_offset", models.BigIntegerField(null=True)),
         migrations.AddField("blob", "layout", models.BinaryField(null=True)),

@@ -319,3 +319,126 @@ BEGIN
      WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests) AND b.object_id IS NOT NULL
     ON CONFLICT DO NOTHING;
 END $$;
+
+-- The chunks of hot blobs, by the order of p_digests and then of chunks; p_days says in which week each rests.
+CREATE FUNCTION read_sealed_v1(p_tenant bigint, p_digests bytea[], p_days date[])
+RETURNS TABLE (digest bytea, key_id integer, codec smallint, sealed bytea)
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    FOR i IN 1 .. cardinality(p_digests) LOOP
+        digest := p_digests[i];
+        FOR key_id, codec, sealed IN
+            SELECT c.key_id, c.codec, c.sealed FROM blob_content c
+             WHERE c.tenant_id = p_tenant AND c.digest = p_digests[i] AND c.content_on = p_days[i]
+             ORDER BY c.chunk
+        LOOP
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END $$;
+
+-- What upkeep remembers between its looks, for the whole installation.
+GRANT SELECT, INSERT, DELETE ON orphan_object TO waypost_system;
+
+-- Whether the clock went on as clocks do since the last time this was asked. After a leap it is not, for p_wary_s.
+CREATE FUNCTION clock_is_steady_v1(p_wary_s double precision) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_seen timestamptz;
+    v_wary_until timestamptz;
+BEGIN
+    INSERT INTO clock_seen (id, seen_at, wary_until) VALUES (1, now(), now()) ON CONFLICT DO NOTHING;
+    SELECT seen_at, wary_until INTO v_seen, v_wary_until FROM clock_seen WHERE id = 1 FOR UPDATE;
+    IF now() > v_seen + interval '2 days' OR now() < v_seen - interval '1 hour' THEN
+        v_wary_until := now() + make_interval(secs => p_wary_s);
+    ELSIF v_wary_until > now() + make_interval(secs => p_wary_s) THEN
+        v_wary_until := now() + make_interval(secs => p_wary_s);  -- the clock was ahead when that was written
+    END IF;
+    UPDATE clock_seen SET seen_at = now(), wary_until = v_wary_until WHERE id = 1;
+    RETURN v_wary_until <= now();
+END $$;
+REVOKE ALL ON FUNCTION clock_is_steady_v1(double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION clock_is_steady_v1(double precision) TO waypost_system;
+
+-- How much of each past week of content is still in use. Tenants are those that have keys.
+CREATE FUNCTION content_weeks_v1() RETURNS TABLE (week text, monday date, octets bigint, live_octets bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    FOR week, monday IN
+        SELECT c.relname::text, to_date(right(c.relname, 8), 'YYYYMMDD') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = 'blob_content'::regclass AND c.relname ~ '^blob_content_[0-9]{8}$'
+         ORDER BY 1
+    LOOP
+        CONTINUE WHEN monday + 14 > CURRENT_DATE;
+        octets := pg_total_relation_size(format('%I', week)::regclass);
+        SELECT coalesce(sum(l.stored), 0) INTO live_octets
+          FROM data_key k
+         CROSS JOIN LATERAL (
+             SELECT sum(b.stored_octets + 100) AS stored FROM blob b
+              WHERE b.tenant_id = k.tenant_id AND b.object_id IS NULL
+                AND b.content_on >= monday AND b.content_on < monday + 7) l
+         WHERE k.purpose = 'naming';
+        RETURN NEXT;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION content_weeks_v1() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION content_weeks_v1() TO waypost_system;
+
+-- Drops weeks of content in which nothing is in use, once that was so for p_quiet_s: no statement that began before
+-- can look for something there, and until then they are a second copy. Gives way to whoever reads. Returns how many.
+CREATE FUNCTION drop_content_weeks_v1(p_quiet_s double precision) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_week record;
+    v_dropped integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('make_week_partitions'));
+    PERFORM set_config('lock_timeout', '1s', true);
+    FOR v_week IN SELECT w.week, w.live_octets FROM content_weeks_v1() w LOOP
+        IF v_week.live_octets > 0 THEN
+            DELETE FROM idle_week i WHERE i.week = v_week.week;
+            CONTINUE;
+        END IF;
+        INSERT INTO idle_week (week, since) VALUES (v_week.week, now()) ON CONFLICT DO NOTHING;
+        IF EXISTS (SELECT FROM idle_week i WHERE i.week = v_week.week
+                      AND i.since <= now() - make_interval(secs => p_quiet_s)) THEN
+            BEGIN
+                EXECUTE format('DROP TABLE %I', v_week.week);
+                DELETE FROM idle_week i WHERE i.week = v_week.week;
+                v_dropped := v_dropped + 1;
+            EXCEPTION WHEN lock_not_available THEN
+                NULL;
+            END;
+        END IF;
+    END LOOP;
+    RETURN v_dropped;
+END $$;
+REVOKE ALL ON FUNCTION drop_content_weeks_v1(double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION drop_content_weeks_v1(double precision) TO waypost_system;
+
+-- Takes a tenant's hot blobs out of an old week, at most p_limit, into this one. Returns how many.
+CREATE FUNCTION rehome_blobs_v1(p_tenant bigint, p_monday date, p_limit integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_digests bytea[];
+    v_days date[];
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    SELECT array_agg(h.digest), array_agg(h.content_on) INTO v_digests, v_days FROM (
+        SELECT b.digest, b.content_on FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.object_id IS NULL AND b.content_on >= p_monday AND b.content_on < p_monday + 7
+         ORDER BY b.digest LIMIT p_limit FOR UPDATE) h;
+    IF v_digests IS NULL THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
+    SELECT c.tenant_id, c.digest, c.chunk, CURRENT_DATE, c.key_id, c.codec, c.sealed
+      FROM unnest(v_digests, v_days) AS h (digest, content_on)
+      JOIN blob_content c ON c.tenant_id = p_tenant AND c.digest = h.digest AND c.content_on = h.content_on
+    ON CONFLICT (tenant_id, digest, chunk, content_on)
+    DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed;
+    UPDATE blob b SET content_on = CURRENT_DATE WHERE b.tenant_id = p_tenant AND b.digest = ANY (v_digests);
+    RETURN cardinality(v_digests);
+END $$;

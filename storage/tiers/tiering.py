@@ -1,0 +1,212 @@
+"""Hot blobs go cold: past the tenant's age, or the oldest ones while there is more than its budget.
+
+Blobs stand in a pack in the order of the mailboxes that show them, so that who downloads one reads few packs from the
+beginning to the end. The rows in Postgres stay until their week is dropped (`weeks`).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from storage.blobs.layout import SealedChunk
+from storage.blobs.objects import ObjectStore
+from storage.blobs.packs import TARGET_OCTETS, SealedContent
+from storage.database import Database
+from storage.keys import TenantKeys
+from storage.leases import leased
+from storage.query import Query
+from storage.steps import reached
+from storage.tiers.moving import Moved, Progress, Source, move
+from storage.types import BlobDigest
+from tenants.types import TenantId
+
+WORK = "tiering"
+"""The name of its lease."""
+
+CANDIDATES = 20_000
+_ROWS_AT_ONCE = 500
+_PACK_BLOBS = 4_000
+WORTH_A_PACK_OCTETS = 1024 * 1024
+PATIENCE_DAYS = 14
+"""Less than WORTH_A_PACK_OCTETS waits so much longer for company."""
+YOUNGEST_DAYS = 1
+"""However full it is, what came today stays hot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """What of a tenant rests in Postgres."""
+
+    blobs: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    digest: bytes
+    octets: int
+    stored_octets: int
+    content_on: date
+    age_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    digest: bytes
+    key_id: int
+    codec: int
+    sealed: bytes
+
+
+_HOT = Query(
+    """
+    SELECT count(*) AS blobs, coalesce(sum(stored_octets), 0)::bigint AS octets FROM blob
+     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND object_id IS NULL
+    """,
+    row=Hot,
+)
+_OLD_ENOUGH = Query(
+    """
+    SELECT c.digest, c.octets, c.stored_octets, c.content_on, CURRENT_DATE - c.content_on AS age_days
+      FROM (
+          SELECT b.tenant_id, b.digest, b.octets, b.stored_octets, b.content_on FROM blob b
+           WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.object_id IS NULL
+             AND b.content_on < CURRENT_DATE - %(days)s::integer
+             AND b.touched_at < CURRENT_DATE - %(days)s::integer
+             AND (b.read_on IS NULL OR b.read_on < CURRENT_DATE - %(days)s::integer)
+           ORDER BY b.content_on LIMIT %(limit)s
+      ) c
+     CROSS JOIN LATERAL (
+          SELECT u.message_id FROM message_blob u
+           WHERE u.tenant_id = c.tenant_id AND u.digest = c.digest LIMIT 1
+      ) u
+      LEFT JOIN LATERAL (
+          SELECT p.account_id, p.mailbox_id, p.uid FROM placement p
+           WHERE p.tenant_id = c.tenant_id AND p.message_id = u.message_id LIMIT 1
+      ) p ON true
+     ORDER BY p.account_id, p.mailbox_id, p.uid, c.digest
+    """,
+    row=_Candidate,
+)
+_READ_SEALED = Query(
+    "SELECT digest, key_id, codec, sealed FROM read_sealed_v1(%(tenant_id)s, %(digests)s, %(days)s)", row=_Sealed
+)
+
+
+async def hot(database: Database, tenant_id: TenantId) -> Hot:
+    async with database.read(tenant_id) as connection:
+        return await _HOT.one(connection, tenant_id=tenant_id)
+
+
+async def tier(
+    database: Database,
+    objects: ObjectStore,
+    keys: TenantKeys,
+    *,
+    cold_after_days: int | None,
+    hot_budget_octets: int | None,
+    progress: Progress = lambda _: None,
+) -> Moved:
+    """Move what is past the age, then the oldest until no more than the budget is hot.
+
+    Does nothing while another process does it for the tenant. Raises ColdTierUnavailable, StoreUnavailable; what was
+    moved until then stays moved.
+    """
+    moved = Moved()
+    async with leased(database, keys.tenant_id, WORK) as lease:
+        if lease is None:
+            return moved
+
+        async def work(days: int, octets: int | None) -> None:
+            async for pack in _packs(database, objects, keys, days, octets):
+                moved.add(pack)
+                progress(pack)
+                if not await lease.renew():
+                    return
+
+        if cold_after_days is not None:
+            await work(max(cold_after_days, 0), None)
+        if hot_budget_octets is not None:
+            excess = (await hot(database, keys.tenant_id)).octets - hot_budget_octets
+            if excess > 0:
+                await work(YOUNGEST_DAYS, excess)
+    return moved
+
+
+async def _packs(
+    database: Database, objects: ObjectStore, keys: TenantKeys, days: int, limit_octets: int | None
+) -> AsyncIterator[Moved]:
+    """One pack after the other, each told of when it is in its place."""
+    tried: set[bytes] = set()
+    while True:
+        candidates = await _candidates(database, keys.tenant_id, days, CANDIDATES + len(tried), limit_octets)
+        candidates = [each for each in candidates if each.digest not in tried]
+        if not candidates or not _is_worth_it(candidates, days, limit_octets):
+            return
+        before = 0
+        for group in _groups(candidates):
+            reached("tiering: chosen")
+            done = await move(database, objects, keys, await _sealed(database, keys.tenant_id, group))
+            before += done.octets_before
+            tried.update(each.digest for each in group)  # also what was damaged, or went elsewhere meanwhile
+            yield done
+        if limit_octets is not None:
+            limit_octets -= before
+            if limit_octets <= 0:
+                return
+
+
+async def _candidates(
+    database: Database, tenant_id: TenantId, days: int, limit: int, limit_octets: int | None
+) -> list[_Candidate]:
+    async with database.read(tenant_id) as connection:
+        found = await _OLD_ENOUGH.all(connection, tenant_id=tenant_id, days=days, limit=limit)
+    if limit_octets is None:
+        return found
+    chosen = set()
+    for candidate in sorted(found, key=lambda each: each.content_on):
+        if limit_octets <= 0:
+            break
+        chosen.add(candidate.digest)
+        limit_octets -= candidate.stored_octets
+    return [candidate for candidate in found if candidate.digest in chosen]
+
+
+def _is_worth_it(candidates: Sequence[_Candidate], days: int, limit_octets: int | None) -> bool:
+    """A pack of a few messages a day would be a pack for every day."""
+    if limit_octets is not None or sum(each.stored_octets for each in candidates) >= WORTH_A_PACK_OCTETS:
+        return True
+    return max(each.age_days for each in candidates) > days + min(days, PATIENCE_DAYS)
+
+
+def _groups(candidates: Sequence[_Candidate]) -> list[list[_Candidate]]:
+    groups: list[list[_Candidate]] = [[]]
+    octets = 0
+    for candidate in candidates:
+        if octets >= TARGET_OCTETS or len(groups[-1]) >= _PACK_BLOBS:
+            groups.append([])
+            octets = 0
+        groups[-1].append(candidate)
+        octets += candidate.stored_octets
+    return groups
+
+
+async def _sealed(database: Database, tenant_id: TenantId, group: Sequence[_Candidate]) -> list[Source]:
+    """In the order of the group, without those that have no content here any more."""
+    chunks: dict[bytes, list[SealedChunk]] = {candidate.digest: [] for candidate in group}
+    for start in range(0, len(group), _ROWS_AT_ONCE):
+        some = group[start : start + _ROWS_AT_ONCE]
+        async with database.read(tenant_id) as connection:
+            rows = await _READ_SEALED.all(
+                connection,
+                tenant_id=tenant_id,
+                digests=[each.digest for each in some],
+                days=[each.content_on for each in some],
+            )
+        for row in rows:
+            chunks[row.digest].append(SealedChunk(row.key_id, row.codec, row.sealed))
+    return [
+        Source(SealedContent(BlobDigest(each.digest), each.octets, chunks[each.digest]), None)
+        for each in group
+        if chunks[each.digest]
+    ]
