@@ -231,7 +231,7 @@ def write_once(path: Path, text: str) -> bool:
             os.link(draft, path)
         except FileExistsError:
             return False
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         return True
 
 
@@ -239,7 +239,7 @@ def replace_file(path: Path, text: str) -> None:
     """Whoever reads it finds the old or the new text; when this returns, the new one also after a crash."""
     with _draft(path, text) as draft:
         os.replace(draft, path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 def destroy_file(path: Path) -> bool:
@@ -257,7 +257,7 @@ def destroy_file(path: Path) -> bool:
     finally:
         os.close(descriptor)
     path.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return True
 
 
@@ -289,7 +289,7 @@ def _give_to_owner_of(directory: Path, path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -21,6 +21,8 @@ class AccountState(models.Model):
     next_uidvalidity = models.BigIntegerField(db_default=1)
     used_octets = models.BigIntegerField(db_default=0)
     used_messages = models.BigIntegerField(db_default=0)
+    binned_octets = models.BigIntegerField(db_default=0)
+    binned_messages = models.BigIntegerField(db_default=0)
 
     class Meta:
         db_table = "account_state"
@@ -161,7 +163,7 @@ class ThreadReference(models.Model):
 
 
 class DataKey(models.Model):
-    """A key of a tenant, wrapped by the tenant key that rests outside Postgres."""
+    """A key of a tenant, wrapped by the tenant key that rests outside Postgres. At `retired_at` nothing used it."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -169,6 +171,7 @@ class DataKey(models.Model):
     purpose = models.TextField()
     wrapped = models.BinaryField()
     created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "data_key"
@@ -240,6 +243,37 @@ class Object(models.Model):
                 name="object_half_dead",
             ),
         ]
+
+
+class OrphanObject(models.Model):
+    """An object in the bucket that no row knows, and since when. It goes when that was so long enough."""
+
+    name = models.TextField(primary_key=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "orphan_object"
+
+
+class ClockSeen(models.Model):
+    """When upkeep last looked at the clock; until `wary_until` it believes no age, for the clock has leapt."""
+
+    id = models.IntegerField(primary_key=True)
+    seen_at = models.DateTimeField()
+    wary_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "clock_seen"
+
+
+class IdleWeek(models.Model):
+    """A week of `blob_content` in which nothing is in use, and since when."""
+
+    week = models.TextField(primary_key=True)
+    since = models.DateTimeField()
+
+    class Meta:
+        db_table = "idle_week"
 
 
 class ColdRead(models.Model):
@@ -513,3 +547,67 @@ class SearchPage(models.Model):
 
     class Meta:
         db_table = "search_page"
+
+
+class Recoverable(models.Model):
+    r"""The bin: a message that was expunged, stands in no mailbox, and can be brought back for a while.
+
+    `mailbox_id` is where it stood last, perhaps a tombstone; `flags` are those it had there.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "message_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    mailbox_id = models.BigIntegerField()
+    flags = models.SmallIntegerField()
+    keywords = ArrayField(models.TextField(), null=True)
+    octets = models.BigIntegerField()
+    expunged_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "recoverable"
+        indexes = [models.Index(fields=["tenant_id", "expunged_at", "message_id"], name="recoverable_by_time")]
+
+
+class QuotaNotice(models.Model):
+    """Who was told how full an account is, in percent, and did not become emptier since. Account 0: the tenant's
+    pool."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    percent = models.SmallIntegerField()
+
+    class Meta:
+        db_table = "quota_notice"
+
+
+class ResealOrder(models.Model):
+    """An administrator's word that what old keys of a tenant sealed is to be sealed anew."""
+
+    tenant_id = models.BigIntegerField(primary_key=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "reseal_order"
+
+
+class Shredding(models.Model):
+    """A tenant that is being shredded, or was: how far it came, and the certificate. It belongs to no tenant.
+
+    `found` is what there was before, `deleted` counts rows by table, chunk by chunk in the transactions that delete.
+    """
+
+    tenant = models.BigIntegerField(primary_key=True)
+    slug = models.TextField()
+    administrator = models.TextField()
+    begun_at = models.DateTimeField()
+    found = models.JSONField()
+    key_destroyed_at = models.DateTimeField(null=True)
+    objects_deleted_at = models.DateTimeField(null=True)
+    deleted = models.JSONField(db_default={})
+    certificate = models.TextField(null=True)
+
+    class Meta:
+        db_table = "shredding"

@@ -8,8 +8,8 @@ from storage.query import Query
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
-_NAME = BlobDigest(b"waypost smarthost password")
-_CODEC = 0
+PASSWORD_NAME = BlobDigest(b"waypost smarthost password")
+PASSWORD_CODEC = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ async def find(database: Database, keys: KeyRing, tenant_id: TenantId) -> Smarth
         return None
     password = None
     if row.sealed_password is not None and row.key_id is not None:
-        opened = (await keys.of(tenant_id)).open(row.key_id, _NAME, 0, True, _CODEC, row.sealed_password)
+        opened = (await keys.of(tenant_id)).open(
+            row.key_id, PASSWORD_NAME, 0, True, PASSWORD_CODEC, row.sealed_password
+        )
         password = opened.decode()
     return SmarthostSetting(row.host, row.port, row.security, row.username, password)
 
@@ -74,7 +76,7 @@ async def save(database: Database, keys: KeyRing, tenant_id: TenantId, setting: 
     if setting.password is not None:
         tenant_keys = await keys.of(tenant_id)
         key_id = tenant_keys.current
-        sealed = tenant_keys.seal(_NAME, 0, True, _CODEC, setting.password.encode())
+        sealed = tenant_keys.seal(PASSWORD_NAME, 0, True, PASSWORD_CODEC, setting.password.encode())
     async with database.read(tenant_id) as connection:
         await _SET.execute(
             connection,

@@ -39,6 +39,10 @@ INSERT INTO message (
       FROM filled_message;
 INSERT INTO placement (tenant_id, mailbox_id, uid, account_id, message_id, modseq, saved_at)
     SELECT tenant_id, account_id * 10, n, account_id, message_id, n, now() FROM filled_message;
+INSERT INTO recoverable (tenant_id, account_id, message_id, mailbox_id, flags, octets, expunged_at)
+    SELECT tenant_id, account_id, message_id + 1000000, account_id * 10, 0, 4000, now() - interval '1 hour' * n
+      FROM filled_message;
+INSERT INTO quota_notice (tenant_id, account_id, percent) SELECT tenant_id, account_id, 80 FROM filled_account;
 INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id, uid, message_id, flags_after, logged_on)
     SELECT tenant_id, account_id, n, 0, 1, account_id * 10, n, message_id, 0, CURRENT_DATE - n %% 7 FROM filled_message;
 INSERT INTO thread_reference (tenant_id, account_id, reference, thread_id)
@@ -83,6 +87,7 @@ INSERT INTO smarthost (tenant_id, host, port, security)
     SELECT t, 'relay.example', 587, 'required' FROM generate_series(1, %(tenants)s) t;
 INSERT INTO event (tenant_id, kind, account_id, outgoing_id, address)
     SELECT tenant_id, 2, account_id, message_id, 'bob@example.com' FROM filled_message;
+INSERT INTO reseal_order (tenant_id, asked_at) SELECT t, now() FROM generate_series(1, %(tenants)s) t;
 INSERT INTO inbound (id, accepted_at, octets, tenant_ids, account_ids, leased_until)
     SELECT 1000000000 + n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;
 INSERT INTO inbound_content (inbound_id, chunk, codec, sealed)
