@@ -20,18 +20,20 @@ from storage.placing import Order, PreparedMessage, place_in
 from storage.provisioning import provision_account
 from storage.query import Connection, Query, run_together
 from storage.types import Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
+from tenants.policies import Keeping
 from tenants.types import AccountId
 
 
 @dataclass(frozen=True, slots=True)
 class AppendRequest:
-    """`replaced`: a message, by mailbox and uid, that goes when these come."""
+    """`replaced`: a message, by mailbox and uid, that goes when these come; `keeping`: what becomes of it."""
 
     account_id: AccountId
     mailbox: str
     messages: Sequence[tuple[PreparedMessage, Flags]]
     quota_octets: int | None
     replaced: tuple[MailboxId, Uid] | None = None
+    keeping: Keeping = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ _APPEND = Query(
     row=_Outcome,
 )
 _REMOVE = Query(
-    "SELECT modseq FROM remove_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uid)s)",
+    "SELECT modseq FROM remove_v2(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uid)s, %(keeps)s, %(is_held)s)",
     row=_Modseq,
 )
 
@@ -168,7 +170,13 @@ async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, 
     if request.replaced is not None:
         mailbox_id, uid = request.replaced
         removed = await _REMOVE.first(
-            connection, tenant_id=keys.tenant_id, account_id=request.account_id, mailbox_id=mailbox_id, uid=uid
+            connection,
+            tenant_id=keys.tenant_id,
+            account_id=request.account_id,
+            mailbox_id=mailbox_id,
+            uid=uid,
+            keeps=request.keeping.keeps,
+            is_held=request.keeping.is_held,
         )
         if removed is None:
             raise MessageGone(uid)

@@ -37,6 +37,7 @@ _OPEN = Query(
       FROM message m
      WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
        AND m.account_id = %(account_id)s AND m.id = %(message_id)s
+       AND (SELECT 1 FROM placement p WHERE p.tenant_id = m.tenant_id AND p.message_id = m.id LIMIT 1) IS NOT NULL
     """,
     row=_ContentRow,
 )

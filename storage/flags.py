@@ -8,6 +8,7 @@ import psycopg
 from storage.errors import TooManyKeywords
 from storage.query import Connection, Query
 from storage.types import FlagChange, Flags, MailboxId, Modseq, SystemFlag, Uid
+from tenants.policies import Keeping
 from tenants.types import AccountId, TenantId
 
 CHUNK_MESSAGES = 1000  # how many placements one modseq covers at most
@@ -68,8 +69,9 @@ _CHANGE = Query(
 )
 _EXPUNGE = Query(
     """
-    SELECT uid, modseq FROM expunge_v1(
-        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s::bigint[], %(everything)s, %(limit)s)
+    SELECT uid, modseq FROM expunge_v2(
+        %(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(uids)s::bigint[], %(everything)s, %(limit)s, %(keeps)s,
+        %(is_held)s)
     """,
     row=_Expunged,
 )
@@ -120,9 +122,13 @@ async def expunge(
     mailbox_id: MailboxId,
     uids: Sequence[Uid] | None,
     *,
+    keeping: Keeping,
     everything: bool = False,
 ) -> tuple[list[Uid], Modseq | None]:
-    r"""Remove up to CHUNK_MESSAGES placements with \Deleted (or all of them); call again until the answer is empty."""
+    r"""Remove up to CHUNK_MESSAGES placements with \Deleted (or all of them); call again until the answer is empty.
+
+    Messages that stand nowhere else go to the bin (`recoverable`) if `keeping` says so.
+    """
     rows = await _EXPUNGE.all(
         connection,
         tenant_id=tenant_id,
@@ -131,6 +137,8 @@ async def expunge(
         uids=uids,
         everything=everything,
         limit=CHUNK_MESSAGES,
+        keeps=keeping.keeps,
+        is_held=keeping.is_held,
     )
     return [Uid(row.uid) for row in rows], Modseq(rows[0].modseq) if rows else None
 

@@ -13,6 +13,7 @@ from storage.flags import expunge
 from storage.keys import KeyRing
 from storage.query import Query
 from storage.types import BlobDigest, MailboxId
+from tenants.policies import keeping_of
 from tenants.types import AccountId, TenantId
 
 WEEKS_AHEAD = 5
@@ -110,10 +111,18 @@ async def finish_deleting_mailboxes(database: Database, *, limit: int = 100) -> 
     removed = 0
     for tombstone in tombstones:
         tenant_id, account_id = TenantId(tombstone.tenant_id), AccountId(tombstone.account_id)
+        async with database.read(tenant_id) as connection:
+            keeping = await keeping_of(connection, tenant_id, account_id)
         while True:
             async with database.read(tenant_id) as connection:
                 uids, _ = await expunge(
-                    connection, tenant_id, account_id, MailboxId(tombstone.id), None, everything=True
+                    connection,
+                    tenant_id,
+                    account_id,
+                    MailboxId(tombstone.id),
+                    None,
+                    keeping=keeping,
+                    everything=True,
                 )
             if not uids:
                 break

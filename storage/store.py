@@ -10,6 +10,7 @@ from storage.errors import StorageError
 from storage.flags import FlagRequest, StoredFlags
 from storage.group_commit import GroupCommit
 from storage.joining import Joined
+from storage.keeping import Keepings
 from storage.keys import KeyRing
 from storage.placing import Order
 from storage.types import Modseq, Placed
@@ -38,3 +39,4 @@ class MailStore:
     blobs: TieredBlobs
     announce: Callable[[TenantId, AccountId, Modseq], None]
     joins: Joins = field(default_factory=Joins)
+    keepings: Keepings = field(default_factory=Keepings)

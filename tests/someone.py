@@ -7,6 +7,7 @@ from mmap import mmap
 from mailserver.services import mailboxes, messages
 from mailserver.services.changes import changes_since
 from mailserver.services.delivery import Deliveries
+from storage import recoverable
 from storage.changes import MailboxChanges
 from storage.errors import StorageError
 from storage.flags import StoredFlags
@@ -116,6 +117,13 @@ class Someone:
         box = await self.box(name)
         chosen = None if uids is None else [Uid(uid) for uid in uids]
         return await messages.expunge(self.store, self.who, box.id, chosen)
+
+    async def empty_bin(self) -> int:
+        """What was expunged is deleted for good."""
+        whose = (self.who.tenant_id, self.who.account_id)
+        async with self.store.database.transaction(self.who.tenant_id) as connection:
+            found = [message_id for message_id, _ in await recoverable.oldest(connection, *whose, limit=10_000)]
+            return await recoverable.purge(connection, *whose, found)
 
     async def changes(self, name: str, cursor: Modseq) -> MailboxChanges:
         return await changes_since(self.store, self.who, (await self.box(name)).id, cursor)

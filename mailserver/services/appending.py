@@ -1,5 +1,6 @@
 """APPEND, MULTIAPPEND and REPLACE: messages that a client brings (RFC 3501 §6.3.11, RFC 3502, RFC 8508)."""
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 from mmap import mmap
@@ -41,6 +42,9 @@ async def append_all(
     if not is_storable(name):
         raise MailboxNotFound(name)
     request = AppendRequest(who.account_id, name, messages, who.quota_octets, replaced)
+    if replaced is not None:
+        keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
+        request = dataclasses.replace(request, keeping=keeping)
     if not appending.are_small(request):
         await find_selectable(store, who, name)  # makes the first folders of an account that has none yet
     keys = await store.keys.of(who.tenant_id)

@@ -153,10 +153,11 @@ async def delete(store: MailStore, who: Principal, name: str) -> None:
 
 async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> None:
     """Remove every message of a tombstone, chunk by chunk."""
+    keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
     while True:
         async with store.database.read(who.tenant_id) as connection:
             uids, modseq = await flags.expunge(
-                connection, who.tenant_id, who.account_id, mailbox_id, None, everything=True
+                connection, who.tenant_id, who.account_id, mailbox_id, None, keeping=keeping, everything=True
             )
         if not uids or modseq is None:
             return

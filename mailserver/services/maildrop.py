@@ -77,10 +77,11 @@ async def open_maildrop(store: MailStore, who: Principal) -> Maildrop:
 
 
 async def remove(store: MailStore, who: Principal, maildrop: Maildrop, uids: Sequence[Uid]) -> None:
-    """Take messages away for good, a thousand in a transaction; those that are gone already do no harm.
+    """Take messages away as EXPUNGE does, a thousand in a transaction; those that are gone already do no harm.
 
     Raises StoreUnavailable: then what the last whole transaction held is gone, and the rest is as it was.
     """
+    keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
     mark = FlagChange(FlagOperation.ADD, Flags(SystemFlag.DELETED, frozenset()))
     for start in range(0, len(uids), CHUNK_MESSAGES):
         chunk = uids[start : start + CHUNK_MESSAGES]
@@ -89,7 +90,9 @@ async def remove(store: MailStore, who: Principal, maildrop: Maildrop, uids: Seq
             async with store.database.transaction(who.tenant_id) as connection:
                 request = FlagRequest(maildrop.mailbox_id, chunk, mark)
                 await flags.change_flags(connection, who.tenant_id, who.account_id, [request])
-                _, modseq = await flags.expunge(connection, who.tenant_id, who.account_id, maildrop.mailbox_id, chunk)
+                _, modseq = await flags.expunge(
+                    connection, who.tenant_id, who.account_id, maildrop.mailbox_id, chunk, keeping=keeping
+                )
             return modseq
 
         modseq = await store.database.retried(remove_chunk)

@@ -230,7 +230,11 @@ async def change_flags(
 
 
 async def expunge(store: MailStore, who: Principal, mailbox_id: MailboxId, uids: Sequence[Uid] | None) -> Expunged:
-    r"""Remove messages with \Deleted: all of them, or those among `uids` (UID EXPUNGE, RFC 4315 §2.1)."""
+    r"""Remove messages with \Deleted: all of them, or those among `uids` (UID EXPUNGE, RFC 4315 §2.1).
+
+    What stands nowhere else can be brought back for a while (`recovering`).
+    """
+    keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
     removed: list[Uid] = []
     last: Modseq | None = None
     chunks: list[Sequence[Uid] | None] = (
@@ -239,7 +243,9 @@ async def expunge(store: MailStore, who: Principal, mailbox_id: MailboxId, uids:
     for chunk in chunks:
         while True:
             async with store.database.read(who.tenant_id) as connection:
-                gone, modseq = await flags.expunge(connection, who.tenant_id, who.account_id, mailbox_id, chunk)
+                gone, modseq = await flags.expunge(
+                    connection, who.tenant_id, who.account_id, mailbox_id, chunk, keeping=keeping
+                )
             if modseq is None:
                 break
             removed += gone

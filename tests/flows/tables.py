@@ -7,11 +7,18 @@ from tests.flows.installation import Installation
 
 _RULES = {
     "an account's usage is the sum of its messages": """
-        SELECT a.account_id, a.used_octets, m.octets, a.used_messages, m.messages
+        SELECT a.account_id, a.used_octets, m.octets, a.used_messages, m.messages, a.binned_octets, a.binned_messages
           FROM account_state a
-          LEFT JOIN (SELECT tenant_id, account_id, sum(octets) AS octets, count(*) AS messages
-                       FROM message GROUP BY 1, 2) m USING (tenant_id, account_id)
+          LEFT JOIN (SELECT g.tenant_id, g.account_id, count(*) FILTER (WHERE r.message_id IS NULL) AS messages,
+                            sum(g.octets) FILTER (WHERE r.message_id IS NULL) AS octets,
+                            sum(r.octets) AS binned_octets, count(r.message_id) AS binned
+                       FROM message g
+                       LEFT JOIN recoverable r ON (r.tenant_id, r.account_id, r.message_id)
+                                                  = (g.tenant_id, g.account_id, g.id)
+                      GROUP BY 1, 2) m USING (tenant_id, account_id)
          WHERE (a.used_octets, a.used_messages) IS DISTINCT FROM (coalesce(m.octets, 0), coalesce(m.messages, 0))
+            OR (a.binned_octets, a.binned_messages)
+               IS DISTINCT FROM (coalesce(m.binned_octets, 0), coalesce(m.binned, 0))
     """,
     "a mailbox counts its messages": """
         SELECT m.account_id, m.name, m.messages, p.messages, m.unseen, p.unseen, m.deleted, p.deleted, m.octets,
@@ -28,10 +35,16 @@ _RULES = {
                 OR m.deleted <> coalesce(p.deleted, 0) OR m.octets <> coalesce(p.octets, 0)
                 OR m.uidnext <= coalesce(p.highest, 0))
     """,
-    "every message is in a mailbox": """
+    "every message is in a mailbox, or in the bin": """
         SELECT m.account_id, m.id FROM message m
-         WHERE NOT EXISTS (SELECT FROM placement p
-                            WHERE p.tenant_id = m.tenant_id AND p.account_id = m.account_id AND p.message_id = m.id)
+         WHERE EXISTS (SELECT FROM placement p
+                        WHERE p.tenant_id = m.tenant_id AND p.account_id = m.account_id AND p.message_id = m.id)
+             = EXISTS (SELECT FROM recoverable r
+                        WHERE r.tenant_id = m.tenant_id AND r.account_id = m.account_id AND r.message_id = m.id)
+         UNION ALL
+        SELECT r.account_id, r.message_id FROM recoverable r
+         WHERE NOT EXISTS (SELECT FROM message m
+                            WHERE m.tenant_id = r.tenant_id AND m.account_id = r.account_id AND m.id = r.message_id)
     """,
     "every placement has its message and its mailbox": """
         SELECT p.account_id, p.mailbox_id, p.uid FROM placement p

@@ -82,6 +82,7 @@ async def test_what_a_message_uses_stays_however_old(
     assert await blobs.delete(pair[1], keys, digests) == 0
     await ada.flag("INBOX", [1], ADD, DELETED)
     await ada.expunge()
+    await ada.empty_bin()
     assert await blobs.delete(pair[1], keys, digests) == len(digests) == 1
 
 
@@ -155,6 +156,7 @@ async def test_upkeep_collects_across_tenants_what_is_old_and_unused(
     await ada.receive(plain_message(2, body="another"))
     await ada.flag("INBOX", [1], ADD, DELETED)
     await ada.expunge()
+    await ada.empty_bin()
     await pair[0].execute("UPDATE blob SET touched_at = now() - interval '2 days'")
     assert await collect_blobs(database, ada.store.keys, HotBlobs(), page=1) >= 1
     cursor = await pair[0].execute("SELECT count(*) FROM blob")

@@ -21,6 +21,7 @@ from storage.errors import (
 from storage.housekeeping import finish_deleting_mailboxes
 from storage.store import MailStore
 from storage.types import Mailbox
+from tenants.policies import Keeping
 from tenants.types import AccountId
 from tests.conftest import Announcements, Company, plain_message
 from tests.someone import ADD, DELETED, Someone
@@ -240,7 +241,13 @@ async def test_a_mailbox_that_lives_cannot_be_emptied(ada: Someone) -> None:
     placed = await ada.receive()
     async with ada.store.database.read(ada.who.tenant_id) as connection:
         removed = await stored_flags.expunge(
-            connection, ada.who.tenant_id, ada.who.account_id, placed.mailbox_id, None, everything=True
+            connection,
+            ada.who.tenant_id,
+            ada.who.account_id,
+            placed.mailbox_id,
+            None,
+            keeping=Keeping(),
+            everything=True,
         )
     assert removed == ([], None)
     assert await ada.uids() == [1]

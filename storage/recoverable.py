@@ -1,0 +1,215 @@
+"""The bin: messages that were expunged and can be brought back for a while. They stand in no mailbox.
+
+What puts them there is `flags.expunge` (and `appending` for what REPLACE replaces).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from storage.errors import MailboxNotFound, OverQuota
+from storage.query import Connection, Query
+from storage.types import MailboxId, MessageId, Modseq, Uid
+from tenants.types import AccountId, TenantId
+
+PURGE_CHUNK_MESSAGES = 500
+CEILING_MESSAGES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recoverable:
+    """A message in the bin. `mailbox` is what its last mailbox is called, or was when it was deleted."""
+
+    message_id: int
+    mailbox_id: int
+    mailbox: str | None
+    octets: int
+    expunged_at: datetime
+    received_at: datetime
+    sender: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredMessage:
+    message_id: int
+    uid: int
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message of the bin that may be deleted for good."""
+
+    account_id: int
+    message_id: int
+    expunged_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Binned:
+    """What an account has in the bin."""
+
+    tenant_id: int
+    account_id: int
+    binned_octets: int
+    binned_messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Oldest:
+    message_id: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Purged:
+    messages: int
+
+
+_LIST = Query(
+    """
+    SELECT r.message_id, r.mailbox_id, b.name AS mailbox, r.octets, r.expunged_at, m.received_at, m.sender, m.subject
+      FROM recoverable r
+      JOIN message m ON m.tenant_id = r.tenant_id AND m.account_id = r.account_id AND m.id = r.message_id
+      LEFT JOIN mailbox b ON b.tenant_id = r.tenant_id AND b.id = r.mailbox_id
+     WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND r.account_id = %(account_id)s
+       AND r.message_id > %(after)s AND (%(mailbox)s::text IS NULL OR b.name = %(mailbox)s)
+       AND (%(since)s::timestamptz IS NULL OR r.expunged_at >= %(since)s)
+     ORDER BY r.message_id LIMIT %(limit)s
+    """,
+    row=Recoverable,
+)
+_RESTORE = Query(
+    """
+    SELECT message_id, uid, modseq FROM restore_v1(
+        %(tenant_id)s, %(account_id)s, %(message_ids)s, %(mailbox_id)s, %(quota_octets)s)
+    """,
+    row=RestoredMessage,
+)
+_DUE = Query(
+    """
+    SELECT r.account_id, r.message_id, r.expunged_at FROM recoverable r
+     WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
+       AND (r.expunged_at, r.message_id) > (%(after_at)s, %(after_id)s) AND r.expunged_at <= %(until)s
+       AND r.account_id <> ALL (%(held)s)
+     ORDER BY r.expunged_at, r.message_id LIMIT %(limit)s
+    """,
+    row=Due,
+)
+_BINNED = Query(
+    """
+    SELECT tenant_id, account_id, binned_octets, binned_messages FROM account_state WHERE binned_messages > 0
+    """,
+    row=Binned,
+    role="waypost_system",
+    scans=["account_state"],
+)
+_OLDEST = Query(
+    """
+    SELECT r.message_id, r.octets FROM recoverable r
+     WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND r.account_id = %(account_id)s
+     ORDER BY r.expunged_at, r.message_id LIMIT %(limit)s
+    """,
+    row=_Oldest,
+)
+_PURGE = Query(
+    "SELECT purge_v1(%(tenant_id)s, %(account_id)s, %(message_ids)s) AS messages",
+    row=_Purged,
+)
+
+
+async def page(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    *,
+    after: MessageId,
+    limit: int,
+    mailbox: str | None = None,
+    since: datetime | None = None,
+) -> list[Recoverable]:
+    """By ascending message id, those after `after`; of one mailbox, expunged since a moment, if that is said."""
+    return await _LIST.all(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        after=after,
+        limit=limit,
+        mailbox=mailbox,
+        since=since,
+    )
+
+
+async def restore(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    message_ids: Sequence[MessageId],
+    mailbox_id: MailboxId,
+    *,
+    quota_octets: int | None,
+) -> tuple[list[tuple[MessageId, Uid]], Modseq | None]:
+    r"""Bring messages back at one modseq, in this order, with their flags but \Deleted. Those not in the bin are left
+    out. Raises OverQuota, MailboxNotFound; then nothing was done."""
+    try:
+        rows = await _RESTORE.all(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            message_ids=list(message_ids),
+            mailbox_id=mailbox_id,
+            quota_octets=quota_octets,
+        )
+    except psycopg.Error as refusal:
+        if refusal.sqlstate == "WP002":
+            raise OverQuota(int(refusal.diag.message_detail or 0), quota_octets or 0) from None
+        if refusal.sqlstate == "WP003":
+            raise MailboxNotFound(str(mailbox_id)) from None
+        raise
+    restored = [(MessageId(row.message_id), Uid(row.uid)) for row in rows]
+    return restored, Modseq(rows[0].modseq) if rows else None
+
+
+async def due(
+    connection: Connection,
+    tenant_id: TenantId,
+    *,
+    until: datetime,
+    held: Collection[AccountId],
+    after: tuple[datetime, int],
+    limit: int = PURGE_CHUNK_MESSAGES,
+) -> list[Due]:
+    """What was expunged until that moment, the oldest first, after (expunged_at, message_id); none of held accounts."""
+    return await _DUE.all(
+        connection,
+        tenant_id=tenant_id,
+        until=until,
+        held=list(held),
+        after_at=after[0],
+        after_id=after[1],
+        limit=limit,
+    )
+
+
+async def all_binned(connection: Connection) -> list[Binned]:
+    """Of every account that has anything in the bin, on a system connection."""
+    return await _BINNED.all(connection)
+
+
+async def oldest(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, *, limit: int = PURGE_CHUNK_MESSAGES
+) -> list[tuple[MessageId, int]]:
+    """Ids and octets of what was expunged first."""
+    rows = await _OLDEST.all(connection, tenant_id=tenant_id, account_id=account_id, limit=limit)
+    return [(MessageId(row.message_id), row.octets) for row in rows]
+
+
+async def purge(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, message_ids: Sequence[MessageId]
+) -> int:
+    """Delete what is in the bin for good; returns how many were. Who calls has looked whether a hold forbids it."""
+    row = await _PURGE.one(connection, tenant_id=tenant_id, account_id=account_id, message_ids=list(message_ids))
+    return row.messages
