@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from mailserver.config import Config
 from mailserver.queue_hints import QueueHintSender
+from mailserver.reading_notes import NoteWriter, tell_of_damage
 from mailserver.redis_client import connect_redis
 from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
@@ -63,7 +64,11 @@ async def assemble(
         watchers = Watchers(database, redis, config.watching)
         watchers.start()
         ending.push_async_callback(watchers.close)
-        store = MailStore(database, keys, TieredBlobs(HotBlobs()), watchers.announce)
+        blobs = TieredBlobs(HotBlobs(), objects, on_damage=tell_of_damage())
+        notes = NoteWriter(database, blobs.notes)
+        notes.start()
+        ending.push_async_callback(notes.close)
+        store = MailStore(database, keys, blobs, watchers.announce)
         logins = Logins(
             database, _failure_counts(config, redis), config.login, config.throttle, secret=keys.sign_in_key
         )

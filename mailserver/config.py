@@ -38,6 +38,7 @@ from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
 from mailserver.web import WebConfig
 from storage.blobs.objects_config import ObjectsConfig
 from storage.database import DatabaseConfig
+from storage.tiers.rounds import TieringConfig
 
 Role = Literal["imap", "smtp", "web", "outbound", "upkeep"]
 ROLES: tuple[Role, ...] = ("imap", "smtp", "web", "outbound", "upkeep")
@@ -126,6 +127,7 @@ class Config:
         metadata={"variables": {"app_url": "WAYPOST_DATABASE_URL", "system_url": "WAYPOST_SYSTEM_DATABASE_URL"}}
     )
     objects: ObjectsConfig = field(metadata={"prefix": "WAYPOST_S3_"})
+    tiering: TieringConfig
     smtp: SmtpConfig = field(
         metadata={"variables": {"hostname": "WAYPOST_HOSTNAME", "message_limit_octets": "WAYPOST_MESSAGE_LIMIT_OCTETS"}}
     )

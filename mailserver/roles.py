@@ -23,6 +23,7 @@ from mailserver.smtp.server import SmtpServer
 from mailserver.upkeep.jobs import all_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.runner import Upkeep
+from mailserver.upkeep.tier_jobs import tier_jobs
 from tenants.errors import DomainNotLocal
 from tenants.types import Resolution
 
@@ -160,6 +161,7 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
     jobs = (
         *all_jobs(parts.store, parts.deliveries, config.delivery, keep_changes_days=config.upkeep.keep_changes_days),
         *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
+        *tier_jobs(parts.store, parts.objects, config.tiering, keep_doomed_days=config.objects.keep_doomed_days),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
