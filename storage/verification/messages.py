@@ -57,7 +57,10 @@ def _report(ground: Ground, keys: TenantKeys, account_id: AccountId, message_id:
 
 async def _rebuild(ground: Ground, keys: TenantKeys, account_id: AccountId, row: MessageRow) -> None:
     try:
-        ground.report.tally.octets += await rebuild(ground, keys, account_id, row.id)
+        try:
+            ground.report.tally.octets += await rebuild(ground, keys, account_id, row.id)
+        except ContentDamaged:  # or it was expunged, and its content collected, between two of its ranges
+            ground.report.tally.octets += await rebuild(ground, keys, account_id, row.id)
     except MessageGone:
         return
     except ContentDamaged as damage:

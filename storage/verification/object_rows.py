@@ -87,8 +87,8 @@ _LOCK = Query[None](
 _SET_COUNTS = Query[None](
     """
     UPDATE object o
-       SET live_blobs = %(blobs)s, live_octets = %(octets)s, state = %(state)s,
-           doomed_at = CASE %(state)s WHEN 1 THEN NULL ELSE coalesce(o.doomed_at, now()) END
+       SET live_blobs = %(blobs)s, live_octets = %(octets)s, state = %(state)s::smallint,
+           doomed_at = CASE %(state)s::smallint WHEN 1 THEN NULL ELSE coalesce(o.doomed_at, now()) END
      WHERE o.tenant_id = waypost_tenant(%(tenant_id)s) AND o.id = %(object_id)s
     """
 )
@@ -110,9 +110,9 @@ async def one_object(connection: Connection, tenant_id: TenantId, object_id: int
 async def counted_objects(
     connection: Connection, tenant_id: TenantId, first: int, before: int, grace_s: float, limit: int
 ) -> list[CountedObject]:
-    """Of every state. `is_old`: made before the grace time."""
+    """Of every state. `is_old`: made so long ago that upkeep should have given it up, were it unfinished."""
     return await _COUNTED.all(
-        connection, tenant_id=tenant_id, first=first, before=_bigint(before), grace_s=grace_s, limit=limit
+        connection, tenant_id=tenant_id, first=first, before=_bigint(before), grace_s=2 * grace_s, limit=limit
     )
 
 

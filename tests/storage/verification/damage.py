@@ -6,7 +6,13 @@ from typing import Any
 
 import psycopg
 
+from storage.blobs.layout import SealedChunk
+from storage.blobs.objects import ObjectStore
+from storage.blobs.packs import SealedContent
 from storage.store import MailStore
+from storage.tiers.moving import Source, move
+from storage.types import BlobDigest
+from storage.verification.blob_rows import hot_blobs, hot_chunks
 from storage.verification.bucket import Bucket
 from storage.verification.findings import Finding, Kind, Report, Tally
 from storage.verification.ground import Choice, Ground
@@ -54,3 +60,31 @@ class Damager:
 
     def with_bucket(self, bucket: Bucket) -> "Damager":
         return replace(self, bucket=bucket)
+
+
+async def go_cold(store: MailStore, objects: ObjectStore, tenant_id: TenantId, *, clear: bool = True) -> int:
+    """Move all that is hot into one pack; `clear` what Postgres would keep of it for some weeks. Returns its id."""
+    keys = await store.keys.of(tenant_id)
+    async with store.database.read(tenant_id) as connection:
+        rows = await hot_blobs(connection, tenant_id, b"", b"\xff" * 21, None, 10_000)
+        chunks = await hot_chunks(connection, tenant_id, [row.digest for row in rows], 0, 10_000)
+    sources = [
+        Source(
+            SealedContent(
+                BlobDigest(row.digest),
+                row.octets,
+                [SealedChunk(each.key_id, each.codec, each.sealed) for each in chunks[row.digest]],
+            ),
+            None,
+        )
+        for row in rows
+    ]
+    assert (await move(store.database, objects, keys, sources)).blobs == len(rows)
+    async with store.database.transaction(tenant_id) as connection:
+        if clear:
+            await connection.execute("DELETE FROM blob_content")
+        found = await (
+            await connection.execute("SELECT object_id FROM blob WHERE digest = %s", [rows[0].digest])
+        ).fetchone()
+    assert found is not None
+    return int(found[0])

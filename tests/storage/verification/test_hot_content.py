@@ -59,7 +59,8 @@ async def test_what_was_sealed_under_another_name_is_no_content(ada: Someone, da
     sealed = keys.seal(digest, 0, True, 0, b"what is there")
     values = (digest, len(b"what is there"), sealed)
     await damager.sql(
-        "INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at) VALUES ({t}, %s, %s, CURRENT_DATE, now())",
+        "INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at)"
+        " VALUES ({t}, %s, %s, CURRENT_DATE, now())",
         *values[:2],
     )
     await damager.sql(
@@ -76,7 +77,8 @@ async def test_what_was_sealed_under_another_name_is_no_content(ada: Someone, da
     [
         "DELETE FROM blob_content WHERE tenant_id = {t} AND chunk = 2",
         "DELETE FROM blob_content WHERE tenant_id = {t} AND chunk = 4",
-        "UPDATE blob_content SET sealed = set_byte(sealed, 9, get_byte(sealed, 9) # 4) WHERE tenant_id = {t} AND chunk = 3",
+        "UPDATE blob_content SET sealed = set_byte(sealed, 9, get_byte(sealed, 9) # 4)"
+        " WHERE tenant_id = {t} AND chunk = 3",
         "UPDATE blob_content SET chunk = chunk + 10 WHERE tenant_id = {t} AND chunk IN (1, 2)",
     ],
 )

@@ -44,8 +44,7 @@ async def test_an_error_comes_out_where_it_belongs() -> None:
         yield 1
         raise ValueError("the second")
 
-    seen = []
+    coming = one_ahead(items())
+    assert await anext(coming) == 1
     with pytest.raises(ValueError, match="the second"):
-        async for item in one_ahead(items()):
-            seen.append(item)
-    assert seen == [1]
+        await anext(coming)
