@@ -93,7 +93,8 @@ _DUE = Query(
     """
     SELECT r.account_id, r.message_id, r.expunged_at FROM recoverable r
      WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
-       AND (r.expunged_at, r.message_id) > (%(after_at)s, %(after_id)s) AND r.expunged_at <= %(until)s
+       AND (r.expunged_at, r.message_id) > (%(after_at)s, %(after_id)s)
+       AND r.expunged_at <= now() - make_interval(days => %(days)s::integer)
        AND r.account_id <> ALL (%(held)s)
      ORDER BY r.expunged_at, r.message_id LIMIT %(limit)s
     """,
@@ -177,16 +178,16 @@ async def due(
     connection: Connection,
     tenant_id: TenantId,
     *,
-    until: datetime,
+    days: int,
     held: Collection[AccountId],
     after: tuple[datetime, int],
     limit: int = PURGE_CHUNK_MESSAGES,
 ) -> list[Due]:
-    """What was expunged until that moment, the oldest first, after (expunged_at, message_id); none of held accounts."""
+    """What was expunged so many days ago, the oldest first, after (expunged_at, message_id); none of held accounts."""
     return await _DUE.all(
         connection,
         tenant_id=tenant_id,
-        until=until,
+        days=days,
         held=list(held),
         after_at=after[0],
         after_id=after[1],

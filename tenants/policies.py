@@ -6,7 +6,7 @@ The directory only says it. Connections are given: of the system role for what c
 from dataclasses import dataclass
 from enum import StrEnum
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, scalar_row
 
 from tenants.directory import Connection
 from tenants.types import AccountId, TenantId
@@ -119,6 +119,7 @@ ACCOUNTS = """
       FROM account a JOIN tenant t ON t.id = a.tenant_id
      WHERE a.tenant_id = %(tenant_id)s
 """
+HELD = "SELECT id FROM account WHERE tenant_id = %(tenant_id)s AND is_held"
 END_ACCOUNTS = "SELECT tenant_id, account_id FROM directory_end_accounts_v1()"
 ACCOUNT_IS_GONE = "SELECT directory_account_is_gone_v1(%(account_id)s)"
 
@@ -143,6 +144,13 @@ async def keeping_of(connection: Connection, tenant_id: TenantId, account_id: Ac
     async with connection.cursor(row_factory=class_row(Keeping)) as cursor:
         await cursor.execute(KEEPING, {"tenant_id": tenant_id, "account_id": account_id}, prepare=True)
         return await cursor.fetchone() or Keeping()
+
+
+async def held_accounts(connection: Connection, tenant_id: TenantId) -> frozenset[AccountId]:
+    """Accounts with a legal hold of their own, on a connection that carries their tenant."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(HELD, {"tenant_id": tenant_id}, prepare=True)
+        return frozenset(AccountId(account_id) for account_id in await cursor.fetchall())
 
 
 async def account_limits(connection: Connection, tenant_id: TenantId) -> dict[AccountId, AccountLimits]:

@@ -287,3 +287,66 @@ BEGIN
      WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
     RETURN cardinality(v_messages);
 END $$;
+
+-- Deletes the mail of an account that has ended, at most p_limit messages, log entries or references in a call; the rest
+-- of what it has when none are left. Returns how many rows went: call until none do.
+CREATE FUNCTION forget_account_v1(p_tenant bigint, p_account bigint, p_limit integer) RETURNS integer
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_messages bigint[];
+    v_rows integer;
+    v_more integer;
+    v_count integer;
+    v_octets bigint;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    PERFORM FROM account_state a WHERE a.tenant_id = p_tenant AND a.account_id = p_account FOR UPDATE;
+    SELECT array_agg(d.id) INTO v_messages FROM (
+        SELECT m.id FROM message m WHERE m.tenant_id = p_tenant AND m.account_id = p_account ORDER BY m.id LIMIT p_limit) d;
+    IF v_messages IS NOT NULL THEN
+        WITH unbinned AS (
+            DELETE FROM recoverable r
+             WHERE r.tenant_id = p_tenant AND r.account_id = p_account AND r.message_id = ANY (v_messages)
+            RETURNING r.octets
+        )
+        SELECT count(*)::integer, coalesce(sum(u.octets), 0) INTO v_count, v_octets FROM unbinned u;
+        UPDATE account_state a
+           SET binned_messages = a.binned_messages - v_count, binned_octets = a.binned_octets - v_octets,
+               used_messages = a.used_messages - (cardinality(v_messages) - v_count),
+               used_octets = a.used_octets + v_octets
+                   - (SELECT sum(m.octets) FROM message m
+                       WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id = ANY (v_messages))
+         WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
+        DELETE FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = ANY (v_messages);
+        DELETE FROM message_blob b WHERE b.tenant_id = p_tenant AND b.message_id = ANY (v_messages);
+        DELETE FROM message m WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id = ANY (v_messages);
+        RETURN cardinality(v_messages);
+    END IF;
+
+    DELETE FROM change c USING (
+        SELECT d.modseq, d.seq, d.logged_on FROM change d
+         WHERE d.tenant_id = p_tenant AND d.account_id = p_account ORDER BY d.modseq, d.seq LIMIT p_limit) d
+     WHERE c.tenant_id = p_tenant AND c.account_id = p_account AND c.modseq = d.modseq AND c.seq = d.seq
+       AND c.logged_on = d.logged_on;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    DELETE FROM thread_reference t USING (
+        SELECT d.reference FROM thread_reference d
+         WHERE d.tenant_id = p_tenant AND d.account_id = p_account ORDER BY d.reference LIMIT p_limit) d
+     WHERE t.tenant_id = p_tenant AND t.account_id = p_account AND t.reference = d.reference;
+    GET DIAGNOSTICS v_more = ROW_COUNT;
+    v_rows := v_rows + v_more;
+    IF v_rows > 0 THEN
+        RETURN v_rows;
+    END IF;
+
+    DELETE FROM search_page s
+     USING mailbox m
+     WHERE m.tenant_id = p_tenant AND m.account_id = p_account
+       AND s.tenant_id = p_tenant AND s.mailbox_id = m.id;
+    DELETE FROM inbound_placed i WHERE i.tenant_id = p_tenant AND i.account_id = p_account;
+    DELETE FROM quota_notice q WHERE q.tenant_id = p_tenant AND q.account_id = p_account;
+    DELETE FROM mailbox m WHERE m.tenant_id = p_tenant AND m.account_id = p_account;
+    DELETE FROM account_state a WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    RETURN v_rows;
+END $$;
