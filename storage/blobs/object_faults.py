@@ -63,6 +63,10 @@ class LockMissing(Exception):
     """A legal hold in a bucket without Object Lock."""
 
 
+class Absent(Exception):
+    """There is no such object, whatever the server said."""
+
+
 class AnswerSlow(Exception):
     """An answer that trickles."""
 
@@ -77,6 +81,7 @@ TROUBLE = (
     UploadAltered,
     AnswerSlow,
     LockMissing,
+    Absent,
 )
 """What a request may raise that is not a mistake of ours."""
 
@@ -124,6 +129,8 @@ def fault_of(trouble: BaseException) -> Fault:
             return Fault(Outcome.CUT, str(trouble), is_retried=True)
         case LockMissing():
             return Fault(Outcome.REFUSED, "the bucket has no Object Lock, so S3 cannot hold objects")
+        case Absent():
+            return Fault(Outcome.MISSING, "there is no such object")
         case UploadAltered():
             return Fault(Outcome.ALTERED, "S3 received other octets than were sent", is_retried=True)
         case urllib3.exceptions.ProtocolError() if isinstance(_innermost(trouble), http.client.IncompleteRead):

@@ -44,7 +44,7 @@ class Requests:
 
     def __init__(self, config: ObjectsConfig, observe: Observer) -> None:
         self._attempts = config.attempts
-        self._patience_s = config.read_timeout_s
+        self._patience_s = 2 * config.read_timeout_s
         self._observe = observe
         self._breaker = Breaker(config.breaker_failures, config.breaker_rest_s)
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Requests:
     def send(self, operation: str, request: Callable[[], Result], given_up: threading.Event) -> Result:
         """What `request` returns; it is called again after trouble that may pass, so it must bear being repeated.
 
-        Raises RequestFailed. No attempt begins when the call has lasted longer than one answer may take.
+        Raises RequestFailed. No attempt begins when the call has lasted longer than two answers may take.
         """
         began = time.monotonic()
         attempt = 1

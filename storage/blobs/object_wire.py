@@ -22,7 +22,7 @@ from minio.error import S3Error
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from storage.blobs.object_faults import AnswerCut, AnswerSlow, LockMissing, UploadAltered
+from storage.blobs.object_faults import Absent, AnswerCut, AnswerSlow, LockMissing, UploadAltered
 from storage.blobs.objects_config import ObjectsConfig
 
 Octets = bytes | bytearray | memoryview
@@ -159,9 +159,10 @@ class Wire:
         for error in self._client.remove_objects(self._bucket, doomed):
             if error.code in ("NoSuchKey", "NoSuchVersion"):
                 continue
-            if error.code not in ("AccessDenied", "ObjectLocked", "InvalidRequest"):
-                raise S3Error(None, error.code, error.message, error.name, None, None)  # type: ignore[arg-type]
-            held.append(str(error.name))
+            name = str(error.name)
+            if not self.is_held(name):
+                raise S3Error(None, error.code, error.message, name, None, None)  # type: ignore[arg-type]
+            held.append(name)
         return tuple(held)
 
     def has_versions(self) -> bool:
@@ -178,6 +179,8 @@ class Wire:
         except S3Error as error:
             if error.code in _NO_LOCK:
                 raise LockMissing from error
+            if self.facts(name) is None:  # SeaweedFS calls it an error of its own
+                raise Absent from error
             raise
 
     def is_held(self, name: str) -> bool:
