@@ -172,7 +172,7 @@ TAMPERINGS = {
     "the blob missing": "DELETE FROM blob",
     "a cut blob": """WITH c AS (DELETE FROM blob_content WHERE chunk = 1)
                      UPDATE blob SET octets = 1048576 WHERE octets > 1048576""",
-    "another codec": "UPDATE blob_content SET codec = 1 - codec",
+    "another codec": "UPDATE blob_content SET codec = CASE codec WHEN 2 THEN 1 ELSE 2 END",
     "an unknown codec": "UPDATE blob_content SET codec = 9",
     "a key that is gone": "UPDATE blob_content SET key_id = 99",
 }
