@@ -189,7 +189,7 @@ def seal_content(keys: TenantKeys, digest: BlobDigest, octets: bytes) -> SealedC
     pieces = [octets[start : start + CHUNK_OCTETS] for start in range(0, len(octets), CHUNK_OCTETS)] or [b""]
     chunks = []
     for number, piece in enumerate(pieces):
-        kind, packed = codec.compress(piece)
+        kind, packed = codec.recompress(piece)
         sealed = keys.seal(digest, number, number == len(pieces) - 1, kind, packed)
         chunks.append(SealedChunk(keys.current, kind, sealed))
     return SealedContent(digest, len(octets), chunks)
