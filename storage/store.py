@@ -13,6 +13,7 @@ from storage.joining import Joined
 from storage.keeping import Keepings
 from storage.keys import KeyRing
 from storage.placing import Order
+from storage.pools import Pools
 from storage.types import Modseq, Placed
 from tenants.types import AccountId, TenantId
 
@@ -40,3 +41,4 @@ class MailStore:
     announce: Callable[[TenantId, AccountId, Modseq], None]
     joins: Joins = field(default_factory=Joins)
     keepings: Keepings = field(default_factory=Keepings)
+    pools: Pools = field(default_factory=Pools)

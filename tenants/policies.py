@@ -119,6 +119,7 @@ ACCOUNTS = """
       FROM account a JOIN tenant t ON t.id = a.tenant_id
      WHERE a.tenant_id = %(tenant_id)s
 """
+POOLS = "SELECT id, quota_octets FROM tenant WHERE quota_octets IS NOT NULL"
 HELD = "SELECT id FROM account WHERE tenant_id = %(tenant_id)s AND is_held"
 END_ACCOUNTS = "SELECT tenant_id, account_id FROM directory_end_accounts_v1()"
 ACCOUNT_IS_GONE = "SELECT directory_account_is_gone_v1(%(account_id)s)"
@@ -144,6 +145,13 @@ async def keeping_of(connection: Connection, tenant_id: TenantId, account_id: Ac
     async with connection.cursor(row_factory=class_row(Keeping)) as cursor:
         await cursor.execute(KEEPING, {"tenant_id": tenant_id, "account_id": account_id}, prepare=True)
         return await cursor.fetchone() or Keeping()
+
+
+async def pool_limits(connection: Connection) -> dict[TenantId, int]:
+    """Of the tenants that have one, on a system connection."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(POOLS)
+        return {TenantId(tenant_id): limit_octets for tenant_id, limit_octets in await cursor.fetchall()}
 
 
 async def held_accounts(connection: Connection, tenant_id: TenantId) -> frozenset[AccountId]:

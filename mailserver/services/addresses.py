@@ -64,6 +64,9 @@ class Recipients:
         return found
 
     async def _demand_room(self, recipient: Recipient) -> None:
+        full = await self._store.pools.let_in(self._store.database, recipient.tenant_id, 0)
+        if full is not None:
+            raise full
         if recipient.quota_octets is None:
             return
         async with self._store.database.read(recipient.tenant_id) as connection:

@@ -33,7 +33,8 @@ async def append_all(
     """Add messages to a mailbox, all of them or none; durable when it returns. APPENDs of a tenant that come together
     share a transaction (`storage.group_commit`); those of large messages take long, and hold up their account alone.
 
-    With `replaced`, that message goes in the same transaction, and counts no more where quota is judged.
+    With `replaced`, that message goes in the same transaction, and counts no more where quota is judged; nor is the
+    tenant's pool asked.
 
     Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, TooManyKeywords, MessageGone,
     StoreUnavailable.
@@ -42,7 +43,11 @@ async def append_all(
     if not is_storable(name):
         raise MailboxNotFound(name)
     request = AppendRequest(who.account_id, name, messages, who.quota_octets, replaced)
-    if replaced is not None:
+    if replaced is None:
+        octets = sum(message.facts.octets for message, _ in messages)
+        if (full := await store.pools.let_in(store.database, who.tenant_id, octets)) is not None:
+            raise full
+    else:
         keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
         request = dataclasses.replace(request, keeping=keeping)
     if not appending.are_small(request):

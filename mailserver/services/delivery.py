@@ -1,6 +1,7 @@
 """Delivery: a message becomes copies in the mailboxes of its recipients, durable before anyone says 250 (DESIGN §4)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,12 +55,15 @@ class Deliveries:
 
         None means accepted: durable, and placed a moment later. Quota is judged here for a single recipient; several
         were asked at RCPT, and one whom this message takes past the quota gets it still, for the one answer cannot
-        tell. If somebody was filled since RCPT all are refused, before anything is placed: when the sender tries
-        again, RCPT tells whom it cannot reach. Raises StoreUnavailable: then the message was not accepted.
+        tell. If somebody, or a tenant's pool, was filled since RCPT all are refused, before anything is placed: when
+        the sender tries again, RCPT tells whom it cannot reach. Raises StoreUnavailable: then the message was not
+        accepted.
         """
         del reverse_path  # it stands in Return-Path, which the door has written
         everybody = [*recipients, *others]
         tenants = {recipient.tenant_id for recipient in everybody}
+        if (refusal := await self._full_pool(recipients or others, len(octets))) is not None:
+            return [refusal] * len(everybody)
         if len(everybody) > 1 and (refusal := await self._first_full(recipients)) is not None:
             return [refusal] * len(everybody)
         if len(tenants) > 1 or len(everybody) > DIRECT_RECIPIENTS:
@@ -81,8 +85,12 @@ class Deliveries:
         results: dict[int, Placed | StorageError] = {}
         new = await ingest(octets, received_at)
         for tenant_id in sorted({recipient.tenant_id for recipient in recipients}):
-            message = await prepare(await self._store.keys.of(tenant_id), new)
             chosen = [index for index, r in enumerate(recipients) if r.tenant_id == tenant_id]
+            full = await self._full_pool([recipients[index] for index in chosen], len(octets))
+            if full is not None:
+                results.update(dict.fromkeys(chosen, full))
+                continue
+            message = await prepare(await self._store.keys.of(tenant_id), new)
             for start in range(0, len(chosen), DIRECT_RECIPIENTS):
                 chunk = chosen[start : start + DIRECT_RECIPIENTS]
                 orders = [Order(message, _strict(recipients[index])) for index in chunk]
@@ -171,6 +179,15 @@ class Deliveries:
     async def _prepare(self, octets: bytes | mmap, received_at: datetime, tenant_id: TenantId) -> PreparedMessage:
         keys = await self._store.keys.of(tenant_id)
         return await prepare(keys, await ingest(octets, received_at))
+
+    async def _full_pool(self, recipients: Sequence[Recipient], octets: int) -> OverQuota | None:
+        """The pool of a tenant among them that has no room for this message for each of them."""
+        copies = Counter(recipient.tenant_id for recipient in recipients)
+        for tenant_id, count in copies.items():
+            refusal = await self._store.pools.let_in(self._store.database, tenant_id, count * octets)
+            if refusal is not None:
+                return refusal
+        return None
 
     async def _first_full(self, recipients: Sequence[Recipient]) -> OverQuota | None:
         quotas: dict[TenantId, dict[AccountId, int]] = {}

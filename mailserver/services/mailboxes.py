@@ -238,10 +238,18 @@ async def sum_deleted(store: MailStore, who: Principal, boxes: Iterable[Mailbox]
         return await stored.sum_deleted(connection, who.tenant_id, ids)
 
 
-async def used_octets(store: MailStore, who: Principal) -> int:
-    """What the account uses, each message once whatever its placements."""
+async def quota_usage(store: MailStore, who: Principal) -> tuple[int, int] | None:
+    """What the account uses, each message once whatever its placements, and what it may use; None: there is no limit.
+
+    Where the tenant's pool leaves it less than its own quota, the limit is what it would have when that were used up.
+    """
+    pool = await store.pools.usage(store.database, who.tenant_id)
+    if pool is None and who.quota_octets is None:
+        return None
     async with store.database.read(who.tenant_id) as connection:
-        return (await usage(connection, who.tenant_id, who.account_id)).used_octets
+        used_octets = (await usage(connection, who.tenant_id, who.account_id)).used_octets
+    limits = [] if who.quota_octets is None else [who.quota_octets]
+    return used_octets, min([*limits, used_octets + pool.left_octets] if pool else limits)
 
 
 async def subscribe(store: MailStore, who: Principal, name: str) -> None:

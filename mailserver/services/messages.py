@@ -262,10 +262,12 @@ async def copy(store: MailStore, who: Principal, source: MailboxId, uids: Sequen
     Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota.
     """
     target = await find_selectable(store, who, target_name)
+    is_pool_full = await store.pools.let_in(store.database, who.tenant_id, 0) is not None
+    quota_octets = 0 if is_pool_full else who.quota_octets  # asked only of messages that count again
 
     async def copy_all() -> tuple[list[copies.CopiedMessage], Modseq | None]:
         async with _naming(target), store.database.transaction(who.tenant_id) as connection:
-            return await _copy_chunks(connection, who, source, uids, target.id)
+            return await _copy_chunks(connection, who, source, uids, target.id, quota_octets)
 
     copied, modseq = await store.database.retried(copy_all)
     if modseq is not None:
@@ -283,7 +285,12 @@ async def _naming(target: Mailbox) -> AsyncIterator[None]:
 
 
 async def _copy_chunks(
-    connection: Connection, who: Principal, source: MailboxId, uids: Sequence[Uid], target: MailboxId
+    connection: Connection,
+    who: Principal,
+    source: MailboxId,
+    uids: Sequence[Uid],
+    target: MailboxId,
+    quota_octets: int | None,
 ) -> tuple[list[copies.CopiedMessage], Modseq | None]:
     copied: list[copies.CopiedMessage] = []
     last: Modseq | None = None
@@ -296,7 +303,7 @@ async def _copy_chunks(
             uids[start : start + CHUNK_MESSAGES],
             target,
             is_move=False,
-            quota_octets=who.quota_octets,
+            quota_octets=quota_octets,
         )
         copied += chunk
         last = modseq or last

@@ -76,6 +76,9 @@ async def recover(
             name = into if into is not None else messages[0].mailbox or _LOST
             for start in range(0, len(messages), CHUNK_MESSAGES):
                 chunk = [MessageId(each.message_id) for each in messages[start : start + CHUNK_MESSAGES]]
+                octets = sum(each.octets for each in messages[start : start + CHUNK_MESSAGES])
+                if (full := await store.pools.let_in(store.database, who.tenant_id, octets)) is not None:
+                    raise full
                 done[name] += await _bring_back(store, who, chunk, name)
     return Recovered(+done)
 

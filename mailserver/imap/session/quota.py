@@ -1,7 +1,8 @@
 """QUOTA (RFC 9208): one root for all mailboxes of an account, if there is a limit at all.
 
 What an account uses counts each message once, in however many mailboxes it is. Only STORAGE is ever limited, so MESSAGE
-is never named; that is how an unlimited resource is told (§4.2.1). Limits are the administrator's to set.
+is never named; that is how an unlimited resource is told (§4.2.1). Limits are the administrator's to set; that of the
+whole tenant shows as a lower one of the account.
 """
 
 from collections.abc import AsyncIterator
@@ -41,8 +42,8 @@ async def set_quota(talk: Conversation, command: SetQuota) -> AsyncIterator[Resp
 
 
 async def _usage(talk: Conversation) -> QuotaUsage | None:
-    limit_octets = talk.person.quota_octets
-    if limit_octets is None:
+    usage = await mailboxes.quota_usage(talk.services.store, talk.person)
+    if usage is None:
         return None
-    used_octets = await mailboxes.used_octets(talk.services.store, talk.person)
+    used_octets, limit_octets = usage
     return QuotaUsage(ROOT, (("STORAGE", -(-used_octets // UNIT_OCTETS), limit_octets // UNIT_OCTETS),))
