@@ -15,20 +15,25 @@ def upload_pieces(
     requests: Requests,
     name: str,
     pieces: Iterable[Octets],
-    octets: int,
+    octets: int | None,
     part_octets: int,
     given_up: threading.Event,
 ) -> None:
     """Raises RequestFailed, what `pieces` raises, and ValueError when there are more or fewer octets than was said."""
     parts = _in_parts(pieces, octets, part_octets)
-    if octets <= part_octets:
-        [whole] = parts
-        requests.send("put", lambda: wire.write(name, whole), given_up)
+    part, is_last = next(parts)
+    if is_last:
+        requests.send("put", lambda: wire.write(name, part), given_up)
         return
     upload = requests.send("put", lambda: wire.begin_parts(name), given_up)
     try:
-        sent = [_send(wire, requests, name, upload, number, part, given_up) for number, part in enumerate(parts, 1)]
-        requests.send("put", lambda: wire.end_parts(name, upload, sent, octets), given_up)
+        sent = [_send(wire, requests, name, upload, 1, part, given_up)]
+        total = len(part)
+        for part, _ in parts:
+            sent.append(_send(wire, requests, name, upload, len(sent) + 1, part, given_up))
+            total += len(part)
+            part = b""
+        requests.send("put", lambda: wire.end_parts(name, upload, sent, total), given_up)
     except BaseException:
         _abort(wire, requests, name, upload)
         raise
@@ -50,29 +55,27 @@ def _abort(wire: Wire, requests: Requests, name: str, upload: str) -> None:
         return
 
 
-def _in_parts(pieces: Iterable[Octets], octets: int, part_octets: int) -> Iterator[Octets]:
-    """Parts of equal length but for the last; at least one, even of nothing."""
-    if octets <= part_octets:
-        part_octets = octets
+def _in_parts(pieces: Iterable[Octets], octets: int | None, part_octets: int) -> Iterator[tuple[Octets, bool]]:
+    """Parts of equal length but for the last, and whether it is the last; at least one, even of nothing."""
     seen = 0
-    gathered = bytearray()
+    part: Octets = b""
     for piece in pieces:
         view = memoryview(piece)
         seen += len(view)
-        if seen > octets:
+        if octets is not None and seen > octets:
             raise ValueError(f"more than {octets} octets")
         while view:
-            if not gathered and len(view) >= part_octets > 0:
+            if len(part) == part_octets:
+                yield part, False
+                part = b""
+            if not part and len(view) >= part_octets:
                 part, view = view[:part_octets], view[part_octets:]
-                yield part
                 continue
-            taken = min(len(view), part_octets - len(gathered))
-            gathered += view[:taken]
+            if not isinstance(part, bytearray):
+                part = bytearray()
+            taken = min(len(view), part_octets - len(part))
+            part += view[:taken]
             view = view[taken:]
-            if len(gathered) == part_octets:
-                yield gathered
-                gathered = bytearray()
-    if seen != octets:
+    if octets is not None and seen != octets:
         raise ValueError(f"{seen} octets where {octets} were announced")
-    if gathered or not octets:
-        yield gathered
+    yield part, True

@@ -53,10 +53,11 @@ class ObjectStore:
         else:
             await self._call("put", name, lambda: self._wire.write(name, octets))
 
-    async def put_pieces(self, name: str, pieces: Iterable[Octets], octets: int) -> None:
-        """The same for `octets` octets in pieces of any length; of them one part is in memory at a time.
+    async def put_pieces(self, name: str, pieces: Iterable[Octets], octets: int | None) -> None:
+        """The same for octets in pieces of any length; of them one part is in memory at a time.
 
-        `pieces` is iterated in a thread; what it raises comes out here. Raises ValueError when it has more or fewer.
+        `octets`: how many, if that is known. `pieces` is iterated in a thread; what it raises comes out here. Raises
+        ValueError when it has more or fewer.
         """
 
         def upload(given_up: threading.Event) -> None:
