@@ -5,6 +5,7 @@
     secrets/master.key.previous     those before, one a line with the moment: they open what is not wrapped anew yet
     secrets/sign-in.key             what rotation must not change; before the first rotation derived from the master key
     secrets/tenants/<id>.key        a tenant's key
+    secrets/shredded/<id>.json      the certificate of a tenant whose key was destroyed
 
 What is wrapped (RFC 3394) opens with any of the master keys, so that at no moment two files have to change together.
 The directory is locked while files are replaced. Files that root makes belong to whom their directory belongs.
@@ -150,6 +151,11 @@ def tenant_key_path(secrets_directory: Path, tenant_id: TenantId) -> Path:
     return secrets_directory / "tenants" / f"{tenant_id}.key"
 
 
+def certificate_path(secrets_directory: Path, tenant_id: TenantId) -> Path:
+    """Of a tenant that was shredded: a restore of the database does not bring its key back, and finds why here."""
+    return secrets_directory / "shredded" / f"{tenant_id}.json"
+
+
 def sign_in_key_path(secrets_directory: Path) -> Path:
     return secrets_directory / "sign-in.key"
 
@@ -165,8 +171,7 @@ def make_tenant_key(secrets_directory: Path, tenant_id: TenantId) -> bytes:
     with locked(secrets_directory):
         masters = read_master_keys(secrets_directory)
         path = tenant_key_path(secrets_directory, tenant_id)
-        path.parent.mkdir(exist_ok=True, mode=0o700)
-        _give_to_owner_of(secrets_directory, path.parent)
+        make_directory(path.parent)
         write_once(path, wrap(masters.current, secrets.token_bytes(KEY_OCTETS)))
         return masters.unwrap(path.read_text().strip(), str(path))
 
@@ -177,6 +182,10 @@ def read_tenant_key(secrets_directory: Path, masters: MasterKeys, tenant_id: Ten
     try:
         return masters.unwrap(path.read_text().strip(), str(path))
     except FileNotFoundError:
+        if certificate_path(secrets_directory, tenant_id).exists():
+            raise KeyUnusable(
+                f"tenant {tenant_id} was shredded: if a restore brought it back, run `manage.py keys shred {tenant_id}`"
+            ) from None
         raise KeyUnusable(f"{path} is missing: without it the mail of tenant {tenant_id} cannot be read") from None
 
 
@@ -280,6 +289,13 @@ def _draft(path: Path, text: str) -> Iterator[Path]:
         yield draft
     finally:
         draft.unlink(missing_ok=True)
+
+
+def make_directory(directory: Path) -> None:
+    """One below that of the secrets."""
+    if not directory.exists():
+        directory.mkdir(mode=0o700)
+        _give_to_owner_of(directory.parent, directory)
 
 
 def _give_to_owner_of(directory: Path, path: Path) -> None:

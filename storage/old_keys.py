@@ -12,6 +12,7 @@ from datetime import date
 from functools import partial
 from typing import Protocol, TypeVar
 
+from storage.blobs.objects import ObjectStore
 from storage.database import Database
 from storage.errors import ContentDamaged
 from storage.keys import ANNOUNCED_S, KeyRing, TenantKeys
@@ -19,10 +20,13 @@ from storage.outgoing_content import last_chunk
 from storage.query import Connection, Query
 from storage.smarthosts import PASSWORD_CODEC, PASSWORD_NAME
 from storage.steps import reached
+from storage.tiers.compaction import WornPack, compact
+from storage.tiers.moving import Moved, Progress
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
 PAGE = 200
+OBJECTS_AT_ONCE = 16
 PAGE_OCTETS = 4 * 1024 * 1024
 
 
@@ -32,11 +36,6 @@ class _Sized(Protocol):
 
 
 _Row = TypeVar("_Row", bound=_Sized)
-
-
-@dataclass(frozen=True, slots=True)
-class _ObjectId:
-    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ _ASKED = Query(
 _IS_DONE = Query[None]("DELETE FROM reseal_order WHERE tenant_id = waypost_tenant(%(tenant_id)s)")
 _OBJECTS = Query(
     """
-    SELECT o.id FROM object o
+    SELECT o.id, o.octets, o.live_octets FROM object o
      WHERE o.tenant_id = waypost_tenant(%(tenant_id)s) AND o.id > %(after)s AND o.state = 1
        AND EXISTS (
            SELECT FROM blob b
@@ -113,7 +112,7 @@ _OBJECTS = Query(
                     FROM data_key k WHERE k.tenant_id = o.tenant_id AND k.purpose = 'data')))
      ORDER BY o.id LIMIT %(limit)s
     """,
-    row=_ObjectId,
+    row=WornPack,
 )
 _HOT = Query(
     """
@@ -191,10 +190,29 @@ _PASSWORD_UPDATE = Query[None](
 
 async def objects_under_old_keys(
     connection: Connection, tenant_id: TenantId, limit: int, *, after: int = 0
-) -> list[int]:
-    """Live objects, by id, in which something that is used was not sealed with the current key."""
-    rows = await _OBJECTS.all(connection, tenant_id=tenant_id, after=after, limit=limit, announced_s=ANNOUNCED_S)
-    return [row.id for row in rows]
+) -> list[WornPack]:
+    """Live objects, packs and parts, by id, in which something that is used was not sealed with the current key."""
+    return await _OBJECTS.all(connection, tenant_id=tenant_id, after=after, limit=limit, announced_s=ANNOUNCED_S)
+
+
+async def reseal_objects(
+    database: Database, objects: ObjectStore, ring: KeyRing, tenant_id: TenantId, *, tell: Progress = lambda _: None
+) -> Moved:
+    """Write anew the objects in which something rests under an old key, like compaction; the old ones are doomed.
+
+    Raises KeyUnusable, ColdTierUnavailable, StoreUnavailable; what was moved until then stays moved.
+    """
+    keys = await ring.of(tenant_id)
+    moved = Moved()
+    after = 0
+    while True:
+        async with database.read(tenant_id) as connection:
+            old = await objects_under_old_keys(connection, tenant_id, OBJECTS_AT_ONCE, after=after)
+        if not old:
+            return moved
+        moved.add(await compact(database, objects, keys, packs=old, progress=tell))
+        after = old[-1].id
+        reached("reseal: objects")
 
 
 async def asked_for(database: Database) -> list[TenantId]:
