@@ -105,9 +105,11 @@ _COUNT = Query(
     role="waypost_system",
     scans=["account_state"],
 )
-# Asked of the database that went on, as its owner. A uid given out there beyond our leap would be given out again.
+# Asked of the database that went on, as its owner. A uid given out there beyond our leap would be given out again. An
+# account that is in a later epoch here than there has had its turn before, and nothing is to be renumbered any more.
 _LOST = """
-    SELECT r.tenant_id, r.account_id, a.epoch = r.epoch AND a.modseq >= r.modseq AS is_later,
+    SELECT r.tenant_id, r.account_id,
+           a.epoch < r.epoch OR (a.epoch = r.epoch AND a.modseq >= r.modseq) AS is_later,
            a.oldest_modseq <= r.modseq + 1 AND NOT EXISTS (
                SELECT FROM change g
                 WHERE g.tenant_id = r.tenant_id AND g.account_id = r.account_id AND g.modseq > r.modseq AND g.kind = 1

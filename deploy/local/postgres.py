@@ -29,7 +29,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -173,6 +173,21 @@ class Postgres:
         method = "trust" if self._trusts_socket else "scram-sha-256"
         self._write("pg_hba.conf", f"local all all {method}\nlocal replication {BACKUP_ROLE} {method}\n")
         self._remove_stale_lock()
+
+    def adopt(self, unpack: Callable[[Path], None]) -> None:
+        """Take a cluster that `unpack` makes in the directory it is given, instead of a fresh one."""
+        new = self._places.var / "postgres.new"
+        if new.exists():
+            shutil.rmtree(new)
+        unpack(new)
+        self.own(new)
+        new.rename(self._data)
+
+    def own(self, directory: Path) -> None:
+        """Give a data directory and all in it to the account that the server runs as."""
+        if self._identity is not None:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, self._identity.uid, self._identity.gid, follow_symlinks=False)
 
     def _archiving(self) -> str:
         if self._archive is None:

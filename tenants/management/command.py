@@ -52,7 +52,7 @@ class ActionCommand(BaseCommand):
             self.language = known_language(options["speak"]) if "speak" in options else language_of_terminal()
         except LanguageUnknown as error:
             raise CommandError(refusal("en", error)) from None
-        if connection.vendor == "unknown":
+        if connection.vendor == "unknown" and options.get("needs_database", True):
             raise self.failure("WAYPOST_OWNER_DATABASE_URL is not set, so there is no database to work on.")
         run: Callable[[Options], None] = options["run"]
         try:
