@@ -113,6 +113,7 @@ class _Import:
     mailbox: Mailbox
     result: ImportedMailbox
     present: dict[_Kind, list[MessageId]]
+    looked_at: set[_Kind] = field(default_factory=set)
     known: dict[MessageId, Likeness] = field(default_factory=dict)
     batch: list[_Taken] = field(default_factory=list)
     batch_octets: int = 0
@@ -146,7 +147,9 @@ class _Import:
 
     async def _new(self) -> list[_Taken]:
         """What the mailbox has not; what it has can stand for one letter each."""
-        await self._look_at({each for taken in self.batch for each in self.present.get(taken.kind, ())})
+        kinds = {taken.kind for taken in self.batch} - self.looked_at
+        self.looked_at |= kinds
+        await self._look_at([each for kind in kinds for each in self.present.get(kind, ())])
         new = []
         for taken in self.batch:
             found = await self._same(taken)
@@ -158,10 +161,9 @@ class _Import:
                 self.result.present += 1
         return new
 
-    async def _look_at(self, candidates: set[MessageId]) -> None:
-        unknown = sorted(candidates - self.known.keys())
-        for start in range(0, len(unknown), MESSAGES_AT_ONCE):
-            some = unknown[start : start + MESSAGES_AT_ONCE]
+    async def _look_at(self, candidates: list[MessageId]) -> None:
+        for start in range(0, len(candidates), MESSAGES_AT_ONCE):
+            some = candidates[start : start + MESSAGES_AT_ONCE]
             async with self.store.database.read(self.who.tenant_id) as connection:
                 self.known |= await likenesses(connection, self.who.tenant_id, self.who.account_id, some)
 
