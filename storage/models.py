@@ -185,6 +185,7 @@ class Blob(models.Model):
 
     It rests in Postgres since `content_on`, or, where `object_id` is set, in that object from `object_offset` on, with
     chunks as its `layout` says. `read_on` is a day on which it was read, for tiers; not every one.
+    `is_waiting`: a large part that came while S3 was away, and waits in Postgres for an object of its own.
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "digest")
@@ -198,6 +199,7 @@ class Blob(models.Model):
     layout = models.BinaryField(null=True)
     stored_octets = models.BigIntegerField(db_default=0)
     read_on = models.DateField(null=True)
+    is_waiting = models.BooleanField(db_default=False)
 
     class Meta:
         db_table = "blob"
@@ -207,6 +209,11 @@ class Blob(models.Model):
             ),
             models.Index(
                 fields=["tenant_id", "object_id"], condition=models.Q(object_id__isnull=False), name="blob_in_object"
+            ),
+            models.Index(
+                fields=["tenant_id", "digest"],
+                condition=models.Q(is_waiting=True, object_id__isnull=True),
+                name="blob_waiting",
             ),
         ]
 
