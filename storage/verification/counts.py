@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.keys import TenantKeys
-from storage.query import Connection
+from storage.query import Connection, run
 from storage.types import Modseq
 from storage.verification.account_counts import (
     AccountCounts,
@@ -22,6 +22,7 @@ from storage.verification.findings import Finding, Kind
 from storage.verification.ground import Ground
 from tenants.types import AccountId
 
+_PATIENCE = b"SET LOCAL statement_timeout = '30min'"  # millions of messages are counted in one statement
 _REPAIRED = frozenset(
     {Kind.ACCOUNT_COUNTS, Kind.ACCOUNT_MODSEQ, Kind.MAILBOX_COUNTS, Kind.MAILBOX_UIDNEXT, Kind.MAILBOX_MODSEQ}
 )
@@ -51,7 +52,9 @@ class _Compared:
 
 
 async def verify_counts(ground: Ground, keys: TenantKeys, account_id: AccountId) -> None:
-    async with ground.database.read(keys.tenant_id) as connection:
+    async with ground.database.transaction(keys.tenant_id) as connection:
+        await run(connection, b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")  # all of one moment
+        await run(connection, _PATIENCE)
         seen = await _compare(connection, keys, account_id)
     ground.report.tally.accounts += 1
     if seen is None or not list(_wrong_in(seen)):
@@ -59,6 +62,7 @@ async def verify_counts(ground: Ground, keys: TenantKeys, account_id: AccountId)
     modseq: int | None = None
     async with ground.database.transaction(keys.tenant_id) as connection:
         await lock_account(connection, keys.tenant_id, account_id)
+        await run(connection, _PATIENCE)
         now = await _compare(connection, keys, account_id)
         wrong = list(_wrong_in(now)) if now is not None else []
         can_repair = ground.choice.repairs_counts and any(each.kind in _REPAIRED for each in wrong)
@@ -75,7 +79,6 @@ async def verify_counts(ground: Ground, keys: TenantKeys, account_id: AccountId)
 
 
 async def _compare(connection: Connection, keys: TenantKeys, account_id: AccountId) -> _Compared | None:
-    """Two statements: the account may change between them, which the look under its lock does not."""
     account = await account_counts(connection, keys.tenant_id, account_id)
     if account is None:
         return None

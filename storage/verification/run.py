@@ -27,9 +27,12 @@ async def verify_everything(ground: Ground, *, begin: Position | None, moved: Mo
 
     Raises StoreUnavailable.
     """
-    if begin is not None:
+    done = begin.tenant_id if begin else 0
+    if begin is not None and begin.part:
         await verify_tenant(ground, begin.tenant_id, begin=begin, moved=moved)
-    async for tenant_id in tenants_with_mail(ground.database, begin.tenant_id if begin else 0):
+    elif begin is not None:
+        done = begin.tenant_id - 1
+    async for tenant_id in tenants_with_mail(ground.database, done):
         await verify_tenant(ground, tenant_id, begin=None, moved=moved)
     if ground.choice.slice.is_whole and Part.OBJECTS in ground.choice.parts:
         await verify_strangers(ground)
