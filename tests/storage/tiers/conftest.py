@@ -1,16 +1,22 @@
 """Somebody whose mail is old enough to go cold."""
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from storage import steps
 from storage.blobs.objects import ObjectStore
+from storage.blobs.tiered import object_name
+from storage.key_rotation import rotate_data_key
 from storage.keys import TenantKeys
 from storage.store import MailStore
 from storage.tiers import compaction, promotion, tiering
 from storage.tiers.moving import Moved
+from storage.types import BlobDigest
 from tests.conftest import Company, RunningServices, owner_connection
 from tests.someone import Someone
 
@@ -23,6 +29,7 @@ class Attic:
     objects: ObjectStore
     keys: TenantKeys
     owner: "psycopg.Connection[tuple[Any, ...]]"
+    secrets: Path
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """As the owner, of the tenant: `{t}` is its id."""
@@ -30,7 +37,14 @@ class Attic:
         return cursor.fetchall() if cursor.description else []
 
     def age(self, days: int = 100) -> None:
-        """Everything hot of the tenant becomes so old."""
+        """Everything hot of the tenant becomes so old, and copies of what was cold between are gone."""
+        self.sql(
+            """
+            DELETE FROM blob_content c USING blob b
+             WHERE c.tenant_id = {t} AND b.tenant_id = c.tenant_id AND b.digest = c.digest AND b.object_id IS NULL
+               AND b.content_on <> c.content_on
+            """
+        )
         self.sql(
             """
             UPDATE blob_content c SET content_on = c.content_on - %s FROM blob b
@@ -63,6 +77,47 @@ class Attic:
     async def promote(self, within_days: int | None = 7) -> int:
         return await promotion.promote(self.one.store.database, self.objects, self.keys, within_days=within_days)
 
+    async def with_new_key(self) -> TenantKeys:
+        """The tenant's keys after a rotation that everybody has heard of."""
+        rotate_data_key(self.secrets, self.owner, self.keys.tenant_id)
+        self.sql("UPDATE data_key SET created_at = created_at - interval '1 day' WHERE tenant_id = {t}")
+        self.one.store.keys.forget(self.keys.tenant_id)
+        return await self.one.store.keys.of(self.keys.tenant_id)
+
+    async def flip_a_bit_in_the_first_live_blob(self) -> BlobDigest:
+        """In the pack, where it stands."""
+        ((digest, object_id, offset, stored, octets),) = self.sql(
+            """
+            SELECT b.digest, b.object_id, b.object_offset, b.stored_octets, o.octets
+              FROM blob b JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
+             WHERE b.tenant_id = {t} ORDER BY b.object_offset LIMIT 1
+            """
+        )
+        name = object_name(self.keys.tenant_id, object_id)
+        kept = bytearray(await self.objects.get(name, 0, octets))
+        kept[offset + stored // 2] ^= 1
+        await self.objects.put(name, kept)
+        return BlobDigest(digest)
+
+    def week(self, days: int) -> str:
+        """The partition of so many days ago."""
+        ((name,),) = self.sql(
+            "SELECT 'blob_content_' || to_char(date_trunc('week', CURRENT_DATE - %s::integer), 'YYYYMMDD')", days
+        )
+        return str(name)
+
+    def make_week(self, days: int) -> None:
+        self.sql("SELECT make_week_partitions_v1(CURRENT_DATE - %s::integer, 1)", days)
+
+    def drop_old_weeks(self) -> None:
+        """No copies in Postgres of what is cold."""
+        self.sql(
+            """
+            DELETE FROM blob_content c USING blob b
+             WHERE c.tenant_id = {t} AND b.tenant_id = c.tenant_id AND b.digest = c.digest AND b.object_id IS NOT NULL
+            """
+        )
+
     def hot_and_cold(self) -> tuple[int, int]:
         """How many blobs of the tenant rest in Postgres, and how many in objects."""
         found = self.sql(
@@ -72,9 +127,36 @@ class Attic:
 
 
 @pytest.fixture
-async def attic(services: RunningServices, company: Company, tiered_store: MailStore, objects: ObjectStore) -> "Any":
+async def attic(
+    services: RunningServices, company: Company, tiered_store: MailStore, objects: ObjectStore
+) -> AsyncIterator[Attic]:
     who = await company.person()
     with owner_connection(services) as owner:
         owner.autocommit = True
         keys = await tiered_store.keys.of(company.tenant_id)
-        yield Attic(Someone(tiered_store, who), objects, keys, owner)
+        yield Attic(Someone(tiered_store, who), objects, keys, owner, services.secrets)
+
+
+class Interrupted(Exception):
+    """Work ended at a step."""
+
+
+@dataclass(slots=True)
+class Steps:
+    """Notes the steps that work reaches; ends it at one, if told."""
+
+    seen: list[str]
+    ends_at: str | None = None
+
+    def __call__(self, step: str) -> None:
+        self.seen.append(step)
+        if step == self.ends_at:
+            raise Interrupted(step)
+
+
+@pytest.fixture
+def steps_of_work() -> Iterator[Steps]:
+    noted = Steps([])
+    steps.listener = noted
+    yield noted
+    steps.listener = None
