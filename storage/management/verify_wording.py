@@ -7,7 +7,7 @@ SENTENCES: dict[Kind, str] = {
     Kind.CONTENT_UNREACHABLE: "{what} could not be looked at: {reason}",
     Kind.STORED_OCTETS: "blob {digest} counts {counted} stored octets, there are {found}",
     Kind.OBJECT_MISSING: (
-        "object {object} ({octets} octets) is not in the bucket; {blobs} of its {blobs} blobs {restored} had another copy"
+        "object {object} ({octets} octets) is not in the bucket; of its {blobs} blobs {restored} had another copy"
     ),
     Kind.OBJECT_DAMAGED: "object {object} ({octets} octets) is not what was written; {blobs} of its blobs do not open",
     Kind.OBJECT_LENGTH: "object {object} should have {counted} octets and has {found}",

@@ -131,7 +131,7 @@ async def test_tiering_and_collection_beside_it_give_no_finding(
             )
             moved = await tier(store.database, objects, keys, cold_after_days=1, hot_budget_octets=None)
             tiered += moved.blobs
-            await housekeeping.collect_blobs(store.database, store.keys, store.blobs)
+            await housekeeping.collect_blobs(store.database, store.keys, store.blobs.hot)
 
     busy = asyncio.create_task(be_busy())
     looks = 0
