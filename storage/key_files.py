@@ -171,6 +171,8 @@ def make_tenant_key(secrets_directory: Path, tenant_id: TenantId) -> bytes:
     with locked(secrets_directory):
         masters = read_master_keys(secrets_directory)
         path = tenant_key_path(secrets_directory, tenant_id)
+        if certificate_path(secrets_directory, tenant_id).exists():
+            raise KeyUnusable(f"tenant {tenant_id} was shredded and gets no other key")
         make_directory(path.parent)
         write_once(path, wrap(masters.current, secrets.token_bytes(KEY_OCTETS)))
         return masters.unwrap(path.read_text().strip(), str(path))
