@@ -20,8 +20,10 @@ from mailserver.services.returns import Writer
 from mailserver.smtp.config import Door as SmtpDoor
 from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
+from mailserver.upkeep.hold_jobs import hold_jobs
 from mailserver.upkeep.jobs import all_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
+from mailserver.upkeep.retention_jobs import retention_jobs
 from mailserver.upkeep.runner import Upkeep
 from mailserver.upkeep.tier_jobs import tier_jobs
 from tenants.errors import DomainNotLocal
@@ -161,7 +163,9 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
     jobs = (
         *all_jobs(parts.store, parts.deliveries, config.delivery, keep_changes_days=config.upkeep.keep_changes_days),
         *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
+        *retention_jobs(parts.store, parts.deliveries, hostname=config.hostname),
         *tier_jobs(parts.store, parts.objects, config.tiering, keep_doomed_days=config.objects.keep_doomed_days),
+        *hold_jobs(parts.store.database, parts.objects),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()

@@ -31,6 +31,21 @@ class Directory:
         made |= {"tenant_id": who.tenant_id}
         self._put("account", {"id": who.account_id}, made, columns)
 
+    def address(self, who: Principal) -> None:
+        """Their primary one, in a domain of its own."""
+        self.run(
+            """
+            WITH made AS (
+                INSERT INTO domain (tenant_id, name, status) VALUES (%(tenant)s, %(domain)s, 'active') RETURNING id)
+            INSERT INTO address (tenant_id, domain_id, local_part, account_id, is_primary)
+            SELECT %(tenant)s, id, %(local_part)s, %(account)s, true FROM made
+            """,
+            tenant=who.tenant_id,
+            domain=f"{who.address.local_part}.test",
+            local_part=who.address.local_part,
+            account=who.account_id,
+        )
+
     def rule(self, tenant_id: TenantId, folder: str, days: int, action: str, who: Principal | None = None) -> None:
         with psycopg.connect(self.services.owner_url) as owner:
             owner.execute(

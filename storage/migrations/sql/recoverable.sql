@@ -13,7 +13,9 @@ ALTER TABLE quota_notice FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_owner ON quota_notice TO waypost_owner USING (true);
 CREATE POLICY of_tenant ON quota_notice TO waypost_app
     USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
+CREATE POLICY of_system ON quota_notice TO waypost_system USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON quota_notice TO waypost_app;
+GRANT SELECT ON quota_notice TO waypost_system;
 
 -- Removes at most p_limit placements of a mailbox: those with \Deleted, or with p_all every one of a tombstone (of a
 -- mailbox that lives, none); among p_uids unless that is NULL. One modseq for the call, none when nothing is removed.
