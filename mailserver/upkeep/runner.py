@@ -21,7 +21,7 @@ from mailserver.observability.metrics import counter, gauge, histogram
 from mailserver.observability.repeats import Repeats
 from mailserver.tasks import end_task
 from mailserver.upkeep.jobs import Job
-from storage.errors import StoreUnavailable
+from storage.errors import ColdTierUnavailable, StoreUnavailable
 
 RUNS = counter("upkeep_runs", "Runs of upkeep jobs, by how they ended.", "job", "outcome")
 RUN_SECONDS = histogram("upkeep_run_seconds", "How long runs of upkeep jobs took.", "job")
@@ -126,7 +126,7 @@ class Upkeep:
         except TimeoutError:
             outcome = "timeout"
             log.error("an upkeep job took too long", job=job.name, timeout_s=job.timeout_s)
-        except StoreUnavailable as unavailable:
+        except (StoreUnavailable, ColdTierUnavailable) as unavailable:
             outcome = "unavailable"
             log.warning("an upkeep job was given up", job=job.name, error=str(unavailable))
         except Exception:  # a door of its own: a bug in one job must not stop the others

@@ -5,6 +5,7 @@
 -- sealed length (big-endian 32, 8 and 32 bits).
 
 ALTER TABLE object SET (fillfactor = 70);
+CREATE INDEX object_held ON object (tenant_id, id) WHERE is_held;
 ALTER TABLE object ENABLE ROW LEVEL SECURITY;
 ALTER TABLE object FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_owner ON object TO waypost_owner USING (true);
