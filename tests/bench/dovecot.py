@@ -50,6 +50,9 @@ class DovecotAndPostfix:
             files.append(self._directory / "postfix/queue/pid/master.pid")
         return [int(file.read_text()) for file in files]
 
+    def mail_of(self, user: int) -> Path:
+        return self._directory / "dovecot/mail" / f"u{user:04d}"
+
     def queue_pids(self) -> list[int]:
         return self.root_pids()[1:]
 
