@@ -5,7 +5,7 @@ many they are; and requests of that kind share a round trip and its transaction:
 each in the order of accounts. Longer ones go as a transaction: blobs by digest, then the messages, one after another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +16,11 @@ from storage.database import Database
 from storage.errors import MailboxNotFound, MailboxNotSelectable, MessageGone, OverQuota, StorageError, StoreUnavailable
 from storage.flags import joined_keywords
 from storage.keys import TenantKeys
-from storage.placing import Order, PreparedMessage, place_in
+from storage.parts.homes import PartLost
+from storage.placing import ATTEMPTS, Order, PreparedMessage, find_homes, is_small, place_in
 from storage.provisioning import provision_account
 from storage.query import Connection, Query, run_together
-from storage.types import Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
+from storage.types import BlobDigest, Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
 from tenants.policies import Keeping
 from tenants.types import AccountId
 
@@ -91,18 +92,23 @@ async def append(
     replaced no longer counts.
 
     Refusals are OverQuota, MailboxNotFound, MailboxNotSelectable, TooManyKeywords, MessageGone (what is to be
-    replaced). Raises StoreUnavailable.
+    replaced), ColdTierUnavailable (a part lost its home and finds no other). Raises StoreUnavailable.
     """
-    for _attempt in range(3):
+    lost: Collection[BlobDigest] = ()
+    for _attempt in range(ATTEMPTS):
         try:
+            await find_homes([message for message, _ in request.messages], lost)
+            lost = ()
             return await database.retried(partial(_append_once, database, blobs, keys, request))
         except _NotProvisioned:
             await provision_account(database, keys.tenant_id, request.account_id)
+        except PartLost as loss:
+            lost = loss.digests
         except StoreUnavailable:
             raise
         except StorageError as refusal:
             return refusal
-    raise StoreUnavailable("the account's state cannot be made")
+    raise StoreUnavailable("the account's state cannot be made, or parts of a message are lost again and again")
 
 
 async def append_apart(
@@ -147,7 +153,7 @@ def is_simple(request: AppendRequest) -> bool:
 
 def are_small(request: AppendRequest) -> bool:
     """Are its messages? For others the mailbox must be there, or the account be provisioned."""
-    return all(len(message.digests) <= 1 and not message.long_blobs for message, _ in request.messages)
+    return all(len(message.digests) <= 1 and is_small(message) for message, _ in request.messages)
 
 
 async def _append_once(database: Database, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest) -> Appended:

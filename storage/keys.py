@@ -40,7 +40,7 @@ from storage.key_files import (
     unwrap_key,
 )
 from storage.query import Query
-from storage.types import BlobDigest
+from storage.types import BlobDigest, BlobOctets
 from tenants.types import TenantId
 
 DIGEST_OCTETS = 20  # 160 bits of a keyed digest: nobody without the key can look for collisions
@@ -89,7 +89,7 @@ class TenantKeys:
         """The name of content within the tenant: HMAC-SHA256, cut to 160 bits."""
         return BlobDigest(hmac.digest(self.naming_key, octets, "sha256")[:DIGEST_OCTETS])
 
-    def long_digest(self, octets: bytes | memoryview) -> BlobDigest:
+    def long_digest(self, octets: BlobOctets) -> BlobDigest:
         """The same name for content of many MiB, which is read in pieces (it may be a mapped file)."""
         running = hmac.new(self.naming_key, digestmod=hashlib.sha256)
         for at in range(0, len(octets), _PIECE_OCTETS):

@@ -2,6 +2,8 @@
 
 The single copy of a small message, which is most mail, is one call of place_v2 in autocommit: one round trip. Several
 copies, or messages with several blobs, go as one pipeline: blobs by digest, then accounts in the order of their ids.
+
+Where there is an object store, large parts have found their homes before (`storage.parts`), and are claimed here.
 """
 
 import asyncio
@@ -18,10 +20,12 @@ from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavai
 from storage.flags import keywords_column
 from storage.header_column import pack_header
 from storage.keys import TenantKeys
+from storage.parts.homes import PART_OCTETS, Claims, LargeParts, PartLost, PartStore
 from storage.provisioning import provision_account
 from storage.query import Connection, Query, run_together
 from storage.types import (
     BlobDigest,
+    BlobOctets,
     Destination,
     InboundId,
     MailboxId,
@@ -36,12 +40,17 @@ from storage.types import (
 from tenants.types import AccountId, TenantId
 
 SEALED_INLINE_OCTETS = CHUNK_OCTETS
+ATTEMPTS = 5
+"""How often copies are placed anew because an account had no state yet, or a part lost its home."""
 _IN_A_THREAD_OCTETS = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedMessage:
-    """A message packed and sealed for one tenant; what `place` writes for each copy of it."""
+    """A message packed and sealed for one tenant; what `place` writes for each copy of it.
+
+    `long_blobs` are sealed while they are written; `parts` rest in objects, or will.
+    """
 
     facts: MessageFacts
     header: bytes
@@ -49,7 +58,8 @@ class PreparedMessage:
     references: list[int]
     digests: list[BlobDigest]
     sealed: list[SealedBlob]
-    long_blobs: list[bytes | memoryview]
+    long_blobs: dict[BlobDigest, BlobOctets]
+    parts: LargeParts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +107,37 @@ _PLACE = Query(
 )
 
 
-async def prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
-    """Pack and seal; long content goes to a thread."""
+async def prepare(keys: TenantKeys, message: NewMessage, part_store: PartStore | None = None) -> PreparedMessage:
+    """Pack and seal; long content goes to a thread. With an object store, large parts are in it afterwards.
+
+    Raises ColdTierUnavailable when S3 is away and no more may wait for it, StoreUnavailable.
+    """
     if sum(len(blob) for blob in message.blobs) > _IN_A_THREAD_OCTETS:
-        return await asyncio.to_thread(_prepare, keys, message)
-    return _prepare(keys, message)
+        prepared = await asyncio.to_thread(_prepare, keys, message, part_store)
+    else:
+        prepared = _prepare(keys, message, part_store)
+    if prepared.parts is not None:
+        await prepared.parts.find_homes()
+    return prepared
 
 
-def _prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
+def _prepare(keys: TenantKeys, message: NewMessage, part_store: PartStore | None) -> PreparedMessage:
     digests: list[BlobDigest] = []
     sealed: dict[BlobDigest, SealedBlob] = {}
-    long_blobs: list[bytes | memoryview] = []
-    for blob in message.blobs:
-        if len(blob) <= SEALED_INLINE_OCTETS:
-            small = seal_small(keys, bytes(blob))
-            sealed[small.digest] = small
-            digests.append(small.digest)
+    long_blobs: dict[BlobDigest, BlobOctets] = {}
+    parts: dict[BlobDigest, BlobOctets] = {}
+    for index, blob in enumerate(message.blobs):
+        if part_store is not None and index >= message.parts_from and len(blob) > PART_OCTETS:
+            digest = keys.long_digest(blob)
+            parts[digest] = blob
+        elif len(blob) <= SEALED_INLINE_OCTETS:
+            small = seal_small(keys, bytes(blob[:]))
+            digest = small.digest
+            sealed[digest] = small
         else:
-            long_blobs.append(blob)
-            digests.append(keys.long_digest(blob))
+            digest = keys.long_digest(blob)
+            long_blobs[digest] = blob
+        digests.append(digest)
     return PreparedMessage(
         facts=message.facts,
         header=pack_header(message.facts.header),
@@ -124,6 +146,7 @@ def _prepare(keys: TenantKeys, message: NewMessage) -> PreparedMessage:
         digests=digests,
         sealed=[sealed[digest] for digest in sorted(sealed)],
         long_blobs=long_blobs,
+        parts=LargeParts(part_store, keys, parts) if part_store is not None and parts else None,
     )
 
 
@@ -133,20 +156,35 @@ async def place(
     """Place copies for accounts of one tenant, all in one transaction; the results are in the order of `orders`.
 
     A refusal (OverQuota, MailboxNotFound, AlreadyPlaced) concerns its copy alone. Raises StoreUnavailable: then
-    nothing was placed, or, when the connection broke during the commit, nobody knows; the sender tries again.
+    nothing was placed, or, when the connection broke during the commit, nobody knows; the sender tries again. And
+    ColdTierUnavailable, when a part lost its home and finds no other.
     """
     in_lock_order = sorted(range(len(orders)), key=lambda i: orders[i].destination.account_id)
     copies = [orders[index] for index in in_lock_order]
-    for _attempt in range(3):
+    lost: Collection[BlobDigest] = ()
+    for _attempt in range(ATTEMPTS):
+        await find_homes([order.message for order in orders], lost)
+        lost = ()
         try:
             outcomes = await database.retried(partial(_place_once, database, blobs, keys, copies))
         except _NotProvisioned as missing:
             for account_id in missing.accounts:
                 await provision_account(database, tenant_id, account_id)
             continue
+        except PartLost as loss:
+            lost = loss.digests
+            continue
         placed = dict(zip(in_lock_order, map(_result, copies, outcomes), strict=True))
         return [placed[index] for index in range(len(orders))]
-    raise StoreUnavailable("the account's state cannot be made")
+    raise StoreUnavailable("the account's state cannot be made, or parts of the message are lost again and again")
+
+
+async def find_homes(messages: Sequence[PreparedMessage], lost: Collection[BlobDigest] = ()) -> None:
+    """For large parts that have none, and for those that lost theirs. Raises ColdTierUnavailable, StoreUnavailable."""
+    for message in messages:
+        if message.parts is not None:
+            message.parts.lose(lost)
+            await message.parts.find_homes()
 
 
 async def place_apart(
@@ -171,7 +209,7 @@ async def place_apart(
 
 def is_small(message: PreparedMessage) -> bool:
     """Whether all its octets go in one statement each, which is most mail."""
-    return not message.long_blobs
+    return not message.long_blobs and message.parts is None
 
 
 async def _place_apart_once(
@@ -192,7 +230,7 @@ async def _place_apart_once(
 async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> list[_Outcome]:
     """All of them in one transaction. Raises _NotProvisioned, StoreUnavailable; then none."""
     first = orders[0]
-    if len(orders) == 1 and len(first.message.sealed) <= 1 and not first.message.long_blobs:
+    if len(orders) == 1 and len(first.message.sealed) <= 1 and is_small(first.message):
         async with database.read(keys.tenant_id) as connection:
             return _checked(orders, [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))])
     async with database.transaction(keys.tenant_id) as connection:
@@ -233,20 +271,21 @@ def _checked(orders: Sequence[Order], outcomes: list[_Outcome]) -> list[_Outcome
 
 
 async def _put_blobs(connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> None:
-    """Every blob once, in the order of digests, so that two transactions never wait for each other."""
-    small = {blob.digest: blob for order in orders for blob in order.message.sealed}
-    long_blobs = {
-        digest: blob
-        for order in orders
-        for digest, blob in zip(
-            [d for d in order.message.digests if d not in small], order.message.long_blobs, strict=True
-        )
-    }
-    for digest in sorted({*small, *long_blobs}):
+    """Every blob once, in the order of digests, so that two transactions never wait for each other; then objects.
+
+    Raises PartLost."""
+    messages = [order.message for order in orders]
+    small = {blob.digest: blob for message in messages for blob in message.sealed}
+    long_blobs = {digest: blob for message in messages for digest, blob in message.long_blobs.items()}
+    claims = Claims(blobs, keys, [message.parts for message in messages if message.parts is not None])
+    for digest in sorted({*small, *long_blobs, *claims.digests}):
         if digest in small:
             await blobs.put_sealed(connection, keys, small[digest])
-        else:
-            await blobs.put(connection, keys, long_blobs[digest])
+        elif digest in long_blobs:
+            await blobs.put_long(connection, keys, digest, long_blobs[digest])
+        if digest in claims.digests:
+            await claims.claim(connection, digest)
+    await claims.settle(connection)
 
 
 def _values(keys: TenantKeys, order: Order, *, is_blob_inline: bool) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, IntFlag
-from typing import NewType
+from typing import NewType, Protocol
 
 from tenants.types import AccountId
 
@@ -130,13 +130,25 @@ class MessageFacts:
     has_attachment: bool
 
 
+class BlobOctets(Protocol):
+    """Octets that are read slice by slice: bytes, a view of a mapped file, or what is decoded where it is read."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, wanted: slice, /) -> bytes | memoryview: ...
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message ready to be placed: its facts, and the parts it is rebuilt from."""
+    """A message ready to be placed: its facts, and the blobs it is rebuilt from.
+
+    `parts_from` is the first blob that is a leaf part by itself; one before it is what lies between those.
+    """
 
     facts: MessageFacts
     segments: tuple[Segment, ...]
-    blobs: tuple[bytes | memoryview, ...]
+    blobs: tuple[BlobOctets, ...]
+    parts_from: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from mailserver.mime.description import WIRE_VERSION, Description, describe
 from mailserver.mime.leaves import base64_layout, leaves_over
 from mailserver.mime.packing import pack
 from storage.header_column import HEADER_COLUMN_OCTETS
-from storage.types import MessageFacts, NewMessage, Segment, SegmentKind
+from storage.types import BlobOctets, MessageFacts, NewMessage, Segment, SegmentKind
 
 LARGE_PART_OCTETS = 64 * 1024
 _IN_A_THREAD_OCTETS = 128 * 1024
@@ -26,7 +26,7 @@ def divide(octets: bytes | mmap, received_at: datetime) -> NewMessage:
     """Never refuses: any octets are a message, if need be one that is all header."""
     description = describe(octets)
     kept_header = min(description.header_octets, HEADER_COLUMN_OCTETS)
-    segments, blobs = _divide_body(octets, description, kept_header)
+    segments, skeleton, leaves = _divide_body(octets, description, kept_header)
     return NewMessage(
         facts=MessageFacts(
             octets=len(octets),
@@ -48,18 +48,19 @@ def divide(octets: bytes | mmap, received_at: datetime) -> NewMessage:
             has_attachment=description.has_attachment,
         ),
         segments=tuple(segments),
-        blobs=tuple(blobs),
+        blobs=(*skeleton, *leaves),
+        parts_from=len(skeleton),
     )
 
 
 def _divide_body(
     octets: bytes | mmap, description: Description, start: int
-) -> tuple[list[Segment], list[bytes | memoryview]]:
-    """Blob 0 is what lies between the large leaves; each large leaf is a blob of its own."""
+) -> tuple[list[Segment], list[bytes], list[BlobOctets]]:
+    """Blob 0 is what lies between the large leaves; each large leaf is a blob of its own, which is not copied here."""
     segments: list[Segment] = []
     skeleton: list[bytes] = []
     skeleton_octets = 0
-    leaves: list[bytes | memoryview] = []
+    leaves: list[BlobOctets] = []
 
     def keep(first: int, last: int) -> None:
         nonlocal skeleton_octets
@@ -77,7 +78,7 @@ def _divide_body(
         layout = base64_layout(octets, part)
         blob = len(leaves) + 1
         if layout is None or layout.line_octets > _LONGEST_LINE_OCTETS:
-            leaves.append(octets[part.body_offset : at])
+            leaves.append(memoryview(octets)[part.body_offset : at])
             segments.append(Segment(SegmentKind.LITERAL, blob, 0, part.body_octets, part.body_octets))
         else:
             leaves.append(layout.decoded)
@@ -95,8 +96,8 @@ def _divide_body(
     keep(at, len(octets))
     if not skeleton:
         # no blob 0: the leaves move up by one
-        return [_renumbered(segment) for segment in segments], leaves
-    return segments, [skeleton[0] if len(skeleton) == 1 else b"".join(skeleton), *leaves]
+        return [_renumbered(segment) for segment in segments], [], leaves
+    return segments, [skeleton[0] if len(skeleton) == 1 else b"".join(skeleton)], leaves
 
 
 def _renumbered(segment: Segment) -> Segment:

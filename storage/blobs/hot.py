@@ -8,11 +8,11 @@ from datetime import date
 
 from storage.blobs.codec import CHUNK_OCTETS, compress
 from storage.blobs.layout import InObject
-from storage.blobs.opening import ChunkRange, NumberedChunk, maybe_in_thread, open_range
+from storage.blobs.opening import ChunkRange, NumberedChunk, last_chunk, maybe_in_thread, open_range
 from storage.errors import ContentDamaged
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
-from storage.types import BlobDigest
+from storage.types import BlobDigest, BlobOctets
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ _PUT_ONE = Query[None](
 )
 _CLAIM = Query(
     """
-    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at)
-    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now())
+    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, is_waiting)
+    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now(), %(is_waiting)s)
     ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
     RETURNING xmax = 0 AS is_new, content_on
     """,
@@ -86,6 +86,8 @@ _ADD_CHUNK = Query[None](
     """
     INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
     VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(chunk)s, %(content_on)s, %(key_id)s, %(codec)s, %(sealed)s)
+    ON CONFLICT (tenant_id, digest, chunk, content_on)
+    DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed
     """
 )
 _NOTE_STORED = Query[None](
@@ -150,26 +152,44 @@ class HotBlobs:
             await self.put_sealed(connection, keys, blob)
             return blob.digest
         digest = await asyncio.to_thread(keys.long_digest, octets)
-        claimed = await _CLAIM.one(connection, tenant_id=keys.tenant_id, digest=digest, octets=len(octets))
-        if claimed.is_new:
-            stored = 0
-            last = (len(octets) - 1) // CHUNK_OCTETS
-            for chunk in range(last + 1):
-                piece = bytes(octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS])
-                codec, sealed = await asyncio.to_thread(_seal_chunk, keys, digest, chunk, chunk == last, piece)
-                stored += len(sealed)
-                await _ADD_CHUNK.execute(
-                    connection,
-                    tenant_id=keys.tenant_id,
-                    digest=digest,
-                    chunk=chunk,
-                    content_on=claimed.content_on,
-                    key_id=keys.current,
-                    codec=codec,
-                    sealed=sealed,
-                )
-            await _NOTE_STORED.execute(connection, tenant_id=keys.tenant_id, digest=digest, stored=stored)
+        await self.put_long(connection, keys, digest, octets)
         return digest
+
+    async def put_long(
+        self,
+        connection: Connection,
+        keys: TenantKeys,
+        digest: BlobDigest,
+        octets: BlobOctets,
+        *,
+        is_waiting: bool = False,
+    ) -> None:
+        """A blob of more than nothing, in the transaction of its message; one chunk of it at a time is in memory.
+
+        `is_waiting`: for a place in an object.
+        """
+        claimed = await _CLAIM.one(
+            connection, tenant_id=keys.tenant_id, digest=digest, octets=len(octets), is_waiting=is_waiting
+        )
+        if not claimed.is_new:
+            return
+        stored = 0
+        last = last_chunk(len(octets))
+        for chunk in range(last + 1):
+            piece = octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS]
+            codec, sealed = await asyncio.to_thread(_seal_chunk, keys, digest, chunk, chunk == last, piece)
+            stored += len(sealed)
+            await _ADD_CHUNK.execute(
+                connection,
+                tenant_id=keys.tenant_id,
+                digest=digest,
+                chunk=chunk,
+                content_on=claimed.content_on,
+                key_id=keys.current,
+                codec=codec,
+                sealed=sealed,
+            )
+        await _NOTE_STORED.execute(connection, tenant_id=keys.tenant_id, digest=digest, stored=stored)
 
     async def read(
         self, connection: Connection, keys: TenantKeys, digest: BlobDigest, offset: int, length: int
@@ -212,6 +232,8 @@ class HotBlobs:
         return deleted.blobs
 
 
-def _seal_chunk(keys: TenantKeys, digest: BlobDigest, chunk: int, is_last: bool, octets: bytes) -> tuple[int, bytes]:
-    codec, packed = compress(octets)
+def _seal_chunk(
+    keys: TenantKeys, digest: BlobDigest, chunk: int, is_last: bool, octets: bytes | memoryview
+) -> tuple[int, bytes]:
+    codec, packed = compress(bytes(octets))
     return codec, keys.seal(digest, chunk, is_last, codec, packed)

@@ -1,0 +1,266 @@
+"""Where the large parts of a message rest, found before its transaction and made sure of in it.
+
+A part that the tenant has already is touched, so that collection spares it; one that is new is uploaded to an object of
+its own; while S3 is away it waits in Postgres. In the message's transaction every part is claimed: what was touched may
+have been collected since (a clock leapt), and an object may have been given up. Then the transaction ends in PartLost,
+and is to be done again with another home for that part.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from storage.blobs.breaker import BreakerState
+from storage.blobs.hot import HotBlobs
+from storage.blobs.objects import ObjectStore
+from storage.database import Database
+from storage.errors import ColdTierUnavailable, StorageError
+from storage.keys import TenantKeys
+from storage.parts.uploading import Uploaded, forget, upload
+from storage.parts.waiting_room import WaitingRoom
+from storage.query import Connection, Query
+from storage.steps import reached
+from storage.types import BlobDigest, BlobOctets
+from tenants.types import TenantId
+
+PART_OCTETS = 64 * 1024
+"""Longer leaf parts go to objects."""
+UPLOADS_AT_ONCE = 4
+
+
+class Settled(Enum):
+    """Homes that need no object."""
+
+    HERE = auto()
+    """the tenant has it"""
+    WAITS = auto()
+    """in Postgres, until S3 is back"""
+
+
+Home = Uploaded | Settled
+
+
+class PartLost(StorageError):
+    """The home of a part was taken away before its message was placed."""
+
+    def __init__(self, digests: Collection[BlobDigest]) -> None:
+        super().__init__("a part of the message was collected meanwhile")
+        self.digests = frozenset(digests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _IsNew:
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _GivenUp:
+    object_id: int
+
+
+_TOUCH = Query("SELECT digest FROM touch_blobs_v1(%(tenant_id)s, %(digests)s) AS t (digest)", row=_Digest)
+_HOLD = Query[None](
+    """
+    UPDATE blob SET touched_at = now() WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND digest = %(digest)s
+    """
+)
+_CLAIM = Query(
+    """
+    SELECT claim_part_v1(
+        %(tenant_id)s, %(digest)s, %(octets)s, %(object_id)s, %(layout)s, %(stored_octets)s) AS is_new
+    """,
+    row=_IsNew,
+)
+_SETTLE = Query(
+    """
+    SELECT object_id FROM settle_parts_v1(
+        %(tenant_id)s, %(objects)s::bigint[], %(are_homes)s, %(octets)s::bigint[], %(sha256)s) AS t (object_id)
+    """,
+    row=_GivenUp,
+)
+
+
+class PartStore:
+    """One per process. `waiting_octets`: how much of all parts of the installation may wait in Postgres for S3."""
+
+    def __init__(self, database: Database, objects: ObjectStore, *, waiting_octets: int) -> None:
+        self.database = database
+        self.objects = objects
+        self.room = WaitingRoom(database, waiting_octets)
+        self._turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._under_way: dict[tuple[TenantId, BlobDigest], asyncio.Task[Uploaded]] = {}
+
+    async def here(self, tenant_id: TenantId, digests: Collection[BlobDigest]) -> set[BlobDigest]:
+        """Those that the tenant has; collection spares them for its grace time. Raises StoreUnavailable."""
+        async with self.database.read(tenant_id) as connection:
+            rows = await _TOUCH.all(connection, tenant_id=tenant_id, digests=sorted(digests))
+        return {BlobDigest(row.digest) for row in rows}
+
+    async def home(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Home:
+        """A home for a part that the tenant does not have.
+
+        Raises StoreUnavailable, and ColdTierUnavailable when S3 is away and as much waits for it as may.
+        """
+        try:
+            return await self._upload_once(keys, digest, octets)
+        except ColdTierUnavailable:
+            await self.room.let_in(len(octets))
+            return Settled.WAITS
+
+    async def let_wait(self, octets: int) -> None:
+        """Of mail whose parts are uploaded later: there is S3, or room to wait for it. Raises ColdTierUnavailable."""
+        if self.objects.breaker is BreakerState.OPEN:
+            await self.room.let_in(octets)
+
+    async def close(self) -> None:
+        """End uploads that nobody waits for any more."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _upload_once(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded:
+        """What several messages bring at the same moment goes once: whoever claims it first makes it a home."""
+        key = (keys.tenant_id, digest)
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(self._upload(keys, digest, octets))
+            self._under_way[key] = task
+            task.add_done_callback(lambda ended: self._ended(key, ended))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise ColdTierUnavailable("the process ends") from None
+            raise
+
+    def _ended(self, key: tuple[TenantId, BlobDigest], task: "asyncio.Task[Uploaded]") -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # whoever waited has heard
+
+    async def _upload(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded:
+        async with self._turns:
+            if self.objects.breaker is BreakerState.OPEN:
+                raise ColdTierUnavailable("S3 is left alone for a moment")
+            return await upload(self.database, self.objects, keys, digest, octets)
+
+
+class LargeParts:
+    """The large parts of a message for one tenant, and their homes. `find_homes` before the message is placed."""
+
+    def __init__(self, store: PartStore, keys: TenantKeys, octets: Mapping[BlobDigest, BlobOctets]) -> None:
+        self._store = store
+        self._keys = keys
+        self._octets = octets
+        self._homes: dict[BlobDigest, Home] = {}
+
+    @property
+    def digests(self) -> Collection[BlobDigest]:
+        return self._octets.keys()
+
+    def octets(self, digest: BlobDigest) -> BlobOctets:
+        return self._octets[digest]
+
+    def home(self, digest: BlobDigest) -> Home:
+        return self._homes[digest]
+
+    def lose(self, digests: Collection[BlobDigest]) -> None:
+        for digest in digests:
+            self._homes.pop(digest, None)
+
+    async def find_homes(self) -> None:
+        """For all that have none. Raises ColdTierUnavailable, StoreUnavailable; then what was uploaded is given up."""
+        missing = self._octets.keys() - self._homes.keys()
+        if not missing:
+            return
+        here = await self._store.here(self._keys.tenant_id, missing)
+        reached("parts: touched")
+        self._homes.update(dict.fromkeys(here, Settled.HERE))
+        new = sorted(missing - here)
+        found = await asyncio.gather(
+            *(self._store.home(self._keys, digest, self._octets[digest]) for digest in new), return_exceptions=True
+        )
+        failures = [home for home in found if isinstance(home, BaseException)]
+        for digest, home in zip(new, found, strict=True):
+            if isinstance(home, BaseException):
+                continue
+            if failures and isinstance(home, Uploaded):
+                await forget(self._store.database, self._keys.tenant_id, home.object_id)
+            else:
+                self._homes[digest] = home
+        if failures:
+            raise failures[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """An object that was written for a part, and whether it became the part's home."""
+
+    digest: BlobDigest
+    uploaded: Uploaded
+    is_home: bool
+
+
+class Claims:
+    """Parts of messages that are placed in one transaction: each is claimed once, then the objects are settled."""
+
+    def __init__(self, blobs: HotBlobs, keys: TenantKeys, messages: Sequence[LargeParts]) -> None:
+        self._blobs = blobs
+        self._keys = keys
+        self._offers: dict[BlobDigest, list[tuple[Home, LargeParts]]] = {}
+        for parts in messages:
+            for digest in parts.digests:
+                self._offers.setdefault(digest, []).append((parts.home(digest), parts))
+        self._objects: list[_Object] = []
+
+    @property
+    def digests(self) -> Collection[BlobDigest]:
+        return self._offers.keys()
+
+    async def claim(self, connection: Connection, digest: BlobDigest) -> None:
+        """In the order of digests. Raises PartLost."""
+        offers = self._offers[digest]
+        uploads = {home.object_id: home for home, _ in offers if isinstance(home, Uploaded)}
+        tenant_id = self._keys.tenant_id
+        if uploads:
+            chosen, *others = uploads.values()
+            row = await _CLAIM.one(
+                connection,
+                tenant_id=tenant_id,
+                digest=digest,
+                octets=len(offers[0][1].octets(digest)),
+                object_id=chosen.object_id,
+                layout=chosen.layout,
+                stored_octets=chosen.octets,
+            )
+            self._objects.append(_Object(digest, chosen, row.is_new))
+            self._objects += [_Object(digest, other, is_home=False) for other in others]
+            return
+        waiting = [parts for home, parts in offers if home is Settled.WAITS]
+        if waiting:
+            octets = waiting[0].octets(digest)
+            await self._blobs.put_long(connection, self._keys, digest, octets, is_waiting=True)
+        elif not await _HOLD.execute(connection, tenant_id=tenant_id, digest=digest):
+            raise PartLost([digest])
+
+    async def settle(self, connection: Connection) -> None:
+        """When all are claimed. Raises PartLost."""
+        if not self._objects:
+            return
+        given_up = await _SETTLE.all(
+            connection,
+            tenant_id=self._keys.tenant_id,
+            objects=[each.uploaded.object_id for each in self._objects],
+            are_homes=[each.is_home for each in self._objects],
+            octets=[each.uploaded.octets for each in self._objects],
+            sha256=[each.uploaded.sha256 for each in self._objects],
+        )
+        if given_up:
+            lost = {row.object_id for row in given_up}
+            raise PartLost([each.digest for each in self._objects if each.uploaded.object_id in lost])
