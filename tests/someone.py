@@ -82,11 +82,11 @@ class Someone:
 
     async def octets(self, name: str = "INBOX") -> list[bytes]:
         """Every message of a mailbox, whole, by uid."""
-        found = []
-        for row in await self.rows(name):
-            content = await messages.open_content(self.store, self.who, row.message_id)
-            found.append(await content.read(0, content.octets))
-        return found
+        return [await self.read(row) for row in await self.rows(name)]
+
+    async def read(self, row: FetchRow) -> bytes:
+        content = await messages.open_content(self.store, self.who, row.message_id)
+        return await content.read(0, content.octets)
 
     async def flag(
         self,

@@ -51,6 +51,10 @@ class ObjectsHeld(Exception):
         self.names = names
 
 
+class AnswerBroken(Exception):
+    """The connection ended in the middle of an answer. It may be the object: so it is not held against S3."""
+
+
 class AnswerCut(Exception):
     """An answer with fewer octets than were asked for."""
 
@@ -77,6 +81,7 @@ TROUBLE = (
     OSError,
     ParseError,
     UnicodeDecodeError,
+    AnswerBroken,
     AnswerCut,
     UploadAltered,
     AnswerSlow,
@@ -133,8 +138,10 @@ def fault_of(trouble: BaseException) -> Fault:
             return Fault(Outcome.MISSING, "there is no such object")
         case UploadAltered():
             return Fault(Outcome.ALTERED, "S3 received other octets than were sent", is_retried=True)
+        case AnswerBroken():
+            return Fault(Outcome.AWAY, str(trouble), is_retried=True)
         case urllib3.exceptions.ProtocolError() if isinstance(_innermost(trouble), http.client.IncompleteRead):
-            return Fault(Outcome.CUT, "the answer ended early", is_retried=True)
+            return Fault(Outcome.AWAY, "an answer ended early", is_retried=True)
         case urllib3.exceptions.SSLError() if _is_about_trust(trouble):
             return Fault(Outcome.REFUSED, f"the certificate of S3 is not trusted: {_innermost(trouble)}", is_away=True)
         case urllib3.exceptions.ReadTimeoutError() | AnswerSlow() | TimeoutError():

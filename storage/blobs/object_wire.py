@@ -22,7 +22,7 @@ from minio.error import S3Error
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from storage.blobs.object_faults import Absent, AnswerCut, AnswerSlow, LockMissing, UploadAltered
+from storage.blobs.object_faults import Absent, AnswerBroken, AnswerCut, AnswerSlow, LockMissing, UploadAltered
 from storage.blobs.objects_config import ObjectsConfig
 
 Octets = bytes | bytearray | memoryview
@@ -68,7 +68,7 @@ class Wire:
         self._pool.clear()
 
     def read(self, name: str, offset: int, length: int) -> bytes:
-        """Raises AnswerCut unless there are exactly `length` octets."""
+        """Raises AnswerCut unless S3 has exactly `length` octets, AnswerBroken unless all of them come."""
         response = self._client.get_object(self._bucket, name, offset, length)
         is_whole = False
         try:
@@ -90,7 +90,7 @@ class Wire:
         while missing:
             piece = response.read1(min(missing, _SLICE_OCTETS))
             if not piece:
-                raise AnswerCut(f"the answer ended {missing} octets early")
+                raise AnswerBroken(f"an answer ended {missing} octets early")
             pieces.append(piece)
             missing -= len(piece)
             if missing and time.monotonic() > deadline:

@@ -4,10 +4,13 @@ Whatever ends this half way leaves the blobs where they were, and an object that
 """
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+
+import psycopg
 
 from storage.blobs import codec
 from storage.blobs.codec import CHUNK_OCTETS, Codec
@@ -23,6 +26,11 @@ from storage.query import Query
 from storage.steps import reached
 from storage.types import BlobDigest
 from tenants.types import TenantId
+
+
+class ObjectGivenUp(Exception):
+    """An object was doomed while its octets were being written, since that took longer than anybody believes."""
+
 
 PACK = 1
 PART = 2
@@ -137,7 +145,7 @@ async def _flip(
     database: Database, tenant_id: TenantId, object_id: int, pack: Pack, sources: dict[BlobDigest, Source]
 ) -> int:
     async def attempt() -> int:
-        async with database.read(tenant_id) as connection:
+        async with database.read(tenant_id) as connection, _unless_given_up():
             moved = await _MOVE.one(
                 connection,
                 tenant_id=tenant_id,
@@ -152,7 +160,20 @@ async def _flip(
             )
         return moved.blobs
 
-    return await database.retried(attempt)
+    try:
+        return await database.retried(attempt)
+    except ObjectGivenUp:
+        return 0
+
+
+@contextlib.asynccontextmanager
+async def _unless_given_up() -> AsyncIterator[None]:
+    try:
+        yield
+    except psycopg.Error as refusal:
+        if refusal.sqlstate == "WP010":
+            raise ObjectGivenUp from None
+        raise
 
 
 def _prepared(keys: TenantKeys, contents: Sequence[SealedContent]) -> tuple[list[SealedContent], list[BlobDigest]]:

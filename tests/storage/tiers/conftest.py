@@ -1,6 +1,6 @@
 """Somebody whose mail is old enough to go cold."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,13 +143,16 @@ class Interrupted(Exception):
 
 @dataclass(slots=True)
 class Steps:
-    """Notes the steps that work reaches; ends it at one, if told."""
+    """Notes the steps that work reaches; ends it at one, or does something there, if told."""
 
     seen: list[str]
     ends_at: str | None = None
+    does: Callable[[str], None] | None = None
 
     def __call__(self, step: str) -> None:
         self.seen.append(step)
+        if self.does is not None:
+            self.does(step)
         if step == self.ends_at:
             raise Interrupted(step)
 
