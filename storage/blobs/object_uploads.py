@@ -27,12 +27,13 @@ def upload_pieces(
         return
     upload = requests.send("put", lambda: wire.begin_parts(name), given_up)
     try:
-        sent = [_send(wire, requests, name, upload, 1, part, given_up)]
-        total = len(part)
-        for part, _ in parts:
+        sent: list[Part] = []
+        total = 0
+        while part:
             sent.append(_send(wire, requests, name, upload, len(sent) + 1, part, given_up))
             total += len(part)
-            part = b""
+            part = b""  # gone before the next one is gathered
+            part, _ = next(parts, (b"", True))
         requests.send("put", lambda: wire.end_parts(name, upload, sent, total), given_up)
     except BaseException:
         _abort(wire, requests, name, upload)
