@@ -618,3 +618,28 @@ class Shredding(models.Model):
 
     class Meta:
         db_table = "shredding"
+
+
+class TierUsage(models.Model):
+    """What an account's messages take in each tier, on a day; account 0: the whole tenant, each blob once.
+
+    `octets` are those of the messages as clients see them. Of an account every reference to a blob counts, as if
+    nothing were shared. `row_octets`: in the rows of messages. `dead_octets`, of tenants: in objects, of what is not
+    used any more.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "day")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    day = models.DateField()
+    messages = models.BigIntegerField()
+    octets = models.BigIntegerField()
+    hot_octets = models.BigIntegerField()
+    cold_octets = models.BigIntegerField()
+    part_octets = models.BigIntegerField()
+    dead_octets = models.BigIntegerField(db_default=0)
+    row_octets = models.BigIntegerField()
+
+    class Meta:
+        db_table = "tier_usage"
+        indexes = [models.Index(fields=["tenant_id", "day"], name="tier_usage_by_day")]

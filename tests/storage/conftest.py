@@ -39,6 +39,10 @@ INSERT INTO message (
       FROM filled_message;
 INSERT INTO placement (tenant_id, mailbox_id, uid, account_id, message_id, modseq, saved_at)
     SELECT tenant_id, account_id * 10, n, account_id, message_id, n, now() FROM filled_message;
+INSERT INTO tier_usage (
+        tenant_id, account_id, day, messages, octets, hot_octets, cold_octets, part_octets, row_octets)
+    SELECT tenant_id, account_id, CURRENT_DATE - n, 20, 80000, 20000, 20000, 0, 10000
+      FROM filled_account, generate_series(0, 9) n;
 INSERT INTO recoverable (tenant_id, account_id, message_id, mailbox_id, flags, octets, expunged_at)
     SELECT tenant_id, account_id, message_id + 1000000, account_id * 10, 0, 4000, now() - interval '1 hour' * n
       FROM filled_message;
