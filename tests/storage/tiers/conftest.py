@@ -1,7 +1,7 @@
 """Somebody whose mail is old enough to go cold."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,9 @@ class Attic:
         self.sql("UPDATE data_key SET created_at = created_at - interval '1 day' WHERE tenant_id = {t}")
         self.one.store.keys.forget(self.keys.tenant_id)
         return await self.one.store.keys.of(self.keys.tenant_id)
+
+    def with_keys(self, keys: TenantKeys) -> "Attic":
+        return replace(self, keys=keys)
 
     async def flip_a_bit_in_the_first_live_blob(self) -> BlobDigest:
         """In the pack, where it stands."""
