@@ -26,6 +26,7 @@ from storage.blobs.objects import ObjectStore
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.keys import KeyRing
+from storage.parts.homes import PartStore
 from storage.store import MailStore
 
 COUNT_TIMEOUT_S = 0.25  # a sign-in waits at most this long for Redis
@@ -68,7 +69,10 @@ async def assemble(
         notes = NoteWriter(database, blobs.notes)
         notes.start()
         ending.push_async_callback(notes.close)
-        store = MailStore(database, keys, blobs, watchers.announce)
+        parts = PartStore(database, objects, waiting_octets=config.objects.waiting_octets) if objects else None
+        if parts is not None:
+            ending.push_async_callback(parts.close)
+        store = MailStore(database, keys, blobs, watchers.announce, parts=parts)
         logins = Logins(
             database, _failure_counts(config, redis), config.login, config.throttle, secret=keys.sign_in_key
         )

@@ -6,7 +6,7 @@ again.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,8 +78,8 @@ _LEASE_FORGOTTEN = Query(
     role="waypost_system",
     scans=["inbound"],
 )
-_READ_CHUNKS = Query(
-    "SELECT chunk, codec, sealed FROM inbound_content WHERE inbound_id = %(id)s ORDER BY chunk",
+_READ_CHUNK = Query(
+    "SELECT chunk, codec, sealed FROM inbound_content WHERE inbound_id = %(id)s AND chunk = %(chunk)s",
     row=_Chunk,
 )
 _REMOVE_CONTENT = Query[None]("DELETE FROM inbound_content WHERE inbound_id = %(id)s", role="waypost_system")
@@ -132,15 +132,20 @@ async def lease_forgotten(database: Database, limit: int, *, lease_s: float = LE
     ]
 
 
-async def read(database: Database, keys: KeyRing, inbound: Inbound) -> bytes:
-    """The whole message. Raises ContentDamaged."""
+async def read(database: Database, keys: KeyRing, inbound: Inbound) -> AsyncIterator[bytes]:
+    """The message in pieces, one in memory at a time. Raises ContentDamaged, at its end if it is cut."""
     tenant_id = inbound.accounts[0][0]
-    async with database.read(tenant_id) as connection:
-        chunks = await _READ_CHUNKS.all(connection, id=inbound.id)
-    octets = await asyncio.to_thread(_open, keys, inbound.id, chunks)
-    if len(octets) != inbound.octets:
+    octets = 0
+    for number in range(-(-inbound.octets // CHUNK_OCTETS)):
+        async with database.read(tenant_id) as connection:
+            chunk = await _READ_CHUNK.first(connection, id=inbound.id, chunk=number)
+        if chunk is None:
+            break
+        piece = await asyncio.to_thread(_open, keys, inbound.id, chunk)
+        octets += len(piece)
+        yield piece
+    if octets != inbound.octets:
         raise ContentDamaged(f"inbound message {inbound.id} is cut")
-    return octets
 
 
 def _seal(keys: KeyRing, inbound_id: InboundId, chunk: int, octets: bytes) -> tuple[int, bytes]:
@@ -148,10 +153,8 @@ def _seal(keys: KeyRing, inbound_id: InboundId, chunk: int, octets: bytes) -> tu
     return codec, keys.seal_inbound(inbound_id, chunk, codec, packed)
 
 
-def _open(keys: KeyRing, inbound_id: InboundId, chunks: Sequence[_Chunk]) -> bytes:
-    return b"".join(
-        decompress(row.codec, keys.open_inbound(inbound_id, row.chunk, row.codec, row.sealed)) for row in chunks
-    )
+def _open(keys: KeyRing, inbound_id: InboundId, row: _Chunk) -> bytes:
+    return decompress(row.codec, keys.open_inbound(inbound_id, row.chunk, row.codec, row.sealed))
 
 
 async def remove(database: Database, inbound_id: InboundId) -> None:

@@ -12,6 +12,7 @@ from storage.group_commit import GroupCommit
 from storage.joining import Joined
 from storage.keeping import Keepings
 from storage.keys import KeyRing
+from storage.parts.homes import PartStore
 from storage.placing import Order
 from storage.pools import Pools
 from storage.types import Modseq, Placed
@@ -33,7 +34,10 @@ class Joins:
 
 @dataclass(frozen=True, slots=True)
 class MailStore:
-    """`announce` tells watchers that an account reached a modseq; it never blocks or raises, and comes after commit."""
+    """`announce` tells watchers that an account reached a modseq; it never blocks or raises, and comes after commit.
+
+    `parts` None: there is no S3, and large parts rest in Postgres as all content does.
+    """
 
     database: Database
     keys: KeyRing
@@ -42,3 +46,4 @@ class MailStore:
     joins: Joins = field(default_factory=Joins)
     keepings: Keepings = field(default_factory=Keepings)
     pools: Pools = field(default_factory=Pools)
+    parts: PartStore | None = None

@@ -18,8 +18,12 @@ from tenants.types import AccountId, Principal, TenantId
 
 
 async def prepare(store: MailStore, who: Principal, octets: bytes | mmap, received_at: datetime) -> PreparedMessage:
-    """A message described, packed and sealed. What is held of `octets` afterwards is large parts of a mapped file."""
-    return await packed(await store.keys.of(who.tenant_id), await ingest(octets, received_at))
+    """A message described, packed and sealed; its large parts are in S3, if there is one. What is held of `octets`
+    afterwards is large parts of a mapped file.
+
+    Raises ColdTierUnavailable when S3 is away and as much waits for it as may, StoreUnavailable.
+    """
+    return await packed(await store.keys.of(who.tenant_id), await ingest(octets, received_at), store.parts)
 
 
 async def append_all(
@@ -37,7 +41,7 @@ async def append_all(
     tenant's pool asked.
 
     Raises MailboxNotFound (the door adds TRYCREATE), MailboxNotSelectable, OverQuota, TooManyKeywords, MessageGone,
-    StoreUnavailable.
+    ColdTierUnavailable, StoreUnavailable.
     """
     name = canonical_name(mailbox_name)
     if not is_storable(name):

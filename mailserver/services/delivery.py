@@ -10,8 +10,10 @@ from mmap import mmap
 from mailserver.observability.logs import get_logger
 from mailserver.services.ingest import ingest
 from mailserver.services.joining import Joiner
+from mailserver.services.spool import Spool
 from storage import inbound
 from storage.errors import OverQuota, StorageError
+from storage.parts.homes import PART_OCTETS
 from storage.placing import AlreadyPlaced, Order, PreparedMessage, place, prepare
 from storage.store import MailStore
 from storage.types import Destination, InboundId, NewMessage, Placed
@@ -56,8 +58,8 @@ class Deliveries:
         None means accepted: durable, and placed a moment later. Quota is judged here for a single recipient; several
         were asked at RCPT, and one whom this message takes past the quota gets it still, for the one answer cannot
         tell. If somebody, or a tenant's pool, was filled since RCPT all are refused, before anything is placed: when
-        the sender tries again, RCPT tells whom it cannot reach. Raises StoreUnavailable: then the message was not
-        accepted.
+        the sender tries again, RCPT tells whom it cannot reach. Raises StoreUnavailable, and ColdTierUnavailable when
+        S3 is away and as much waits for it as may: then the message was not accepted.
         """
         del reverse_path  # it stands in Return-Path, which the door has written
         everybody = [*recipients, *others]
@@ -90,7 +92,11 @@ class Deliveries:
             if full is not None:
                 results.update(dict.fromkeys(chosen, full))
                 continue
-            message = await prepare(await self._store.keys.of(tenant_id), new)
+            try:
+                message = await self._prepared(tenant_id, new)
+            except StorageError as refusal:
+                results.update(dict.fromkeys(chosen, refusal))
+                continue
             for start in range(0, len(chosen), DIRECT_RECIPIENTS):
                 chunk = chosen[start : start + DIRECT_RECIPIENTS]
                 orders = [Order(message, _strict(recipients[index])) for index in chunk]
@@ -106,12 +112,13 @@ class Deliveries:
     ) -> list[Placed | StorageError]:
         """Deliver under an id, whatever is used of quotas: AlreadyPlaced for whom a replay finds it there.
 
-        For notifications, of which nobody is told if they cannot be delivered. Raises StoreUnavailable.
+        For notifications, of which nobody is told if they cannot be delivered. Raises StoreUnavailable,
+        ColdTierUnavailable.
         """
         results: list[Placed | StorageError] = []
         new = await ingest(octets, received_at)
         for tenant_id in sorted({recipient.tenant_id for recipient in recipients}):
-            message = await prepare(await self._store.keys.of(tenant_id), new)
+            message = await self._prepared(tenant_id, new)
             accounts = [recipient.account_id for recipient in recipients if recipient.tenant_id == tenant_id]
             orders = [Order(message, Destination(account_id, None), once) for account_id in accounts]
             results += await self._place(tenant_id, orders)
@@ -131,6 +138,8 @@ class Deliveries:
         await asyncio.gather(*self._placing, return_exceptions=True)
 
     async def _accept(self, octets: bytes | mmap, recipients: Sequence[Recipient], received_at: datetime) -> None:
+        if self._store.parts is not None and len(octets) > PART_OCTETS:
+            await self._store.parts.let_wait(len(octets))
         accepted = await inbound.accept(
             self._store.database,
             self._store.keys,
@@ -149,20 +158,23 @@ class Deliveries:
             log.warning("accepted mail is not placed yet; upkeep will", reason=type(failure).__name__)
 
     async def _place_inbound(self, accepted: inbound.Inbound) -> None:
-        octets = await inbound.read(self._store.database, self._store.keys, accepted)
-        new = await ingest(octets, accepted.accepted_at)
         accounts: dict[TenantId, list[AccountId]] = {}
         for tenant_id, account_id in accepted.accounts:
             accounts.setdefault(tenant_id, []).append(account_id)
-        await _all_in_turn(
-            self._place_for_tenant(tenant_id, accounts[tenant_id], new, accepted.id) for tenant_id in sorted(accounts)
-        )
+        with Spool() as spool:
+            async for piece in inbound.read(self._store.database, self._store.keys, accepted):
+                spool.write(piece)
+            new = await ingest(spool.octets(), accepted.accepted_at)
+            await _all_in_turn(
+                self._place_for_tenant(tenant_id, accounts[tenant_id], new, accepted.id)
+                for tenant_id in sorted(accounts)
+            )
         await inbound.remove(self._store.database, accepted.id)
 
     async def _place_for_tenant(
         self, tenant_id: TenantId, accounts: Sequence[AccountId], new: NewMessage, inbound_id: InboundId
     ) -> None:
-        message = await prepare(await self._store.keys.of(tenant_id), new)
+        message = await self._prepared(tenant_id, new)
         refusals: list[StorageError] = []
         for start in range(0, len(accounts), DIRECT_RECIPIENTS):
             orders = [
@@ -177,8 +189,10 @@ class Deliveries:
             raise refusals[0]
 
     async def _prepare(self, octets: bytes | mmap, received_at: datetime, tenant_id: TenantId) -> PreparedMessage:
-        keys = await self._store.keys.of(tenant_id)
-        return await prepare(keys, await ingest(octets, received_at))
+        return await self._prepared(tenant_id, await ingest(octets, received_at))
+
+    async def _prepared(self, tenant_id: TenantId, new: NewMessage) -> PreparedMessage:
+        return await prepare(await self._store.keys.of(tenant_id), new, self._store.parts)
 
     async def _full_pool(self, recipients: Sequence[Recipient], octets: int) -> OverQuota | None:
         """The pool of a tenant among them that has no room for this message for each of them."""

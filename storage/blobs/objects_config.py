@@ -37,6 +37,9 @@ class ObjectsConfig:
     """uploads larger than this go in parts of it, one in memory at a time"""
     object_lock: bool = True
     """whether a bucket that Waypost makes has Object Lock, which legal holds need and which cannot be added later"""
+    waiting_octets: int = field(default=2 * 1024**3, metadata={"least": 0})
+    """how much of large parts may wait in Postgres while S3 is away, in all; beyond it mail with large parts is put off
+    (451), and small mail still comes"""
     keep_doomed_days: int = 14
     """how long replaced objects stay: restoring Postgres to a point in time finds its objects that many days back"""
 

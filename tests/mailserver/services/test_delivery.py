@@ -143,7 +143,7 @@ async def test_placing_again_what_was_placed_doubles_nothing(
     everyone = [*await people(store, company, 2), *await people(store, other, 1)]
     accounts = [(someone.who.tenant_id, someone.who.account_id) for someone in everyone]
     accepted = await inbound.accept(database, store.keys, plain_message(), NOON, accounts)
-    new = await ingest(await inbound.read(database, store.keys, accepted), NOON)
+    new = await ingest(b"".join([piece async for piece in inbound.read(database, store.keys, accepted)]), NOON)
     for tenant_id in (company.tenant_id, other.tenant_id)[:placed_tenants]:
         chosen = [account for tenant, account in accounts if tenant == tenant_id]
         await deliveries._place_for_tenant(tenant_id, chosen, new, accepted.id)
