@@ -29,6 +29,19 @@ CHINESE: dict[str, str] = {
         "存储桶中有 {objects} 个对象，共 {octets}。已删除 {doomed} 个废弃对象和 {orphans} 个无记录对象；"
         "另有 {waiting} 个无记录对象待删除。"
     ),
+    "{count} blobs that nothing used were deleted.": "已删除 {count} 个不再使用的数据块。",
     "Missing from the bucket: {name}": "存储桶中缺少：{name}",
     "{count} objects are missing from the bucket.": "存储桶中缺少 {count} 个对象。",
+    # cost
+    "Day": "日期",
+    "Account": "帐号",
+    "Messages": "邮件数",
+    "Mail": "邮件大小",
+    "Cold": "冷数据",
+    "Rows": "索引数据",
+    "Unused": "闲置",
+    "Together": "合计",
+    "Of mail": "与邮件之比",
+    "In {days} days": "{days} 天内",
+    "Nothing was measured yet; upkeep does it every day.": "尚无统计数据；维护进程（upkeep）每天统计一次。",
 }

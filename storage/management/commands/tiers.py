@@ -9,8 +9,10 @@ from django.core.management.base import CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from storage.blobs.hot import HotBlobs
 from storage.blobs.objects import ObjectsConfig
 from storage.database import Database
+from storage.housekeeping import collect_blobs
 from storage.management.cost_actions import add_cost_action
 from storage.management.store_command import StoreCommand
 from storage.management.tier_wording import CHINESE
@@ -40,11 +42,12 @@ class Command(StoreCommand):
         for name, run, text in (
             ("run", self.run_tiering, "move what is old enough to packs now"),
             ("compact", self.compact, "write half-dead packs anew now"),
+            ("collect", self.collect, "delete content that nothing has used for a day, wherever it rests"),
             ("sweep", self.sweep, "compare the bucket with what Postgres knows; delete what is due"),
         ):
             parser = actions.add_parser(name, help=text)
             parser.set_defaults(run=run)
-        add_cost_action(actions)
+        add_cost_action(self, actions)
 
     # -- looking
 
@@ -86,6 +89,10 @@ class Command(StoreCommand):
     def compact(self, _options: Options) -> None:
         done = self._work("Compacting", None, lambda tiers, progress: tiers.compact(progress))
         self._tell_of(done)
+
+    def collect(self, _options: Options) -> None:
+        count = self.with_objects(lambda database, keys, _objects: collect_blobs(database, keys, HotBlobs()))
+        self.tell("{count} blobs that nothing used were deleted.", count=count)
 
     def sweep(self, _options: Options) -> None:
         kept_s = ObjectsConfig().keep_doomed_days * DAY_S
