@@ -22,6 +22,7 @@ from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
 from mailserver.upkeep.hold_jobs import hold_jobs
 from mailserver.upkeep.jobs import all_jobs
+from mailserver.upkeep.parts_jobs import parts_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.retention_jobs import retention_jobs
 from mailserver.upkeep.runner import Upkeep
@@ -166,6 +167,7 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
         *retention_jobs(parts.store, parts.deliveries, hostname=config.hostname),
         *tier_jobs(parts.store, parts.objects, config.tiering, keep_doomed_days=config.objects.keep_doomed_days),
         *hold_jobs(parts.store.database, parts.objects),
+        *parts_jobs(parts.store),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
