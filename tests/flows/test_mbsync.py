@@ -44,6 +44,10 @@ class Desk:
 
     def set_up(self) -> None:
         (self.home / "mail").mkdir()
+        self.configure()
+
+    def configure(self) -> None:
+        """For the installation, which may be another one than before."""
         (self.home / "mbsyncrc").write_text(
             f"""\
 IMAPStore account
