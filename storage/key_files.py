@@ -3,6 +3,7 @@
     secrets/master.key              32 octets in hex: wraps whatever else is here
     secrets/master.key.next         a new one, made known before it is used (`key_rotation`)
     secrets/master.key.previous     those before, one a line with the moment: they open what is not wrapped anew yet
+    secrets/master.key.former       fingerprints of those that were destroyed: backups name the key of their time so
     secrets/sign-in.key             what rotation must not change; before the first rotation derived from the master key
     secrets/tenants/<id>.key        a tenant's key
     secrets/shredded/<id>.json      the certificate of a tenant whose key was destroyed
@@ -80,6 +81,10 @@ def previous_masters_path(secrets_directory: Path) -> Path:
     return secrets_directory / "master.key.previous"
 
 
+def former_masters_path(secrets_directory: Path) -> Path:
+    return secrets_directory / "master.key.former"
+
+
 def make_master_key(secrets_directory: Path) -> bool:
     """Make the master key unless it is there; returns whether it was made. Never overwrites.
 
@@ -133,6 +138,19 @@ def write_previous_masters(secrets_directory: Path, replaced: Iterable[ReplacedK
         replace_file(path, "\n".join(lines))
     else:
         destroy_file(path)
+
+
+def known_master_fingerprints(secrets_directory: Path) -> set[str]:
+    """Of the master keys there are and were: a backup that names one of them belongs to these tenant keys."""
+    path = former_masters_path(secrets_directory)
+    former = path.read_text().split() if path.exists() else []
+    return {*former, *(fingerprint(key) for key in read_master_keys(secrets_directory).all)}
+
+
+def remember_former_masters(secrets_directory: Path, fingerprints: Iterable[str]) -> None:
+    path = former_masters_path(secrets_directory)
+    former = path.read_text().split() if path.exists() else []
+    replace_file(path, "\n".join(dict.fromkeys([*former, *fingerprints])))
 
 
 def read_master_keys(secrets_directory: Path) -> MasterKeys:

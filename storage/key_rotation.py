@@ -43,6 +43,7 @@ from storage.key_files import (
     read_next_master,
     read_previous_masters,
     read_tenant_key,
+    remember_former_masters,
     replace_file,
     sign_in_key_path,
     sync_directory,
@@ -188,6 +189,9 @@ def forget_previous_masters(
             else:
                 kept.append(each)
                 needed.append(StillNeeded(fingerprint(each.key), each.replaced_at, signatures, inbound))
+        if gone:
+            remember_former_masters(secrets_directory, gone)
+        reached("master key: former remembered")
         write_previous_masters(secrets_directory, kept)
         if not kept:
             destroy_drafts(previous_masters_path(secrets_directory))

@@ -41,7 +41,7 @@ from storage.epochs import (
     leap_ids,
     start_epochs,
 )
-from storage.key_files import fingerprint, read_master_keys
+from storage.key_files import known_master_fingerprints
 from storage.keys import check_tenant_keys
 
 _LEFT_OUT = ("commands.json",)  # what the old supervisor told its commands
@@ -102,7 +102,7 @@ def restore_installation(wanted: Wanted, steps: Steps, elsewhere: ObjectStore | 
 def demand_master_key(secrets: Path, backup: Backup) -> None:
     """Before anything is unpacked. Raises KeysDoNotOpen, KeyUnusable."""
     check = backup.facts.master_key_check
-    if check and check not in {fingerprint(key) for key in read_master_keys(secrets).all}:
+    if check and check not in known_master_fingerprints(secrets):
         raise KeysDoNotOpen(f"{secrets} holds another master key than the one this backup was made with")
 
 

@@ -13,6 +13,7 @@ from storage.errors import ContentDamaged
 from storage.key_files import (
     KeyUnusable,
     fingerprint,
+    known_master_fingerprints,
     make_master_key,
     make_tenant_key,
     read_master_key,
@@ -185,6 +186,7 @@ async def test_a_replaced_master_key_is_kept_while_mail_on_its_way_in_or_a_signa
         assert forget(20) == ([], [(True, 0)])
         assert forget(23) == ([before], [])
     assert not (tmp_path / "master.key.previous").exists()
+    assert before in known_master_fingerprints(tmp_path), "backups of then are of these keys"
     assert len(read_master_keys(tmp_path).all) == 1
 
 
