@@ -34,6 +34,7 @@ from mailserver.settings import (
 )
 from mailserver.smtp.config import SmtpConfig
 from mailserver.upkeep.runner import UpkeepConfig
+from mailserver.upkeep.verify_jobs import VerifyConfig
 from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
 from mailserver.web import WebConfig
 from storage.blobs.objects_config import ObjectsConfig
@@ -147,6 +148,7 @@ class Config:
     health: HealthConfig
     probes: ResponderConfig
     upkeep: UpkeepConfig
+    verify: VerifyConfig
     web: WebConfig
     log: LogConfig
     tls: TlsConfig
