@@ -37,7 +37,7 @@ check: $(VENV)/installed-dev ## format, lint, types, imports, pure tests and the
 	@$(VENV)/bin/lint-imports --no-logo >$(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
 	@$(PYTHON) -m pytest -n 2 --dist loadfile $(QUICK)
 
-test: $(VENV)/installed-dev ## every test; a missing program names `make tools`
+test: $(VENV)/installed-dev $(VENV)/bin/minio ## every test; a missing program names `make tools`
 	@deploy/tools.sh --check
 	@$(PYTHON) -m pytest -n 2 --dist loadfile
 	@echo "The same for what speaks SQL, on the oldest PostgreSQL that we support:"
@@ -50,9 +50,13 @@ bench: $(VENV)/installed-dev ## the benchmarks and the table of docs/performance
 	@deploy/tools.sh --check
 	@exec $(PYTHON) -m tests.bench
 
-soak: $(VENV)/installed-dev ## the fault, load and property tests at full size
+soak: $(VENV)/installed-dev $(VENV)/bin/minio ## the fault, load and property tests at full size
 	@deploy/tools.sh --check
 	@WAYPOST_SOAK=1 $(PYTHON) -m pytest -n 2 --dist loadfile
+
+$(VENV)/bin/minio: deploy/minio/go.mod deploy/minio/go.sum deploy/minio/build.sh $(VENV)/installed-dev
+	@deploy/minio/build.sh $@
+	@touch $@
 
 $(VENV)/installed: requirements.txt deploy/local/venv.sh
 	@deploy/local/venv.sh $(VENV) requirements.txt

@@ -8,9 +8,9 @@
 #
 # MinIO is a program of its own under the AGPL: no part of Waypost, not linked with it, not shipped with it.
 set -eu
-cd "$(dirname "$0")"
-program="$1"
+program="$(realpath -m "$1")"
 wheel="$(dirname "$program")/go"
+cd "$(dirname "$0")"
 
 go="$(command -v go || true)"
 [ -n "$go" ] || go="$wheel"

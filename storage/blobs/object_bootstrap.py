@@ -2,6 +2,8 @@
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from minio.error import S3Error
 
@@ -18,10 +20,22 @@ _OURS_ALREADY = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")  # another pr
 
 def prepare_bucket(config: ObjectsConfig, wire: Wire, requests: Requests, given_up: threading.Event) -> None:
     """Raises ObjectsMisconfigured when somebody has to act, and RequestFailed when S3 is away."""
-    try:
+    with _blaming(config):
         if not requests.send("prepare", wire.has_bucket, given_up):
             requests.send("prepare", lambda: _make(wire, object_lock=config.object_lock), given_up)
+    probe_bucket(config, wire, requests, given_up)
+
+
+def probe_bucket(config: ObjectsConfig, wire: Wire, requests: Requests, given_up: threading.Event) -> None:
+    """Raises as `prepare_bucket` does, and makes no bucket."""
+    with _blaming(config):
         _probe(wire, requests, given_up)
+
+
+@contextmanager
+def _blaming(config: ObjectsConfig) -> Iterator[None]:
+    try:
+        yield
     except RequestFailed as failure:
         if failure.fault.outcome in _PASSING:
             raise

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from storage.blobs.breaker import BreakerState
-from storage.blobs.object_bootstrap import prepare_bucket
+from storage.blobs.object_bootstrap import prepare_bucket, probe_bucket
 from storage.blobs.object_faults import ObjectsHeld, ObjectsMisconfigured, Outcome
 from storage.blobs.object_requests import Observed, Observer, RequestFailed, Requests
 from storage.blobs.object_uploads import upload_pieces
@@ -105,6 +105,12 @@ class ObjectStore:
         """Make the bucket if there is none, and write, read and delete an object in it. Raises ObjectsMisconfigured."""
         await self._in_thread(
             "prepare", "", lambda given_up: prepare_bucket(self._config, self._wire, self._requests, given_up)
+        )
+
+    async def probe(self) -> None:
+        """The same without making a bucket."""
+        await self._in_thread(
+            "prepare", "", lambda given_up: probe_bucket(self._config, self._wire, self._requests, given_up)
         )
 
     def list(self, prefix: str = "", after: str = "") -> AsyncIterator[Page]:

@@ -72,6 +72,22 @@ CHINESE: dict[str, str] = {
     "Redis answers": "Redis 正常应答",
     "Processes may open {limit} files only, one for each connection": "进程只能打开 {limit} 个文件，每个连接占用一个",
     "{variable} is {endpoint}: everybody can reach it": "{variable} 为 {endpoint}：任何人都可以访问",
+    # objects
+    "There is no S3 (WAYPOST_S3_URL): all content rests in Postgres": (
+        "没有 S3（WAYPOST_S3_URL）：所有内容都存放在 Postgres 中"
+    ),
+    "S3 cannot be used: {reason}": "S3 无法使用：{reason}",
+    "S3 is away: {reason}; what rests there cannot be read": "S3 不可用：{reason}；存放在其中的内容无法读取",
+    "S3 takes, gives back and deletes objects": "S3 可以写入、读取和删除对象",
+    "The bucket has Object Lock: S3 keeps what is under legal hold": (
+        "存储桶启用了对象锁定：S3 会保留处于法律保留中的内容"
+    ),
+    "{count} tenants are under legal hold, and a bucket without Object Lock does not keep what is held": (
+        "{count} 个租户处于法律保留中，而没有对象锁定的存储桶不会保留这些内容"
+    ),
+    "The bucket has no Object Lock, and it cannot be added: a legal hold would be kept by Waypost alone": (
+        "存储桶没有对象锁定，且无法事后添加：法律保留将仅由 Waypost 执行"
+    ),
     # outbound
     "Outbound is on: mail for other systems leaves. Whether port 25 of others can be reached is not tried": (
         "外发已开启：发往其他系统的邮件会发出。是否能连到对方 25 端口未作检查"

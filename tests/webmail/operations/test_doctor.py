@@ -13,8 +13,11 @@ import psycopg
 import pytest
 
 from deploy.local.certificates import Certificates, make_certificates
+from deploy.local.objects import ObjectAccess
 from storage.key_files import make_master_key
+from tenants.types import TenantId
 from tests.conftest import RunningServices, running_services
+from tests.directory_rows import Directory
 from webmail.operations import checks
 from webmail.operations.management.commands import doctor
 from webmail.operations.wording import CHINESE
@@ -162,6 +165,31 @@ def test_redis_that_is_away_is_only_a_warning(environment: dict[str, str]) -> No
     without = {**environment, "WAYPOST_REDIS_URL": "unix:///nowhere.sock"}
     assert problems(without) == set()
     assert any(each.startswith("Redis cannot be reached") for each in warnings(without))
+
+
+def test_a_bucket_is_tried_and_a_hold_that_it_cannot_keep_is_a_problem(
+    environment: dict[str, str], services: RunningServices, s3: ObjectAccess
+) -> None:
+    assert "There is no S3 (WAYPOST_S3_URL): all content rests in Postgres" in warnings(environment)
+    with_s3 = {
+        **environment,
+        "WAYPOST_S3_URL": s3.url,
+        "WAYPOST_S3_ACCESS_KEY": s3.access_key,
+        "WAYPOST_S3_SECRET_KEY": s3.secret_key,
+        "WAYPOST_S3_BUCKET": s3.bucket,
+    }
+    assert problems(with_s3) == set()
+    assert any(each.startswith("The bucket has no Object Lock") for each in warnings(with_s3))
+    Directory(services).tenant(TenantId(77), is_held=True)
+    try:
+        hold = "1 tenants are under legal hold, and a bucket without Object Lock does not keep what is held"
+        assert hold in problems(with_s3)
+    finally:
+        Directory(services).run("DELETE FROM tenant WHERE id = 77")
+    wrong = problems({**with_s3, "WAYPOST_S3_SECRET_KEY": "wrong"})
+    assert wrong == {f"S3 cannot be used: bucket {s3.bucket} at {s3.url}: the secret key is wrong"}
+    away = problems({**with_s3, "WAYPOST_S3_URL": "http://127.0.0.1:9"})
+    assert away == {"S3 is away: S3 cannot be reached; what rests there cannot be read"}
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:24", "[::]:24", "8.8.8.8:24"])

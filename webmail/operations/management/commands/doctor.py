@@ -14,7 +14,7 @@ from mailserver.variables import Variables, read_variables
 from tenants.errors import LanguageUnknown
 from tenants.locality import known_language
 from tenants.management.wording import language_of_terminal
-from webmail.operations.checks import certificate, database, demonstration, keys, outbound, surroundings
+from webmail.operations.checks import certificate, database, demonstration, keys, objects, outbound, surroundings
 from webmail.operations.findings import Check, Finding, Level, Patient, fine, problem, warning
 from webmail.operations.wording import say
 
@@ -26,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     keys.check_keys,
     certificate.check_certificate,
     surroundings.check_redis,
+    objects.check_objects,
     surroundings.check_limits,
     surroundings.check_reach,
     outbound.check_outbound,
