@@ -22,11 +22,14 @@ from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
 from mailserver.upkeep.hold_jobs import hold_jobs
 from mailserver.upkeep.jobs import all_jobs
+from mailserver.upkeep.key_jobs import key_jobs
 from mailserver.upkeep.parts_jobs import parts_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.retention_jobs import retention_jobs
 from mailserver.upkeep.runner import Upkeep
 from mailserver.upkeep.tier_jobs import tier_jobs
+from mailserver.upkeep.usage_jobs import usage_jobs
+from mailserver.upkeep.verify_jobs import verify_jobs
 from tenants.errors import DomainNotLocal
 from tenants.types import Resolution
 
@@ -166,7 +169,10 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
         *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
         *retention_jobs(parts.store, parts.deliveries, hostname=config.hostname),
         *tier_jobs(parts.store, parts.objects, config.tiering, keep_doomed_days=config.objects.keep_doomed_days),
+        *usage_jobs(parts.store.database),
+        *verify_jobs(parts.store, parts.objects, config.verify),
         *hold_jobs(parts.store.database, parts.objects),
+        *key_jobs(parts.store, parts.objects),
         *parts_jobs(parts.store),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
