@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -201,7 +202,9 @@ class Command(StoreCommand):
                     )
                 )
                 made += new is not None
-        self.tell("{count} new data keys; they seal in {minutes} minutes.", count=made, minutes=round(ANNOUNCED_S / 60))
+        self.tell(
+            "{count} new data keys; they seal in {minutes} minutes.", count=made, minutes=math.ceil(ANNOUNCED_S / 60)
+        )
 
     def reseal(self, options: Options) -> None:
         tenants = self._chosen(options)

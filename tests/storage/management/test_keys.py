@@ -62,9 +62,9 @@ async def test_a_data_key_lives_and_goes(services: RunningServices, store: MailS
         return await asyncio.to_thread(keys, *arguments)
 
     assert "seals  " in await say("list", "--tenant", tenant)
-    assert await say("rotate", "--tenant", tenant) == "1 new data keys; they seal in 2 minutes.\n"
+    assert await say("rotate", "--tenant", tenant) == "1 new data keys; they seal in 3 minutes.\n"
     assert await say("rotate", "--tenant", tenant, "--older-than", "30") == (
-        "0 new data keys; they seal in 2 minutes.\n"
+        "0 new data keys; they seal in 3 minutes.\n"
     )
     assert "seals soon" in await say("list", "--tenant", tenant)
     await announce(services, ann)
