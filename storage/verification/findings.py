@@ -35,7 +35,6 @@ class Kind(StrEnum):
     PLACEMENT_WITHOUT_MESSAGE = "placement without message"
     PLACEMENT_OF_OTHER_ACCOUNT = "placement of other account"
     ACCOUNT_WITHOUT_STATE = "account without state"
-    ACCOUNT_WITHOUT_MAIL = "account without mail"
     MAILBOX_WITHOUT_ROW = "mailbox without row"
     BLOB_USE_WITHOUT_MESSAGE = "blob use without message"
     KEYS_UNUSABLE = "keys unusable"

@@ -32,12 +32,6 @@ class _Use:
     is_placed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    id: int
-    has_state: bool
-
-
 def _next_account(table: str) -> "Query[_Next]":
     return Query(
         f"""
@@ -106,17 +100,6 @@ _STILL_USED = Query(
     """,
     row=_Count,
 )
-_PEOPLE = Query(
-    """
-    SELECT a.id,
-           (SELECT 1 FROM account_state s WHERE s.tenant_id = a.tenant_id AND s.account_id = a.id) IS NOT NULL
-               AS has_state
-      FROM account a
-     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.status <> 'deleted' AND a.id > %(after)s
-     ORDER BY a.id LIMIT %(limit)s
-    """,
-    row=_Person,
-)
 
 
 async def accounts_of(ground: Ground, tenant_id: TenantId, after: int = 0) -> AsyncIterator[AccountId]:
@@ -134,7 +117,6 @@ async def verify_references(ground: Ground, keys: TenantKeys) -> None:
             ground, keys, _NEXT_MAILBOX, mailbox_id
         ):
             ground.report.add(Finding(Kind.MAILBOX_WITHOUT_ROW, keys.tenant_id, {"mailbox": mailbox_id}))
-    await _people_without_mail(ground, keys)
     if ground.choice.slice.is_whole:
         await _uses_without_message(ground, keys)
 
@@ -166,20 +148,6 @@ async def _is_next(ground: Ground, keys: TenantKeys, query: "Query[_Next]", numb
     async with ground.database.read(keys.tenant_id) as connection:
         found = await query.first(connection, tenant_id=keys.tenant_id, after=number - 1)
     return found is not None and found.id == number
-
-
-async def _people_without_mail(ground: Ground, keys: TenantKeys) -> None:
-    """People of the directory whom no mail can reach: nobody made their mailboxes."""
-    after = 0
-    while True:
-        async with ground.database.read(keys.tenant_id) as connection:
-            people = await _PEOPLE.all(connection, tenant_id=keys.tenant_id, after=after, limit=_PAGE)
-        for person in people:
-            if not person.has_state:
-                ground.report.add(Finding(Kind.ACCOUNT_WITHOUT_MAIL, keys.tenant_id, {}, AccountId(person.id)))
-        if len(people) < _PAGE:
-            return
-        after = people[-1].id
 
 
 async def _uses_without_message(ground: Ground, keys: TenantKeys) -> None:
