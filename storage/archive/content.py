@@ -1,0 +1,221 @@
+"""Content on its way into an archive and out of it: sealed as it rests, opened only to compare it with its name."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from storage.archive.files import ArchiveWriter
+from storage.archive.format import BlobHead
+from storage.blobs.codec import CHUNK_OCTETS, decompress
+from storage.blobs.layout import SealedChunk, unpack_layout
+from storage.blobs.opening import last_chunk
+from storage.blobs.ranges import Range, RangeReader, ReadsObjects
+from storage.blobs.tiered import object_name
+from storage.errors import ColdTierUnavailable, ContentDamaged
+from storage.keys import DIGEST_OCTETS, TenantKeys
+from storage.query import Connection, Query
+from storage.types import BlobDigest
+from tenants.types import TenantId
+
+_AT_ONCE = 200
+_AT_ONCE_OCTETS = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a blob rests, as a snapshot sees it. `object_id` None: in Postgres, since `content_on`."""
+
+    digest: BlobDigest
+    octets: int
+    content_on: Any
+    object_id: int | None
+    offset: int | None
+    layout: bytes | None
+    object_octets: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    is_new: bool
+    content_on: Any
+
+
+_PLACES = """
+    SELECT b.digest, b.octets, b.content_on, b.object_id, b.object_offset, b.layout, o.octets
+      FROM blob b LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
+     WHERE b.tenant_id = %(tenant_id)s AND b.digest IN ({used})
+     ORDER BY b.object_id NULLS FIRST, b.object_offset, b.digest
+"""
+_CHUNKS = """
+    SELECT c.digest, c.content_on, c.chunk, c.key_id, c.codec, c.sealed
+      FROM blob_content c
+     WHERE c.tenant_id = %(tenant_id)s AND c.digest = ANY (%(digests)s)
+     ORDER BY c.digest, c.content_on, c.chunk
+"""
+
+
+def check(keys: TenantKeys, digest: BlobDigest, octets: int, chunks: Sequence[SealedChunk]) -> None:
+    """Raises ContentDamaged unless the chunks open and are what the digest names."""
+    last = last_chunk(octets)
+    if len(chunks) != last + 1:
+        raise ContentDamaged(f"blob {digest.hex()} has not all of its chunks")
+    running = hmac.new(keys.naming_key, digestmod=hashlib.sha256)
+    found = 0
+    for number, chunk in enumerate(chunks):
+        opened = decompress(
+            chunk.codec, keys.open(chunk.key_id, digest, number, number == last, chunk.codec, chunk.sealed)
+        )
+        running.update(opened)
+        found += len(opened)
+    if found != octets or running.digest()[:DIGEST_OCTETS] != digest:
+        raise ContentDamaged(f"blob {digest.hex()} is not what its name says")
+
+
+class SnapshotContent:
+    """Content as a transaction sees it that reads everything at one moment. `objects` None: there is no S3."""
+
+    def __init__(self, connection: Connection, keys: TenantKeys, objects: ReadsObjects | None) -> None:
+        self._connection, self._keys = connection, keys
+        self._ranges = RangeReader(objects) if objects is not None else None
+
+    async def write(
+        self, archive: ArchiveWriter, used: str, values: Mapping[str, object], progress: Callable[[int], None]
+    ) -> tuple[int, list[BlobDigest]]:
+        """The blobs whose digests the query `used` gives; returns how many, and those without a good copy.
+
+        Raises ColdTierUnavailable.
+        """
+        damaged: list[BlobDigest] = []
+        written = 0
+        async for places in self._places(used, values):
+            copies = await self._chunks([place.digest for place in places if place.object_id is None])
+            for place in places:
+                chunks = await self._good(place, copies.get(place.digest, []))
+                if chunks is None:
+                    damaged.append(place.digest)
+                else:
+                    archive.write_blob(place.digest, place.octets, chunks)
+                    written += 1
+            progress(written)
+        return written, damaged
+
+    async def _places(self, used: str, values: Mapping[str, object]) -> AsyncIterator[list[_Place]]:
+        """A few at a time: what rests in objects in the order of the objects."""
+        async with self._connection.cursor(name="waypost_archive", binary=True) as cursor:
+            await cursor.execute(_PLACES.format(used=used).encode(), {**values, "tenant_id": self._keys.tenant_id})
+            some: list[_Place] = []
+            octets = 0
+            async for row in cursor:
+                place = _Place(BlobDigest(bytes(row[0])), *row[1:])
+                some.append(place)
+                octets += place.octets
+                if len(some) >= _AT_ONCE or octets >= _AT_ONCE_OCTETS:
+                    yield some
+                    some, octets = [], 0
+            yield some
+
+    async def _good(self, place: _Place, copies: list[list[SealedChunk]]) -> list[SealedChunk] | None:
+        """The first copy that opens: where the row says it is, then wherever else Postgres has one."""
+        if place.object_id is not None:
+            try:
+                chunks = await self._in_object(place)
+                check(self._keys, place.digest, place.octets, chunks)
+                return chunks
+            except ContentDamaged:
+                copies = (await self._chunks([place.digest])).get(place.digest, [])
+        for chunks in copies:
+            try:
+                check(self._keys, place.digest, place.octets, chunks)
+            except ContentDamaged:
+                continue
+            return chunks
+        return None
+
+    async def _in_object(self, place: _Place) -> list[SealedChunk]:
+        if self._ranges is None:
+            raise ColdTierUnavailable("no object store is configured")
+        assert place.object_id is not None
+        assert place.offset is not None
+        assert place.layout is not None
+        parts = unpack_layout(bytes(place.layout))
+        length = sum(part.octets for part in parts)
+        name = object_name(self._keys.tenant_id, place.object_id)
+        sealed = await self._ranges.read(Range(name, place.offset, length, place.object_octets or 0))
+        return [SealedChunk(part.key_id, part.codec, sealed[part.offset : part.offset + part.octets]) for part in parts]
+
+    async def _chunks(self, digests: Sequence[BlobDigest]) -> dict[BlobDigest, list[list[SealedChunk]]]:
+        """Every copy that Postgres holds, the newest first."""
+        if not digests:
+            return {}
+        rows = await self._connection.execute(_CHUNKS, {"tenant_id": self._keys.tenant_id, "digests": list(digests)})
+        copies: dict[BlobDigest, list[list[SealedChunk]]] = {}
+        for (digest, _), group in groupby(await rows.fetchall(), key=lambda row: (bytes(row[0]), row[1])):
+            copy = [SealedChunk(key_id, codec, bytes(sealed)) for _, _, _, key_id, codec, sealed in group]
+            copies.setdefault(BlobDigest(digest), []).insert(0, copy)
+        return copies
+
+
+# -- and back
+
+_CLAIM = Query(
+    """
+    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, stored_octets)
+    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now(), %(stored)s)
+    ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
+    RETURNING xmax = 0 AS is_new, content_on
+    """,
+    row=_Claimed,
+)
+_ADD_CHUNK = Query[None](
+    """
+    INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
+    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(chunk)s, %(content_on)s, %(key_id)s, %(codec)s, %(sealed)s)
+    ON CONFLICT (tenant_id, digest, chunk, content_on)
+    DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed
+    """
+)
+
+
+async def put_back(
+    connection: Connection, tenant_id: TenantId, blobs: Sequence[tuple[BlobHead, Sequence[SealedChunk]]]
+) -> None:
+    """In a transaction: claim blobs, and write those that are not here. They are checked already."""
+    for head, chunks in sorted(blobs, key=lambda blob: blob[0].digest):
+        claimed = await _CLAIM.one(
+            connection,
+            tenant_id=tenant_id,
+            digest=head.digest,
+            octets=head.octets,
+            stored=sum(len(chunk.sealed) for chunk in chunks),
+        )
+        if claimed.is_new:
+            for number, chunk in enumerate(chunks):
+                await _ADD_CHUNK.execute(
+                    connection,
+                    tenant_id=tenant_id,
+                    digest=head.digest,
+                    chunk=number,
+                    content_on=claimed.content_on,
+                    key_id=chunk.key_id,
+                    codec=chunk.codec,
+                    sealed=chunk.sealed,
+                )
+
+
+def batches(
+    blobs: Iterable[tuple[BlobHead, list[SealedChunk]]],
+) -> "Iterable[list[tuple[BlobHead, list[SealedChunk]]]]":
+    """As many as one transaction writes."""
+    some: list[tuple[BlobHead, list[SealedChunk]]] = []
+    octets = 0
+    for head, chunks in blobs:
+        some.append((head, chunks))
+        octets += min(head.octets, len(chunks) * CHUNK_OCTETS)
+        if len(some) >= _AT_ONCE or octets >= _AT_ONCE_OCTETS:
+            yield some
+            some, octets = [], 0
+    if some:
+        yield some
