@@ -136,8 +136,8 @@ _OPEN = Query(
       FROM mailbox m
       JOIN account_state a ON a.tenant_id = m.tenant_id AND a.account_id = m.account_id
      CROSS JOIN LATERAL (
-        SELECT m.id = %(known_id)s AND a.epoch = %(known_epoch)s AND a.oldest_modseq <= %(known_account_modseq)s + 1
-            AS is_known) k
+        SELECT m.id = %(known_id)s AND a.epoch = %(known_epoch)s
+           AND a.oldest_modseq <= %(known_account_modseq)s::bigint + 1 AS is_known) k
      CROSS JOIN LATERAL ({_PACKED}
          WHERE o.tenant_id = m.tenant_id AND o.mailbox_id = m.id AND NOT k.is_known) p
       LEFT JOIN LATERAL (

@@ -1,5 +1,6 @@
 """After a restore nothing that clients saw of the lost time is given out again, and whoever asks gets what is there."""
 
+import re
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -21,6 +22,7 @@ from storage.store import MailStore
 from storage.types import Modseq, Uid
 from tests.conftest import Company, RunningServices, plain_message
 from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone, flags
+from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
 Owner = psycopg.AsyncConnection[tuple[object, ...]]
 
@@ -182,3 +184,20 @@ async def test_ids_leap(ada: Someone, owner: Owner) -> None:
     await leap_ids(owner)
     after = (await ada.receive(plain_message(7))).message_id
     assert after > before + MAIL_ID_LEAP
+
+
+def test_no_statement_takes_a_modseq_or_an_id_for_a_small_number(services: RunningServices) -> None:
+    """`%(modseq)s + 1` makes an integer of it, which is too small after an epoch or two thousand million changes."""
+    small = []
+    with psycopg.connect(services.app_url) as connection:
+        for query in STATEMENTS:
+            if query.role != "waypost_app":
+                continue
+            connection.pgconn.prepare(b"", numbered(query))
+            described = connection.pgconn.describe_prepared(b"")
+            for at, name in enumerate(parameters(query)):
+                is_large = re.search(r"modseq|uid|(tenant|account|mailbox|message|object|blob|thread)_id", name)
+                if is_large and described.param_type(at) in (21, 23):
+                    small.append((name, title(query)))
+            connection.rollback()
+    assert not small
