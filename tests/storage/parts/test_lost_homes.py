@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from storage import steps
@@ -106,6 +107,27 @@ async def test_a_waiting_part_that_is_collected_while_it_moves_is_no_loss(desk: 
     assert desk.blobs() == []
     await desk.one.receive(letter(SOME))
     assert await desk.one.octets() == [letter(SOME)]
+
+
+async def test_used_while_collection_waits_for_it_a_blob_stays_whatever_the_clock_says(
+    desk: Desk, services: RunningServices
+) -> None:
+    await desk.one.receive(letter(SOME))
+    await desk.throw_away()
+    ((digest,),) = desk.sql("SELECT digest FROM blob WHERE tenant_id = {t} AND octets = %s", len(SOME))
+    async with await psycopg.AsyncConnection.connect(services.app_url) as delivery:
+        await delivery.execute("SELECT set_config('waypost.tenant', %s, false)", (str(desk.keys.tenant_id),))
+        await delivery.execute("UPDATE blob SET touched_at = now() WHERE digest = %s", (digest,))
+        collecting = asyncio.create_task(desk.collect())
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        while await (await delivery.execute(waiting)).fetchone() == (0,):
+            pass
+        await delivery.execute(
+            "INSERT INTO message_blob (tenant_id, message_id, ordinal, digest) VALUES (%s, 1, 0, %s)",
+            (desk.keys.tenant_id, digest),
+        )
+    assert await collecting == 1, "only the rest of the message went"
+    assert desk.blobs() == [(len(SOME), "part")]
 
 
 async def test_several_messages_bring_the_same_part_at_the_same_moment(desk: Desk) -> None:
