@@ -55,6 +55,8 @@ def _make(wire: Wire, *, object_lock: bool) -> None:
 
 
 def _probe(wire: Wire, requests: Requests, given_up: threading.Event) -> None:
+    if requests.send("prepare", wire.keeps_everything, given_up):
+        raise ObjectsMisconfigured("the bucket keeps every new object for a while (default retention): turn that off")
     name, mark = PROBES + secrets.token_hex(8), secrets.token_bytes(16)
     requests.send("prepare", lambda: wire.write(name, mark), given_up)
     found = requests.send("prepare", lambda: wire.read(name, 0, len(mark)), given_up)

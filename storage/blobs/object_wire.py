@@ -204,13 +204,21 @@ class Wire:
         self._client.make_bucket(self._bucket, object_lock=object_lock)
 
     def has_object_lock(self) -> bool:
+        return self._lock() is not None
+
+    def keeps_everything(self) -> bool:
+        """Whether the bucket has a default retention: every new object stays for a while."""
+        lock = self._lock()
+        return lock is not None and lock.mode is not None
+
+    def _lock(self) -> Any:
+        """How the bucket locks objects; None: it cannot."""
         try:
-            self._client.get_object_lock_config(self._bucket)
+            return self._client.get_object_lock_config(self._bucket)
         except S3Error as error:
             if error.code in _NO_LOCK:
-                return False
+                return None
             raise
-        return True
 
 
 def _facts(found: Any) -> ObjectFacts:
