@@ -11,6 +11,7 @@ from storage.backup.object_copies import Copied
 from storage.backup.place import OBJECT_LIST, BackupFailed, Place
 from storage.backup.taking import Sources, take_backup
 from storage.errors import StorageError
+from storage.management.archive_actions import add_backup_actions
 from storage.management.backup_objects import bucket_of, opened
 from storage.management.backup_steps import TerminalSteps
 from storage.management.backup_wording import CHINESE
@@ -45,10 +46,7 @@ class Command(StoreCommand):
         for parser in (listing, check, prune):
             parser.add_argument("--in", type=Path, required=True, dest="place", metavar="PLACE", help="where they are")
             parser.set_defaults(needs_database=False)
-        self.add_archive_actions(actions)
-
-    def add_archive_actions(self, actions: "argparse._SubParsersAction[CommandParser]") -> None:
-        """Backups of one tenant or mailbox."""
+        add_backup_actions(self, actions)
 
     def installation(self, options: Options) -> None:
         place = Place(options["to"])

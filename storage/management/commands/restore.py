@@ -38,6 +38,7 @@ from storage.epochs import (
 )
 from storage.errors import StorageError
 from storage.key_files import KeyUnusable
+from storage.management.archive_actions import add_restore_actions
 from storage.management.backup_objects import bucket_of, opened
 from storage.management.backup_steps import TerminalSteps
 from storage.management.backup_wording import CHINESE
@@ -84,10 +85,7 @@ class Command(StoreCommand):
         )
         epoch.add_argument("--yes", action="store_true", help="yes, no process of Waypost runs")
         epoch.set_defaults(run=self.epoch)
-        self.add_archive_actions(actions)
-
-    def add_archive_actions(self, actions: "argparse._SubParsersAction[CommandParser]") -> None:
-        """Restoring of one tenant or mailbox."""
+        add_restore_actions(self, actions)
 
     # -- an installation of `make up`
 
