@@ -28,7 +28,7 @@ _COUNT = Query(
     """
     SELECT w.parts, w.octets + i.octets AS octets
       FROM (SELECT count(*) AS parts, coalesce(sum(stored_octets), 0)::bigint AS octets
-              FROM blob WHERE is_waiting AND object_id IS NULL) w,
+              FROM blob WHERE is_waiting AND object_id IS NULL AND tenant_id > 0) w,
            (SELECT coalesce(sum(octets), 0)::bigint AS octets FROM inbound) i
     """,
     row=Waiting,
