@@ -271,6 +271,6 @@ def _values(keys: TenantKeys, request: AppendRequest) -> dict[str, object]:
         "headers": [message.header for message in messages],
         "segment_lists": [message.segments for message in messages],
         "structures": [each.structure for each in facts],
-        "envelopes": [each.envelope for each in facts],
-        "bodystructures": [each.bodystructure for each in facts],
+        "envelopes": [message.envelope for message in messages],
+        "bodystructures": [message.bodystructure for message in messages],
     }

@@ -15,6 +15,7 @@ from storage.keys import TenantKeys
 from storage.query import Query
 from storage.rows import NO_KEYWORDS, SYSTEM_FLAGS, FetchRow
 from storage.types import BlobDigest, MailboxId, MessageId, Modseq, ThreadId, Uid
+from storage.wire_columns import unpack_wire
 from tenants.types import AccountId, TenantId
 
 SMALL_OCTETS = 256 * 1024
@@ -130,8 +131,7 @@ def _message(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | 
         SYSTEM_FLAGS[row.flags],
         frozenset(row.keywords) if row.keywords else NO_KEYWORDS,
         Modseq(row.modseq),
-        row.envelope,
-        row.bodystructure,
+        *unpack_wire(row.envelope, row.bodystructure),
         header,
         row.structure,
         row.wire_version,

@@ -37,6 +37,7 @@ from storage.types import (
     Uid,
     UidValidity,
 )
+from storage.wire_columns import pack_wire
 from tenants.types import AccountId, TenantId
 
 SEALED_INLINE_OCTETS = CHUNK_OCTETS
@@ -54,6 +55,8 @@ class PreparedMessage:
 
     facts: MessageFacts
     header: bytes
+    envelope: bytes
+    bodystructure: bytes
     segments: bytes
     references: list[int]
     digests: list[BlobDigest]
@@ -138,9 +141,12 @@ def _prepare(keys: TenantKeys, message: NewMessage, part_store: PartStore | None
             digest = keys.long_digest(blob)
             long_blobs[digest] = blob
         digests.append(digest)
+    envelope, bodystructure = pack_wire(message.facts.envelope, message.facts.bodystructure)
     return PreparedMessage(
         facts=message.facts,
         header=pack_header(message.facts.header),
+        envelope=envelope,
+        bodystructure=bodystructure,
         segments=pack_segments(message.segments),
         references=[keys.reference(reference) for reference in message.facts.references],
         digests=digests,
@@ -321,8 +327,8 @@ def _values(keys: TenantKeys, order: Order, *, is_blob_inline: bool) -> dict[str
         "header": message.header,
         "segments": message.segments,
         "structure": facts.structure,
-        "envelope": facts.envelope,
-        "bodystructure": facts.bodystructure,
+        "envelope": message.envelope,
+        "bodystructure": message.bodystructure,
     }
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from storage.header_column import unpack_header
 from storage.query import Connection, Query
 from storage.types import MailboxId, MessageId, Modseq, SystemFlag, ThreadId, Uid
+from storage.wire_columns import wire_opener
 from tenants.types import AccountId, TenantId
 
 NO_KEYWORDS: frozenset[str] = frozenset()
@@ -85,7 +86,7 @@ _WANTED = {
     Columns.STRUCTURE: ("structure",),
 }
 _OCTETS = {
-    Columns.WIRE: "octet_length(m.envelope) + octet_length(m.bodystructure)",
+    Columns.WIRE: "octet_length(m.envelope) + octet_length(m.bodystructure)",  # packed: of LONG_OCTETS at most
     Columns.HEADER: "m.header_octets",
     Columns.STRUCTURE: "octet_length(m.structure)",
 }
@@ -151,6 +152,7 @@ async def fetch(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, uids=list(uids)
     )
     has_header = Columns.HEADER in columns
+    open_wire = wire_opener()
     return [
         FetchRow(
             uid,
@@ -162,8 +164,7 @@ async def fetch(
             SYSTEM_FLAGS[flags],
             frozenset(keywords) if keywords else NO_KEYWORDS,
             modseq,
-            envelope,
-            bodystructure,
+            *open_wire(envelope, bodystructure),
             unpack_header(header) if has_header and not is_cut else b"",
             structure,
             wire_version,

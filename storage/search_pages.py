@@ -14,6 +14,7 @@ from enum import Enum
 
 from storage.query import Connection, Query
 from storage.types import MailboxId, MessageId, Uid
+from storage.wire_columns import wire_opener
 from tenants.types import AccountId, TenantId
 
 RUN_BITS = 10
@@ -240,9 +241,20 @@ async def subjects(connection: Connection, run: Run) -> PackedTexts:
 
 async def envelopes(connection: Connection, run: Run) -> PackedEnvelopes:
     row = await _ENVELOPES.one(connection, **_of(run))
+    opened = _opened_envelopes(row.envelopes or b"", _unpacked("I", row.lengths))
     return PackedEnvelopes(
-        _unpacked("I", row.uids), _unpacked("I", row.lengths), row.envelopes or b"", row.base_subjects or b""
+        _unpacked("I", row.uids), array("I", map(len, opened)), b"".join(opened), row.base_subjects or b""
     )
+
+
+def _opened_envelopes(columns: bytes, lengths: "array[int]") -> list[bytes]:
+    open_wire = wire_opener()
+    opened: list[bytes] = []
+    at = 0
+    for length in lengths:
+        opened.append(open_wire(columns[at : at + length], b"")[0])
+        at += length
+    return opened
 
 
 async def modseqs(connection: Connection, run: Run) -> "tuple[array[int], array[int]]":

@@ -6,6 +6,7 @@ what comes out is damaged without a word. So each thread has its own. Dictionari
 
 import hashlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
@@ -91,6 +92,21 @@ class Dictionary:
         """Undo either. Raises ContentDamaged for what cannot be undone, or to more octets than the limit."""
         return _unpack(self._contexts.decompressor, _MAGIC + packed, limit_octets)
 
+    def opener(self, *, limit_octets: int) -> Callable[[bytes], bytes]:
+        """`unpack` for this thread alone, a quarter faster: for those who open by the ten thousand."""
+        decompress, size = self._contexts.decompressor.decompress, zstandard.frame_content_size
+
+        def unpack(packed: bytes) -> bytes:
+            frame = _MAGIC + packed
+            try:
+                if size(frame) <= limit_octets:
+                    return decompress(frame, limit_octets)
+            except zstandard.ZstdError:
+                raise ContentDamaged("a zstd frame does not open") from None
+            raise ContentDamaged("a zstd frame is longer than anything we write")
+
+        return unpack
+
 
 def _prepared(octets: bytes, parameters: zstandard.ZstdCompressionParameters) -> zstandard.ZstdCompressionDict:
     dictionary = zstandard.ZstdCompressionDict(octets)
@@ -116,6 +132,12 @@ HEADER_1 = Dictionary(
     "header-1.zdict",
     "6d95b9510176e2ba26b3a8cf2fc7aa59d0aa428d841b6b3c11d43f3363c1daa3",
     quick=_parameters(zstandard.STRATEGY_GREEDY, min_match=4),
+    thorough=_parameters(zstandard.STRATEGY_LAZY2, min_match=4, search_log=4),
+)
+WIRE_1 = Dictionary(
+    "wire-1.zdict",
+    "4a75d52393179b0114c1070bc7be17786ab6b4558e9984fcdea46bb0f81de52c",
+    quick=_parameters(zstandard.STRATEGY_DFAST, min_match=4),
     thorough=_parameters(zstandard.STRATEGY_LAZY2, min_match=4, search_log=4),
 )
 BODY_1 = Dictionary(

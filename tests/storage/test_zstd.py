@@ -7,7 +7,7 @@ import pytest
 from zstandard import ZstdCompressionParameters
 
 from storage.errors import ContentDamaged
-from storage.zstd import BODY_1, HEADER_1, Dictionary, pack, unpack
+from storage.zstd import BODY_1, HEADER_1, WIRE_1, Dictionary, pack, unpack
 
 
 def test_octets_packed_by_many_threads_at_once_come_back_whole() -> None:
@@ -30,7 +30,7 @@ def test_what_is_damaged_or_too_long_is_refused() -> None:
         unpack(packed, limit_octets=999)
 
 
-@pytest.mark.parametrize("dictionary", [BODY_1, HEADER_1])
+@pytest.mark.parametrize("dictionary", [BODY_1, HEADER_1, WIRE_1])
 def test_a_frame_packed_with_a_dictionary_opens_in_any_thread_with_that_one_alone(dictionary: Dictionary) -> None:
     text = b"Subject: Your order has been shipped\r\nMIME-Version: 1.0\r\n"
 
@@ -43,7 +43,7 @@ def test_a_frame_packed_with_a_dictionary_opens_in_any_thread_with_that_one_alon
     assert _opened(other, dictionary.pack(text)) != text
 
 
-@pytest.mark.parametrize("dictionary", [BODY_1, HEADER_1])
+@pytest.mark.parametrize("dictionary", [BODY_1, HEADER_1, WIRE_1])
 def test_a_damaged_frame_of_a_dictionary_is_refused(dictionary: Dictionary) -> None:
     packed = dictionary.pack(b"x" * 1000)
     for damaged in (b"", b"no frame", packed[:-4]):
