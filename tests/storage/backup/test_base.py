@@ -1,0 +1,200 @@
+"""A running server is copied whole, recovered to a moment from copy and WAL, and damage to either is seen."""
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.local.child import ServiceFailed
+from deploy.local.places import make_places
+from deploy.local.postgres import Postgres
+from deploy.local.recovery import recover
+from storage.backup import base
+from storage.backup.place import FORMAT, Backup, BackupFailed, BackupNotFound, Facts, Place
+from storage.backup.wal_archive import segments
+
+RECOVERS_WITHIN_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("archive")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Postgres]:
+    started = Postgres(make_places(tmp_path_factory.mktemp("server")), archive=archive)
+    started.start()
+    with psycopg.connect(started.url("waypost_owner"), autocommit=True) as owner:
+        owner.execute("CREATE TABLE seen (number integer)")
+    yield started
+    started.stop()
+
+
+def write(server: Postgres, number: int) -> datetime:
+    """Returns a moment after it."""
+    with psycopg.connect(server.url("waypost_owner"), autocommit=True) as owner:
+        owner.execute("INSERT INTO seen VALUES (%s)", [number])
+        row = owner.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    assert isinstance(row[0], datetime)
+    return row[0]
+
+
+def archive_all(server: Postgres, archive: Path) -> None:
+    with psycopg.connect(server.url("postgres", "postgres"), autocommit=True) as superuser:
+        row = superuser.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    assert row is not None
+    end = time.monotonic() + RECOVERS_WITHIN_S
+    while row[0] not in set(segments(archive)):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def read(server: Postgres) -> list[int]:
+    with psycopg.connect(server.url("waypost_owner")) as owner:
+        return [row[0] for row in owner.execute("SELECT number FROM seen ORDER BY number")]
+
+
+def take(server: Postgres, directory: Path) -> Backup:
+    place = Place(directory)
+    place.prepare()
+    with place.lock() as lock:
+        found = base.look(server.backup_url())
+        label, draft = place.new_draft(datetime.now(UTC))
+        made = base.write_base(server.backup_url(), found, draft / "base", lock=lock, on_progress=lambda *_: None)
+        base.verify_base(draft / "base", lambda *_: None)
+        facts = Facts(
+            format=FORMAT,
+            label=label,
+            began_at=datetime.now(UTC),
+            ended_at=datetime.now(UTC),
+            server_major=found.major,
+            system_identifier=found.system_identifier,
+            timeline=made.timeline,
+            start_lsn=made.start_lsn,
+            end_lsn=made.end_lsn,
+            first_wal=made.first_wal,
+            base_octets=0,
+            objects=0,
+            object_octets=0,
+            objects_are_here=True,
+            damaged_objects=0,
+            master_key_check="",
+        )
+        return place.keep(draft, facts)
+
+
+@pytest.fixture(scope="module")
+def copy(server: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Backup:
+    write(server, 1)
+    return take(server, tmp_path_factory.mktemp("backups") / "place")
+
+
+def recovered(backup: Backup, var: Path, archive: Path | None, until: datetime | None) -> list[int]:
+    postgres = recover(
+        make_places(var),
+        backup,
+        wal=archive,
+        until=until,
+        on_unpacked=lambda *_: None,
+        on_recovery=lambda: None,
+    )
+    try:
+        return read(postgres)
+    finally:
+        postgres.stop()
+
+
+def test_a_moment_the_end_of_the_wal_and_the_copy_alone(
+    server: Postgres, archive: Path, copy: Backup, tmp_path: Path
+) -> None:
+    moment = write(server, 2)
+    write(server, 3)
+    archive_all(server, archive)
+    assert recovered(copy, tmp_path / "moment", archive, moment) == [1, 2]
+    assert recovered(copy, tmp_path / "end", archive, None) == [1, 2, 3]
+    assert recovered(copy, tmp_path / "alone", None, None) == [1]
+
+
+def test_a_recovered_server_starts_as_any_other(server: Postgres, archive: Path, copy: Backup, tmp_path: Path) -> None:
+    """With the passwords of its own installation, and as the primary."""
+    recovered(copy, tmp_path / "var", None, None)
+    postgres = Postgres(make_places(tmp_path / "var"))
+    postgres.start()
+    try:
+        write(postgres, 10)
+        assert read(postgres) == [1, 10]
+        assert base.look(postgres.backup_url()).system_identifier == copy.facts.system_identifier
+    finally:
+        postgres.stop()
+
+
+def test_damaged_wal_ends_the_recovery_instead_of_shortening_it(
+    server: Postgres, archive: Path, copy: Backup, tmp_path: Path
+) -> None:
+    write(server, 4)
+    archive_all(server, archive)
+    damaged = tmp_path / "archive"
+    damaged.mkdir()
+    for name in segments(archive):
+        (damaged / f"{name}.zst").write_bytes((archive / f"{name}.zst").read_bytes())
+    needed = min(name for name in segments(archive) if name > copy.facts.first_wal and len(name) == 24)
+    path = damaged / f"{needed}.zst"
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ServiceFailed):
+        recovered(copy, tmp_path / "var", damaged, None)
+
+
+def test_a_copy_in_which_a_bit_flipped_is_refused(server: Postgres, tmp_path: Path) -> None:
+    backup = take(server, tmp_path / "place")
+    path = backup.base / base.BASE
+    octets = bytearray(path.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    path.write_bytes(octets)
+    with pytest.raises(BackupFailed):
+        base.verify_base(backup.base, lambda *_: None)
+
+
+def test_a_file_that_differs_from_the_manifest_is_refused_at_unpacking(server: Postgres, tmp_path: Path) -> None:
+    backup = take(server, tmp_path / "place")
+    manifest = (backup.base / base.MANIFEST).read_text()
+    at = manifest.index('"Checksum": "') + len('"Checksum": "')
+    changed = manifest[:at] + ("0" if manifest[at] != "0" else "1") + manifest[at + 1 :]
+    (backup.base / base.MANIFEST).write_text(changed)
+    with pytest.raises(BackupFailed):
+        base.unpack_base(backup.base, tmp_path / "data", lambda *_: None)
+
+
+def test_a_role_that_may_not_copy_is_told_so(server: Postgres) -> None:
+    with pytest.raises(BackupFailed):
+        base.look(server.url("waypost_app", ""))
+
+
+def test_the_password_stands_in_no_process_list(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = server.backup_url()
+    password = url.partition(":")[2].partition(":")[2].partition("@")[0]
+    assert len(password) > 20
+    shown: list[str] = []
+
+    def look(done: int, total: int) -> None:
+        shown.extend(path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+    place = Path(str(server.socket_directory)) / "copy"
+    base.write_base(url, base.look(url), place, lock=1, on_progress=look)
+    assert any("pg_basebackup" in text for text in shown)
+    assert not any(password in text for text in shown)
+
+
+def test_an_unfinished_one_has_no_name(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.prepare()
+    with place.lock():
+        place.new_draft(datetime.now(UTC))
+    assert place.backups() == []
+    with pytest.raises(BackupNotFound):
+        place.find(None)
