@@ -20,6 +20,7 @@ SENTENCES: dict[Kind, str] = {
         "object {object} counts {counted} blobs of {counted_octets} octets, there are {found} of {found_octets}"
     ),
     Kind.MESSAGE_HEADER: "message {message}: its header: {reason}",
+    Kind.MESSAGE_WIRE: "message {message}: what IMAP shows of it: {reason}",
     Kind.MESSAGE_SEGMENTS: "message {message}: its segments: {reason}",
     Kind.MESSAGE_BLOB: "message {message}: {reason}",
     Kind.MESSAGE_UNPLACED: "message {message} stands in no mailbox and not in the bin",
@@ -57,6 +58,7 @@ CHINESE: dict[str, str] = {
         "对象 {object} 记录有 {counted} 个数据块共 {counted_octets} 字节，实际为 {found} 个共 {found_octets} 字节"
     ),
     SENTENCES[Kind.MESSAGE_HEADER]: "邮件 {message} 的信头：{reason}",
+    SENTENCES[Kind.MESSAGE_WIRE]: "邮件 {message} 在 IMAP 中的结构：{reason}",
     SENTENCES[Kind.MESSAGE_SEGMENTS]: "邮件 {message} 的分段：{reason}",
     SENTENCES[Kind.MESSAGE_BLOB]: "邮件 {message}：{reason}",
     SENTENCES[Kind.MESSAGE_UNPLACED]: "邮件 {message} 不在任何邮箱中，也不在回收箱中",

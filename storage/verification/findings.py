@@ -23,6 +23,7 @@ class Kind(StrEnum):
     OBJECT_WITHOUT_ROW = "object without row"
     OBJECT_COUNTS = "object counts"
     MESSAGE_HEADER = "message header"
+    MESSAGE_WIRE = "message wire"
     MESSAGE_SEGMENTS = "message segments"
     MESSAGE_BLOB = "message blob"
     MESSAGE_UNPLACED = "message unplaced"

@@ -9,6 +9,7 @@ from storage.header_column import HEADER_COLUMN_OCTETS, unpack_header
 from storage.query import Connection, Query
 from storage.types import Segment, SegmentKind
 from storage.verification.findings import Kind
+from storage.wire_columns import unpack_wire
 from tenants.types import AccountId, TenantId
 
 _BASE64_LINE_END = 2
@@ -23,6 +24,8 @@ class MessageRow:
     header_octets: int
     header: bytes
     segments: bytes
+    envelope: bytes
+    bodystructure: bytes
     is_kept: bool
     ordinals: list[int] | None
     digests: list[bytes] | None
@@ -38,7 +41,7 @@ class Flaw:
 # In one statement, so of one moment: whatever differs here is wrong, whoever writes meanwhile.
 _PAGE = Query(
     """
-    SELECT m.id, m.octets, m.header_octets, m.header, m.segments,
+    SELECT m.id, m.octets, m.header_octets, m.header, m.segments, m.envelope, m.bodystructure,
            (SELECT 1 FROM placement p WHERE p.tenant_id = m.tenant_id AND p.message_id = m.id LIMIT 1) IS NOT NULL
                OR (SELECT 1 FROM recoverable r WHERE r.tenant_id = m.tenant_id AND r.account_id = m.account_id
                       AND r.message_id = m.id LIMIT 1) IS NOT NULL
@@ -69,6 +72,8 @@ def flaws_of(row: MessageRow) -> Iterator[Flaw]:
     """In any thread."""
     if not row.is_kept:
         yield Flaw(Kind.MESSAGE_UNPLACED, "")
+    if (reason := _wrong_wire(row)) is not None:
+        yield Flaw(Kind.MESSAGE_WIRE, reason)
     try:
         header = unpack_header(row.header)
     except ContentDamaged as damage:
@@ -92,6 +97,15 @@ def flaws_of(row: MessageRow) -> Iterator[Flaw]:
     reason = _wrong_segments(segments, row.octets - len(header), blobs)
     if reason is not None:
         yield Flaw(Kind.MESSAGE_SEGMENTS, reason)
+
+
+def _wrong_wire(row: MessageRow) -> str | None:
+    """Of ENVELOPE and BODYSTRUCTURE: whether they open, and are lists as far as their ends tell."""
+    try:
+        forms = unpack_wire(row.envelope, row.bodystructure)
+    except ContentDamaged as damage:
+        return damage.what
+    return None if all(each[:1] == b"(" and each[-1:] == b")" for each in forms) else "they are no lists"
 
 
 def _wrong_segments(segments: Sequence[Segment], octets: int, blobs: Sequence[int]) -> str | None:
