@@ -78,6 +78,10 @@ class Content:
             raise ContentDamaged("a message's segments do not add up")
         return octets
 
+    def note_reading(self) -> None:
+        """Somebody reads it now, and it alone: its text stays hot, or comes back. Large parts rest where they are."""
+        self._blobs.notes.note(self._keys.tenant_id, self._digests[:1])
+
     async def _read_blob(self, wanted: BlobRange) -> bytes:
         """Whole chunks, for a part of one costs as much; what stands behind the wanted octets serves the next read."""
         blob = wanted.segment.blob

@@ -19,6 +19,7 @@ from mailserver.mime.transfer_encoding import UnknownEncoding, decoding
 from mailserver.services import messages
 from storage.content import Content
 from storage.errors import ColdTierUnavailable, ContentDamaged, MessageGone
+from storage.read_notes import FEW_MESSAGES
 from storage.rows import FetchRow
 from storage.types import FlagChange, FlagOperation, Flags, Modseq, SystemFlag, Uid
 
@@ -44,10 +45,12 @@ class Fetching:
         self._tells_modseq = FetchAttribute.MODSEQ in plan.items or (plan.sets_seen and talk.is_condstore)
         self._gathered: list[bytes] = []
         self._octets = 0
+        self._is_reading = False  # rather than downloading: it is for few messages
         self.answered = 0
         self.failure: ContentDamaged | ColdTierUnavailable | UnknownEncoding | None = None
 
     def responses(self, uids: Sequence[Uid]) -> AsyncIterator[Response]:
+        self._is_reading = len(uids) <= FEW_MESSAGES
         if self._plan.sets_seen:
             return self._setting_seen(uids)
         return self._with_content(uids) if self._plan.needs_content else self._copied(uids)
@@ -193,6 +196,8 @@ class Fetching:
             async for response in message.responses(line.begin(number, row, is_recent=is_recent)):
                 yield response
             self.answered += 1
+            if self._is_reading:
+                message.note_reading()
         except MessageGone:
             pass
         except UnknownEncoding as reason:
@@ -278,6 +283,10 @@ class _Message:
                 self._talk.services.store, self._talk.person, self.row.message_id
             )
         return self._content
+
+    def note_reading(self) -> None:
+        if self._content is not None:
+            self._content.note_reading()
 
     def _so_far(self) -> FetchStart | FetchChunk:
         octets = b"".join(self._pieces)

@@ -85,3 +85,14 @@ async def test_what_is_read_stays_hot_for_another_while(attic: Attic) -> None:
     await read(attic, [1])
     assert (await attic.tier()).blobs == 1
     assert attic.sql("SELECT read_on = CURRENT_DATE FROM blob WHERE tenant_id = {t} AND object_id IS NULL") == [(True,)]
+
+
+async def test_a_long_message_that_is_opened_is_read_too(attic: Attic) -> None:
+    await attic.one.receive(plain_message(1, body="line of text\r\n" * 60_000))
+    attic.age()
+    await attic.tier()
+    (row,) = await attic.one.rows()
+    content = await messages.open_content(attic.one.store, attic.one.who, row.message_id)
+    content.note_reading()
+    await attic.one.store.blobs.notes.write(attic.one.store.database)
+    assert attic.sql("SELECT count(*) FROM cold_read WHERE tenant_id = {t}") == [(1,)]
