@@ -106,6 +106,8 @@ class ElsewhereConfig:
 
     config: str = ""  # a TOML file with settings
     owner_database_url: str = ""  # libpq URL of the role waypost_owner, for manage.py only
+    backup_database_url: str = ""  # libpq URL of the role waypost_backup, for manage.py backup only
+    wal_archive: str = ""  # where finished WAL is kept; for make up: off, on, or a directory
     database_role: str = ""  # as which role Django speaks to Postgres: owner or app
     secret_key: str = ""  # signs sessions; else derived from the master key
     allowed_hosts: str = ""  # more host names under which pages are served

@@ -242,6 +242,10 @@ def _restore_objects(
         async with _connection(postgres.urls().owner) as owner:
             return [each async for each in object_copies.listed(owner) if each.is_live]
 
+    async def unhold(names: list[str]) -> None:
+        async with _connection(postgres.urls().owner) as owner:
+            await object_copies.forget_holds(owner, names)
+
     needed = asyncio.run(live())
     if not needed:
         return
@@ -260,6 +264,7 @@ def _restore_objects(
         )
         with steps.step("objects") as tell:
             restored.objects = asyncio.run(_put_objects(wanted, store, needed, tell, places, elsewhere))
+        asyncio.run(unhold(restored.objects.put))
     finally:
         server.stop()
 
@@ -285,6 +290,7 @@ async def _put_objects(
             await object_copies.fetch_between(elsewhere, passing, again)
             more = await object_copies.put_back(store, passing, again, lambda _octets: None)
             copied.missing, copied.damaged = more.missing, [*copied.damaged, *more.damaged]
+            copied.put += more.put
             copied.new += more.new
             copied.new_octets += more.new_octets
             shutil.rmtree(passing.directory)

@@ -43,7 +43,7 @@ class Listed:
 
 @dataclass(slots=True)
 class Copied:
-    """What came of a round over all objects. `damaged` and `missing` are names."""
+    """What came of a round over all objects. `damaged`, `missing` and `put` (into the bucket) are names."""
 
     objects: int = 0
     octets: int = 0
@@ -51,6 +51,7 @@ class Copied:
     new_octets: int = 0
     damaged: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    put: list[str] = field(default_factory=list)
 
 
 OnProgress = Callable[[int], None]
@@ -146,6 +147,7 @@ async def put_back(store: ObjectStore, place: Place, objects: Iterable[Listed], 
             told.damaged.append(each.name)
         else:
             await store.put_pieces(each.name, _pieces(source), source.stat().st_size)
+            told.put.append(each.name)
             told.octets += each.octets
             told.new += 1
             told.new_octets += each.octets
@@ -153,6 +155,18 @@ async def put_back(store: ObjectStore, place: Place, objects: Iterable[Listed], 
 
     await _few_at_once(objects, one)
     return told
+
+
+async def forget_holds(owner: "AsyncConnection[tuple[Any, ...]]", names: Iterable[str]) -> None:
+    """What was put anew into a bucket is under no hold of S3 yet: upkeep sets it where its row says so no more."""
+    ids = [name.split("/") for name in names]
+    await owner.execute(
+        """
+        UPDATE object o SET is_held = false FROM unnest(%s::bigint[], %s::bigint[]) AS u (tenant_id, id)
+         WHERE o.tenant_id = u.tenant_id AND o.id = u.id AND o.is_held
+        """,
+        ([int(tenant) for tenant, _ in ids], [int(object_id, 16) for _, object_id in ids]),
+    )
 
 
 async def fetch_between(source: ObjectStore, target: Place, names: Iterable[Listed]) -> None:

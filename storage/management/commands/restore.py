@@ -176,7 +176,10 @@ class Command(StoreCommand):
                     done += octets
                     tell(done, total)
 
-                return await object_copies.put_back(store, place, needed, one_more)
+                copied = await object_copies.put_back(store, place, needed, one_more)
+                async with _owner(owner_url) as owner:
+                    await object_copies.forget_holds(owner, copied.put)
+                return copied
 
             try:
                 copied = asyncio.run(put())
