@@ -14,14 +14,12 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-import urllib3
 from minio import Minio
 from minio.datatypes import Part
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from storage.blobs.object_connections import Connections
 from storage.blobs.object_faults import Absent, AnswerBroken, AnswerCut, AnswerSlow, LockMissing, UploadAltered
 from storage.blobs.objects_config import ObjectsConfig
 
@@ -54,18 +52,15 @@ class Wire:
         parts = urlsplit(config.url)
         self._bucket = config.bucket
         self._read_timeout_s = config.read_timeout_s
-        self._pool = _pool(config)
+        self.connections = Connections(config)
         self._client: Any = Minio(  # what it says of its types is narrower than what it takes
             parts.netloc,
             access_key=config.access_key,
             secret_key=config.secret_key,
             secure=parts.scheme == "https",
             region=config.region,
-            http_client=self._pool,
+            http_client=self.connections.pool,
         )
-
-    def close(self) -> None:
-        self._pool.clear()
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """Raises AnswerCut unless S3 has exactly `length` octets, AnswerBroken unless all of them come."""
@@ -239,44 +234,3 @@ def _compare(etag: str, digest: "hashlib._Hash", headers: Any) -> None:
     """The ETag of one PUT is the MD5 of what S3 has, unless the bucket encrypts with keys of its own."""
     if "x-amz-server-side-encryption" not in headers and etag != digest.hexdigest():
         raise UploadAltered
-
-
-class _SendsInSlices:
-    """The timeout of sending covers one `sendall`: over a slow line all of a pack would not make it in time."""
-
-    def send(self, data: Any) -> None:
-        if not isinstance(data, bytes | bytearray | memoryview) or len(data) <= _SLICE_OCTETS:
-            super().send(data)  # type: ignore[misc]
-            return
-        view = memoryview(data)
-        for start in range(0, len(view), _SLICE_OCTETS):
-            super().send(view[start : start + _SLICE_OCTETS])  # type: ignore[misc]
-
-
-class _Connection(_SendsInSlices, HTTPConnection):
-    pass
-
-
-class _TlsConnection(_SendsInSlices, HTTPSConnection):
-    pass
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-def _pool(config: ObjectsConfig) -> urllib3.PoolManager:
-    """As many connections as there are threads, checked certificates, and no retries but our own."""
-    pool = urllib3.PoolManager(
-        maxsize=config.connections,
-        timeout=urllib3.Timeout(connect=config.connect_timeout_s, read=config.read_timeout_s),
-        retries=False,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=str(config.ca_file) if config.ca_file else None,
-    )
-    pool.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-    return pool

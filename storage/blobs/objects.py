@@ -26,6 +26,8 @@ __all__ = ["ObjectFacts", "ObjectStore", "ObjectsConfig", "ObjectsHeld", "Object
 Result = TypeVar("Result")
 Page = list[ObjectFacts]
 
+FAREWELL_S = 1.0
+
 
 def _ignore(_observed: Observed) -> None:
     pass
@@ -118,12 +120,16 @@ class ObjectStore:
         return self._pages(prefix, after)
 
     async def close(self) -> None:
-        """No more attempts; what is being sent ends within its timeouts."""
+        """No more attempts; what is under way has a moment to end."""
         self._is_closed = True
         for given_up in list(self._calls):
             given_up.set()
-        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
-        self._wire.close()
+        ending = asyncio.ensure_future(asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True))
+        done, _ = await asyncio.wait({ending}, timeout=FAREWELL_S)
+        if not done:
+            self._wire.connections.hang_up()
+        await ending
+        self._wire.connections.close()
 
     async def _pages(self, prefix: str, after: str) -> AsyncIterator[Page]:
         while True:

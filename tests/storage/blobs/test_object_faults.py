@@ -260,6 +260,19 @@ async def test_an_upload_nobody_waits_for_ends_and_leaves_nothing(
     assert uploads_begun(plain) == []
 
 
+async def test_closing_waits_only_a_moment_for_a_server_that_hangs(
+    plain: ObjectsConfig, proxy: FaultyProxy, name: str
+) -> None:
+    async with opened(plain, proxy, read_timeout_s=600.0) as store:
+        proxy.fault(Fault.HANG)
+        waiting = [asyncio.create_task(store.get(name, 0, 10)) for _ in range(3)]
+        await asyncio.to_thread(proxy.wait_until, lambda: proxy.requests == 3)
+        async with asyncio.timeout(10.0):
+            await store.close()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {ColdTierUnavailable}
+
+
 async def test_closing_does_not_wait_for_further_attempts(plain: ObjectsConfig, proxy: FaultyProxy, name: str) -> None:
     async with opened(plain, proxy, read_timeout_s=0.3, attempts=100, breaker_failures=1000) as store:
         proxy.fault(Fault.ERROR_503)
