@@ -73,7 +73,9 @@ _LIST = Query(
     """
     SELECT r.message_id, r.mailbox_id, b.name AS mailbox, r.octets, r.expunged_at, m.received_at, m.sender, m.subject
       FROM recoverable r
-      JOIN message m ON m.tenant_id = r.tenant_id AND m.account_id = r.account_id AND m.id = r.message_id
+     CROSS JOIN LATERAL (
+          SELECT g.received_at, g.sender, g.subject FROM message g
+           WHERE g.tenant_id = r.tenant_id AND g.account_id = r.account_id AND g.id = r.message_id LIMIT 1) m
       LEFT JOIN mailbox b ON b.tenant_id = r.tenant_id AND b.id = r.mailbox_id
      WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND r.account_id = %(account_id)s
        AND r.message_id > %(after)s AND (%(mailbox)s::text IS NULL OR b.name = %(mailbox)s)

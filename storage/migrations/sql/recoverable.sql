@@ -94,15 +94,17 @@ BEGIN
                r.flags, r.keywords
           FROM removed r
     ), known AS MATERIALIZED (
-        SELECT r.message_id, r.flags, array_to_string(r.keywords, ' ') AS keywords, g.octets
+        -- not a join: while a table is new to the planner, that reads the whole account for each message
+        SELECT r.message_id, r.flags, array_to_string(r.keywords, ' ') AS keywords,
+               coalesce((SELECT g.octets FROM message g
+                          WHERE g.tenant_id = p_tenant AND g.account_id = p_account AND g.id = r.message_id), 0) AS octets
           FROM removed r
-          JOIN message g ON g.tenant_id = p_tenant AND g.account_id = p_account AND g.id = r.message_id
     ), counted AS (
         UPDATE mailbox m
            SET messages = m.messages - d.messages, unseen = m.unseen - d.unseen, deleted = m.deleted - d.deleted,
                octets = m.octets - d.octets, modseq = v_modseq
           FROM (SELECT count(*)::integer AS messages, sum(1 - (k.flags & 1))::integer AS unseen,
-                       sum(k.flags >> 3 & 1)::integer AS deleted, coalesce(sum(k.octets), 0) AS octets
+                       sum(k.flags >> 3 & 1)::integer AS deleted, sum(k.octets) AS octets
                   FROM known k) d
          WHERE m.tenant_id = p_tenant AND m.id = p_mailbox
     )
@@ -114,19 +116,22 @@ BEGIN
             INSERT INTO recoverable (tenant_id, account_id, message_id, mailbox_id, flags, keywords, octets, expunged_at)
             SELECT p_tenant, p_account, u.message, p_mailbox, u.flags, string_to_array(u.keywords, ' '), u.octets, now()
               FROM unnest(v_messages, v_flags, v_keywords, v_octets) AS u (message, flags, keywords, octets)
-             WHERE NOT EXISTS (
-                       SELECT FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = u.message)
+             -- not NOT EXISTS: that becomes a join, which reads all that the tenant expunged and is not vacuumed yet
+             WHERE (SELECT 1 FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = u.message LIMIT 1) IS NULL
                AND (v_gone IS NULL OR NOT u.message = ANY (v_gone))
             RETURNING octets
         )
         SELECT count(*)::integer, coalesce(sum(b.octets), 0) INTO v_binned, v_binned_octets FROM binned b;
-        SELECT array_agg(u.message) INTO v_gone
-          FROM unnest(v_messages) AS u (message)
-         WHERE u.message = ANY (v_gone)
-           AND NOT EXISTS (SELECT FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = u.message);
+        IF v_gone IS NOT NULL THEN
+            SELECT array_agg(u.message) INTO v_gone
+              FROM unnest(v_messages) AS u (message)
+             WHERE u.message = ANY (v_gone)
+               AND (SELECT 1 FROM placement p
+                     WHERE p.tenant_id = p_tenant AND p.message_id = u.message LIMIT 1) IS NULL;
+        END IF;
     ELSE
         SELECT array_agg(u.message) INTO v_gone FROM unnest(v_messages) AS u (message)
-         WHERE NOT EXISTS (SELECT FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = u.message);
+         WHERE (SELECT 1 FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = u.message LIMIT 1) IS NULL;
     END IF;
     IF v_gone IS NOT NULL THEN
         DELETE FROM message_blob b WHERE b.tenant_id = p_tenant AND b.message_id = ANY (v_gone);
@@ -290,51 +295,56 @@ BEGIN
     RETURN cardinality(v_messages);
 END $$;
 
--- Deletes the mail of an account that has ended, at most p_limit messages, log entries or references in a call; the rest
--- of what it has when none are left. Returns how many rows went: call until none do.
+-- Deletes the mail of an account that has ended, at most p_limit messages or references in a call, and of the log what
+-- p_limit entries reach; the rest of what it has when none are left. Returns how many rows went: call until none do.
 CREATE FUNCTION forget_account_v1(p_tenant bigint, p_account bigint, p_limit integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
     v_messages bigint[];
+    v_last bigint;
     v_rows integer;
     v_more integer;
     v_count integer;
     v_octets bigint;
+    v_binned_octets bigint;
 BEGIN
     PERFORM waypost_tenant(p_tenant);
     PERFORM FROM account_state a WHERE a.tenant_id = p_tenant AND a.account_id = p_account FOR UPDATE;
-    SELECT array_agg(d.id) INTO v_messages FROM (
+    SELECT array_agg(d.id), max(d.id) INTO v_messages, v_last FROM (
         SELECT m.id FROM message m WHERE m.tenant_id = p_tenant AND m.account_id = p_account ORDER BY m.id LIMIT p_limit) d;
     IF v_messages IS NOT NULL THEN
         WITH unbinned AS (
             DELETE FROM recoverable r
-             WHERE r.tenant_id = p_tenant AND r.account_id = p_account AND r.message_id = ANY (v_messages)
+             WHERE r.tenant_id = p_tenant AND r.account_id = p_account AND r.message_id <= v_last
             RETURNING r.octets
         )
-        SELECT count(*)::integer, coalesce(sum(u.octets), 0) INTO v_count, v_octets FROM unbinned u;
-        UPDATE account_state a
-           SET binned_messages = a.binned_messages - v_count, binned_octets = a.binned_octets - v_octets,
-               used_messages = a.used_messages - (cardinality(v_messages) - v_count),
-               used_octets = a.used_octets + v_octets
-                   - (SELECT sum(m.octets) FROM message m
-                       WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id = ANY (v_messages))
-         WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
+        SELECT count(*)::integer, coalesce(sum(u.octets), 0) INTO v_count, v_binned_octets FROM unbinned u;
         DELETE FROM placement p WHERE p.tenant_id = p_tenant AND p.message_id = ANY (v_messages);
         DELETE FROM message_blob b WHERE b.tenant_id = p_tenant AND b.message_id = ANY (v_messages);
-        DELETE FROM message m WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id = ANY (v_messages);
-        RETURN cardinality(v_messages);
+        WITH gone AS (
+            DELETE FROM message m
+             WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id <= v_last
+            RETURNING m.octets
+        )
+        SELECT count(*)::integer, sum(g.octets) INTO v_rows, v_octets FROM gone g;
+        UPDATE account_state a
+           SET binned_messages = a.binned_messages - v_count, binned_octets = a.binned_octets - v_binned_octets,
+               used_messages = a.used_messages - (v_rows - v_count),
+               used_octets = a.used_octets - (v_octets - v_binned_octets)
+         WHERE a.tenant_id = p_tenant AND a.account_id = p_account;
+        RETURN v_rows;
     END IF;
 
-    DELETE FROM change c USING (
-        SELECT d.modseq, d.seq, d.logged_on FROM change d
-         WHERE d.tenant_id = p_tenant AND d.account_id = p_account ORDER BY d.modseq, d.seq LIMIT p_limit) d
-     WHERE c.tenant_id = p_tenant AND c.account_id = p_account AND c.modseq = d.modseq AND c.seq = d.seq
-       AND c.logged_on = d.logged_on;
+    SELECT max(d.modseq) INTO v_last FROM (
+        SELECT c.modseq FROM change c WHERE c.tenant_id = p_tenant AND c.account_id = p_account
+         ORDER BY c.modseq LIMIT p_limit) d;
+    DELETE FROM change c WHERE c.tenant_id = p_tenant AND c.account_id = p_account AND c.modseq <= v_last;
     GET DIAGNOSTICS v_rows = ROW_COUNT;
-    DELETE FROM thread_reference t USING (
-        SELECT d.reference FROM thread_reference d
-         WHERE d.tenant_id = p_tenant AND d.account_id = p_account ORDER BY d.reference LIMIT p_limit) d
-     WHERE t.tenant_id = p_tenant AND t.account_id = p_account AND t.reference = d.reference;
+    SELECT max(d.reference) INTO v_last FROM (
+        SELECT t.reference FROM thread_reference t WHERE t.tenant_id = p_tenant AND t.account_id = p_account
+         ORDER BY t.reference LIMIT p_limit) d;
+    DELETE FROM thread_reference t
+     WHERE t.tenant_id = p_tenant AND t.account_id = p_account AND t.reference <= v_last;
     GET DIAGNOSTICS v_more = ROW_COUNT;
     v_rows := v_rows + v_more;
     IF v_rows > 0 THEN

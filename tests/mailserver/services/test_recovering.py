@@ -66,8 +66,10 @@ async def test_what_was_expunged_comes_back_at_a_new_uid(ada: Someone, announcem
     assert await state(ada) == (each.octets, 1)
 
     announcements.heard.clear()
+    cursor = (await ada.contents()).account_modseq
     assert (await recover(ada.store, ada.who)).messages == {"INBOX": 1}
     assert await ada.uids() == [2, 3]
+    assert [uid for uid, _, _ in (await ada.changes("INBOX", cursor)).arrived] == [3]
     shown = await ada.flags_of()
     assert shown[3] == Flags(SEEN | ANSWERED, frozenset({"work"}))
     assert (await ada.rows())[1].message_id == placed.message_id
