@@ -1,7 +1,8 @@
 """An archived mailbox, or all of an account, put back into an account of the same tenant.
 
 Into an account without messages everything comes back in one transaction with its uids. Clients that know the mailboxes
-saw those messages go, so the account begins a new epoch and each mailbox gets a new uidvalidity. Into an account that
+saw those messages go, and count on their uids not coming back: so the account begins a new epoch, and new mailboxes
+with a new uidvalidity take the place of the old ones, whose open sessions end. Into an account that
 has mail, messages come as others do: with new uids, and the log tells of them; what stands there already is left alone,
 so doing it twice adds nothing. Messages keep their ids, unless another account has them by now.
 """
@@ -103,7 +104,7 @@ class _Restoring:
                 return False
             self.result.is_rebuilt = True
             await start_epoch(connection, tenant_id, self.account_id, Lost(is_known=False))
-            targets = await self._make_mailboxes(connection)
+            targets = await self._make_mailboxes(connection, in_place_of_old=True)
             for row in self.archive.rows(MAILBOXES):
                 await placing.raise_uidnext(
                     connection, tenant_id, self.account_id, targets[row["id"]], int(row["uidnext"])
@@ -119,7 +120,7 @@ class _Restoring:
         tenant_id = self.keys.tenant_id
         async with database.transaction(tenant_id) as connection:
             await self._take_modseq(connection)
-            targets = await self._make_mailboxes(connection)
+            targets = await self._make_mailboxes(connection, in_place_of_old=False)
             await self._add_threads(connection)
         for some in _messages(self.archive):
             async with database.transaction(tenant_id) as connection:
@@ -134,7 +135,7 @@ class _Restoring:
         self.result.modseq = modseq
         return modseq
 
-    async def _make_mailboxes(self, connection: Connection) -> dict[int, MailboxId]:
+    async def _make_mailboxes(self, connection: Connection, *, in_place_of_old: bool) -> dict[int, MailboxId]:
         """Where the messages of each archived mailbox go: to the one with its id, else with its name, else a new
         one."""
         tenant_id, account_id = self.keys.tenant_id, self.account_id
@@ -148,6 +149,11 @@ class _Restoring:
         targets: dict[int, MailboxId] = {}
         for row in self.archive.rows(MAILBOXES):
             found = there.get(MailboxId(row["id"])) or by_name.get(row["name"])
+            if found is not None and in_place_of_old:
+                await mailboxes.bury(connection, tenant_id, account_id, found.id, await self._take_modseq(connection))
+                uses -= set((found.special_use or "").split())
+                by_name.pop(found.name)
+                found = None
             if found is None:
                 levels = row["name"].split(_DELIMITER)
                 for superior in (_DELIMITER.join(levels[:depth]) for depth in range(1, len(levels))):

@@ -192,7 +192,7 @@ def _restore_mailbox(command: StoreCommand, options: Options) -> None:
         )
         _tell(
             command,
-            "Mail programs that are connected to it now have to connect again; all of them read its mailboxes anew.",
+            "Mail programs read its mailboxes anew; those that are connected now are disconnected.",
         )
     else:
         _tell(

@@ -31,8 +31,8 @@ CHINESE: dict[str, str] = {
     "Restored {address}: {added} messages, under their old uids, in a new epoch.": (
         "已恢复 {address}：{added} 封邮件，uid 不变，并开始新纪元。"
     ),
-    "Mail programs that are connected to it now have to connect again; all of them read its mailboxes anew.": (
-        "当前已连接的邮件程序需重新连接，所有程序都会重新读取其邮箱。"
+    "Mail programs read its mailboxes anew; those that are connected now are disconnected.": (
+        "邮件程序会重新读取其邮箱，当前已连接的会被断开。"
     ),
     "Restored {address}: {added} messages, {present} were there.": (
         "已恢复 {address}：{added} 封邮件，另有 {present} 封已存在。"

@@ -14,6 +14,7 @@ from storage.blobs.objects_config import ObjectsConfig
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.keys import KeyRing
+from storage.parts.homes import PartStore
 from storage.store import MailStore
 from tenants import selectors
 from tenants.addresses import parse_address
@@ -29,18 +30,21 @@ async def mail_store(
 ) -> AsyncIterator[MailStore]:
     """Closes `redis` at its end."""
     async with contextlib.AsyncExitStack() as ending:
-        objects = None
+        objects = parts = None
         if objects_config is not None:
             objects = ObjectStore(objects_config)
             ending.push_async_callback(objects.close)
+            parts = PartStore(database, objects, waiting_octets=objects_config.waiting_octets)
+            ending.push_async_callback(parts.close)
+        blobs = TieredBlobs(HotBlobs(), objects)
         if redis is None:
-            yield MailStore(database, keys, TieredBlobs(HotBlobs(), objects), lambda *_: None)
+            yield MailStore(database, keys, blobs, lambda *_: None, parts=parts)
             return
         ending.push_async_callback(redis.aclose)
         hints = HintSender(redis)
         hints.start()
         ending.push_async_callback(hints.close)
-        yield MailStore(database, keys, TieredBlobs(HotBlobs(), objects), hints.publish)
+        yield MailStore(database, keys, blobs, hints.publish, parts=parts)
         await asyncio.sleep(_LAST_HINTS_S)  # for the last hint to leave; what is lost is found by polling
 
 
