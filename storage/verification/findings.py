@@ -69,12 +69,18 @@ class Tally:
 
 @dataclass(slots=True)
 class Report:
-    """Counts, and hands every finding on as it comes."""
+    """Counts, and hands every finding on as it comes; of an object that two parts look at, once."""
 
     tell: Callable[[Finding], None]
     tally: Tally = field(default_factory=Tally)
+    _objects: set[tuple[Kind, TenantId, object]] = field(default_factory=set)
 
     def add(self, finding: Finding) -> None:
+        if finding.kind in (Kind.OBJECT_MISSING, Kind.OBJECT_LENGTH):
+            which = (finding.kind, finding.tenant_id, finding.values["object"])
+            if which in self._objects:
+                return
+            self._objects.add(which)
         if finding.is_repaired:
             self.tally.repaired += 1
         else:
