@@ -177,7 +177,7 @@ def _restore_mailbox(command: StoreCommand, options: Options) -> None:
     async def work(database: Database) -> RestoredMailbox:
         keys = await KeyRing(secrets, database).of(TenantId(account.tenant_id))
         with _telling(command) as progress:
-            return await restore_mailbox(archive, database, keys, AccountId(account.pk), progress)
+            return await restore_mailbox(archive, database, keys, secrets, AccountId(account.pk), progress)
 
     try:
         told = command.with_database(work)

@@ -58,8 +58,11 @@ CHINESE: dict[str, str] = {
     "{tenant}: something in objects is left; upkeep goes on with it.": (
         "{tenant}：对象中仍有剩余，upkeep 将继续处理。"
     ),
-    "{tenant}: key {key} is retired; it is deleted after {days} days, by this command.": (
-        "{tenant}：密钥 {key} 已退役，{days} 天后再运行本命令即删除。"
+    "{tenant}: key {key} is retired; --delete-after deletes it some day.": (
+        "{tenant}：密钥 {key} 已退役，日后可用 --delete-after 删除。"
+    ),
+    "Objects of then are kept {days} days; keys have to stay as long.": (
+        "当时的对象保留 {days} 天，密钥须保留同样长的时间。"
     ),
     "{tenant}: key {key} is deleted.": "{tenant}：密钥 {key} 已删除。",
     "{tenant}: key {key} is still needed for {octets}.": "{tenant}：密钥 {key} 仍用于 {octets} 的内容。",

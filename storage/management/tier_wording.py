@@ -15,8 +15,8 @@ CHINESE: dict[str, str] = {
     "There are no tenants yet.": "还没有租户。",
     "Moving": "迁移中",
     "Compacting": "整理中",
-    "{blobs} blobs moved into {packs} packs: {before} became {after}.": (
-        "已将 {blobs} 个数据块移入 {packs} 个冷数据包：{before} 变为 {after}。"
+    "{blobs} blobs moved into {packs} packs in {seconds} s: {before} became {after}.": (
+        "已用 {seconds} 秒将 {blobs} 个数据块移入 {packs} 个冷数据包：{before} 变为 {after}。"
     ),
     "{tenant}: ended early, because {reason}": "{tenant}：提前结束，原因：{reason}",
     "Damaged, and left where it is: blob {digest}": "已损坏，保留原处：数据块 {digest}",

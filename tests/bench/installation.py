@@ -10,8 +10,6 @@ from pathlib import Path
 
 from deploy.local.endpoints import endpoints_file
 from deploy.local.installation import SOURCE
-from deploy.local.places import make_places
-from deploy.local.postgres import Postgres
 from tenants.passwords import hash_password
 from tests.bench.destinations import Dns
 from tests.bench.load.processes import ProcessTrees
@@ -99,23 +97,21 @@ class Waypost:
         hashed = hash_password(PASSWORD)
         rows = [f'u{number:04d}@example.test,"{hashed}"' for number in range(USERS)]
         people.write_text("\n".join(["address,password", *rows]) + "\n")
-        self._manage("tenant", "add", "example.test", "--name", "Bench")
-        self._manage("account", "import", str(people))
+        self.manage("tenant", "add", "example.test", "--name", "Bench")
+        self.manage("account", "import", str(people))
 
-    def _manage(self, *arguments: str) -> None:
-        urls = Postgres(make_places(self._var)).urls()
-        environment = {
-            **self._environment(),
-            "WAYPOST_OWNER_DATABASE_URL": urls.owner,
-            "WAYPOST_DATABASE_URL": urls.app,
-            "WAYPOST_DATABASE_ROLE": "owner",
-            "WAYPOST_SECRETS": str(self._var / "secrets"),
-        }
+    def manage(self, *arguments: str) -> str:
+        """What the command says. Raises CannotStart when it fails."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], check=False, cwd=SOURCE, env=environment, capture_output=True
+            [sys.executable, "manage.py", *arguments],
+            check=False,
+            cwd=SOURCE,
+            env=self._environment(),
+            capture_output=True,
         )
         if done.returncode != 0:
             raise CannotStart(f"manage.py {' '.join(arguments[:2])}: {done.stderr.decode(errors='replace').strip()}")
+        return done.stdout.decode()
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}

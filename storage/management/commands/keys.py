@@ -63,6 +63,13 @@ class Command(StoreCommand):
             whose.add_argument("--all", action="store_true", help="of all tenants")
             if name == "rotate":
                 parser.add_argument("--older-than", type=int, metavar="DAYS", help="only if the newest key is older")
+            if name == "retire":
+                parser.add_argument(
+                    "--delete-after",
+                    type=int,
+                    metavar="DAYS",
+                    help="delete those retired longer ago: archives of mailboxes from before cannot be restored then",
+                )
             if name == "reseal":
                 parser.add_argument(
                     "--later", action="store_true", help="upkeep does it; this command only asks for it"
@@ -252,16 +259,18 @@ class Command(StoreCommand):
             self.tell("{tenant}: something in objects is left; upkeep goes on with it.", tenant=tenant.slug)
 
     def retire(self, options: Options) -> None:
-        keep_days = int(os.environ.get("WAYPOST_S3_KEEP_DOOMED_DAYS") or ObjectsConfig().keep_doomed_days)
+        keep_days = options["delete_after"]
+        least = int(os.environ.get("WAYPOST_S3_KEEP_DOOMED_DAYS") or ObjectsConfig().keep_doomed_days)
+        if keep_days is not None and keep_days < least:
+            raise self.failure("Objects of then are kept {days} days; keys have to stay as long.", days=least)
         with owner(self) as connection:
             for tenant in self._chosen(options):
                 done = key_rotation.retire_data_keys(connection, TenantId(tenant.pk), keep_days=keep_days)
                 for key_id in done.retired:
                     self.tell(
-                        "{tenant}: key {key} is retired; it is deleted after {days} days, by this command.",
+                        "{tenant}: key {key} is retired; --delete-after deletes it some day.",
                         tenant=tenant.slug,
                         key=key_id,
-                        days=keep_days,
                     )
                 for key_id in done.deleted:
                     self.tell("{tenant}: key {key} is deleted.", tenant=tenant.slug, key=key_id)

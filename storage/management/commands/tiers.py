@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -83,12 +84,10 @@ class Command(StoreCommand):
 
     def run_tiering(self, _options: Options) -> None:
         due = sum(each.due_blobs for _, _, each in self.with_database(_status))
-        done = self._work("Moving", due, lambda tiers, progress: tiers.tier(progress))
-        self._tell_of(done)
+        self._tell_of(*self._work("Moving", due, lambda tiers, progress: tiers.tier(progress)))
 
     def compact(self, _options: Options) -> None:
-        done = self._work("Compacting", None, lambda tiers, progress: tiers.compact(progress))
-        self._tell_of(done)
+        self._tell_of(*self._work("Compacting", None, lambda tiers, progress: tiers.compact(progress)))
 
     def collect(self, _options: Options) -> None:
         count = self.with_objects(lambda database, keys, _objects: collect_blobs(database, keys, HotBlobs()))
@@ -128,9 +127,15 @@ class Command(StoreCommand):
 
     def _work(
         self, what: str, due: int | None, work: Callable[[Tiers, Callable[[Moved], None]], Awaitable[Round]]
-    ) -> Round:
+    ) -> tuple[Round, float]:
+        """What it came to, and in how many seconds."""
+
+        async def timed(tiers: Tiers, progress: Callable[[Moved], None]) -> tuple[Round, float]:
+            began = time.monotonic()
+            return await work(tiers, progress), time.monotonic() - began
+
         with self._bar(what, due) as progress:
-            return self.with_objects(lambda database, keys, objects: work(Tiers(database, objects, keys), progress))
+            return self.with_objects(lambda database, keys, objects: timed(Tiers(database, objects, keys), progress))
 
     @contextmanager
     def _bar(self, what: str, due: int | None) -> Iterator[Callable[[Moved], None]]:
@@ -141,11 +146,12 @@ class Command(StoreCommand):
             task = bar.add_task(self.word(what), total=due)
             yield lambda moved: bar.advance(task, moved.blobs)
 
-    def _tell_of(self, done: Round) -> None:
+    def _tell_of(self, done: Round, seconds: float) -> None:
         moved = done.moved
         self.tell(
-            "{blobs} blobs moved into {packs} packs: {before} became {after}.",
+            "{blobs} blobs moved into {packs} packs in {seconds} s: {before} became {after}.",
             blobs=moved.blobs,
+            seconds=f"{seconds:.2f}",
             packs=moved.packs,
             before=format_octets(moved.octets_before),
             after=format_octets(moved.octets),
