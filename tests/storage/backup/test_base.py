@@ -1,6 +1,8 @@
 """A running server is copied whole, recovered to a moment from copy and WAL, and damage to either is seen."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from deploy.local.recovery import recover
 from storage.backup import base
 from storage.backup.place import FORMAT, Backup, BackupFailed, BackupNotFound, Facts, Place
 from storage.backup.wal_archive import segments
+from tests.conftest import ROOT
 
 RECOVERS_WITHIN_S = 30.0
 
@@ -132,6 +135,36 @@ def test_a_recovered_server_starts_as_any_other(server: Postgres, archive: Path,
         assert base.look(postgres.backup_url()).system_identifier == copy.facts.system_identifier
     finally:
         postgres.stop()
+
+
+def test_a_data_directory_for_a_cluster_of_the_systems(
+    server: Postgres, archive: Path, copy: Backup, tmp_path: Path
+) -> None:
+    """PostgreSQL does the rest by itself, with the settings that the command leaves."""
+    moment = write(server, 20)
+    write(server, 21)
+    archive_all(server, archive)
+    places = make_places(tmp_path / "var")
+    arguments = ["--from", str(copy.directory.parents[1]), "--to", str(places.var / "postgres"), "--wal", str(archive)]
+    done = subprocess.run(
+        [sys.executable, "manage.py", "restore", "cluster", *arguments, "--until", moment.isoformat(" ")],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
+        | {"WAYPOST_VAR": "/none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    postgres = Postgres(places, trusts_socket=True)
+    postgres.own(places.var / "postgres")
+    postgres.start()
+    try:
+        found = read(postgres)
+    finally:
+        postgres.stop()
+    assert 20 in found
+    assert 21 not in found
 
 
 def test_damaged_wal_ends_the_recovery_instead_of_shortening_it(
