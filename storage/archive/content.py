@@ -2,23 +2,27 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from storage.archive.files import ArchiveWriter
-from storage.archive.format import BlobHead
+from storage.archive.files import Archive, ArchiveWriter
+from storage.archive.format import KEYS, ArchiveUnusable, BlobHead, key_check
 from storage.blobs.codec import CHUNK_OCTETS, decompress
 from storage.blobs.layout import SealedChunk, unpack_layout
 from storage.blobs.opening import last_chunk
 from storage.blobs.ranges import Range, RangeReader, ReadsObjects
 from storage.blobs.tiered import object_name
 from storage.errors import ColdTierUnavailable, ContentDamaged
-from storage.keys import DIGEST_OCTETS, TenantKeys
+from storage.key_files import read_master_keys, read_tenant_key
+from storage.keys import DIGEST_OCTETS, KeyRow, TenantKeys, unwrap_tenant_keys
 from storage.query import Connection, Query
 from storage.types import BlobDigest
 from tenants.types import TenantId
+
+Blob = tuple[BlobHead, list[SealedChunk]]
 
 _AT_ONCE = 200
 _AT_ONCE_OCTETS = 8 * 1024 * 1024
@@ -72,6 +76,45 @@ def check(keys: TenantKeys, digest: BlobDigest, octets: int, chunks: Sequence[Se
         found += len(opened)
     if found != octets or running.digest()[:DIGEST_OCTETS] != digest:
         raise ContentDamaged(f"blob {digest.hex()} is not what its name says")
+
+
+def archived_keys(archive: Archive, secrets: Path) -> TenantKeys:
+    """Of the rows in the archive, opened with the tenant's key file; it may have keys that were given up since.
+
+    Raises KeyUnusable, and ArchiveUnusable when they are not those that its manifest tells of.
+    """
+    tenant_id = TenantId(archive.manifest.tenant_id)
+    rows = [
+        KeyRow(row["id"], row["purpose"], bytes.fromhex(row["wrapped"].removeprefix("\\x")), True)
+        for row in archive.rows(KEYS)
+    ]
+    keys = unwrap_tenant_keys(tenant_id, read_tenant_key(secrets, read_master_keys(secrets), tenant_id), rows)
+    if key_check(keys.naming_key) != archive.manifest.key_check:
+        raise ArchiveUnusable("its keys are not those that its manifest tells of")
+    return keys
+
+
+def checked(archived: TenantKeys, now: TenantKeys, blob: Blob) -> Blob:
+    """What was archived, as it can be kept now: sealed anew if its key is there no more. Raises ArchiveUnusable."""
+    head, chunks = blob
+    try:
+        check(archived, head.digest, head.octets, chunks)
+        last = last_chunk(head.octets)
+        return head, [
+            chunk
+            if now.data_keys.get(chunk.key_id) == archived.data_keys[chunk.key_id]
+            else SealedChunk(
+                now.current,
+                chunk.codec,
+                now.seal(
+                    head.digest, number, number == last, chunk.codec,
+                    archived.open(chunk.key_id, head.digest, number, number == last, chunk.codec, chunk.sealed),
+                ),
+            )
+            for number, chunk in enumerate(chunks)
+        ]  # fmt: skip
+    except ContentDamaged as damage:
+        raise ArchiveUnusable(damage.what) from None
 
 
 class SnapshotContent:
@@ -179,9 +222,7 @@ _ADD_CHUNK = Query[None](
 )
 
 
-async def put_back(
-    connection: Connection, tenant_id: TenantId, blobs: Sequence[tuple[BlobHead, Sequence[SealedChunk]]]
-) -> None:
+async def put_back(connection: Connection, tenant_id: TenantId, blobs: Sequence[Blob]) -> None:
     """In a transaction: claim blobs, and write those that are not here. They are checked already."""
     for head, chunks in sorted(blobs, key=lambda blob: blob[0].digest):
         claimed = await _CLAIM.one(
@@ -205,11 +246,9 @@ async def put_back(
                 )
 
 
-def batches(
-    blobs: Iterable[tuple[BlobHead, list[SealedChunk]]],
-) -> "Iterable[list[tuple[BlobHead, list[SealedChunk]]]]":
+def batches(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:
     """As many as one transaction writes."""
-    some: list[tuple[BlobHead, list[SealedChunk]]] = []
+    some: list[Blob] = []
     octets = 0
     for head, chunks in blobs:
         some.append((head, chunks))

@@ -3,8 +3,8 @@
     manifest.json            what it is, and every file with its length and SHA-256; written last
     rows/TABLE.ndjson.zst    of a tenant: the rows of a table, a JSON object each, as Postgres' row_to_json writes it
     mailboxes.ndjson.zst     of a mailbox or account: its mailboxes, thread references, and messages with their
-    threads.ndjson.zst       placements and the names of their content
-    messages.ndjson.zst
+    threads.ndjson.zst       placements and the names of their content; and rows/data_key.ndjson.zst, for its keys
+    messages.ndjson.zst      may be given up before the archive is needed
     content/NNNN             blobs one after the other, sealed as they rest: a head, and the chunks
 
 The head of a blob is its digest (20 octets), its length (64 bits) and the number of its chunks (32); then for each
@@ -27,6 +27,7 @@ VERSION = 1
 MANIFEST = "manifest.json"
 CONTENT_FILE_OCTETS = 256 * 1024 * 1024
 MAILBOXES, THREADS, MESSAGES = "mailboxes.ndjson.zst", "threads.ndjson.zst", "messages.ndjson.zst"
+KEYS = "rows/data_key.ndjson.zst"
 CONTENT = "content"
 _HEAD = struct.Struct(">20sQI")
 _CHUNK_OCTETS = 9

@@ -10,17 +10,18 @@ so doing it twice adds nothing. Messages keep their ids, unless another account 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from storage import mailbox_trees, mailboxes
 from storage.archive import placing
-from storage.archive.content import batches, check, put_back
+from storage.archive.content import archived_keys, batches, checked, put_back
 from storage.archive.files import Archive
 from storage.archive.format import MAILBOXES, MESSAGES, THREADS, ArchiveUnusable, key_check
 from storage.archive.placing import ArchivedMessage, ArchivedPlacement, Known, Placing
 from storage.database import Database
 from storage.epochs import Lost, start_epoch
-from storage.errors import ContentDamaged, StoreUnavailable
+from storage.errors import StoreUnavailable
 from storage.keys import TenantKeys
 from storage.provisioning import provision_account
 from storage.query import Connection
@@ -54,17 +55,18 @@ async def restore_mailbox(
     archive: Archive,
     database: Database,
     keys: TenantKeys,
+    secrets: Path,
     account_id: AccountId,
     progress: Progress = lambda _what, _done: None,
 ) -> RestoredMailbox:
-    """Beyond any quota: what was there was within it. Raises ArchiveUnusable, StoreUnavailable."""
+    """Beyond any quota: what was there was within it. Raises ArchiveUnusable, KeyUnusable, StoreUnavailable."""
     manifest = archive.manifest
     if manifest.is_of_tenant:
         raise ArchiveUnusable("it is of a tenant, not of a mailbox")
     if manifest.tenant_id != keys.tenant_id or manifest.key_check != key_check(keys.naming_key):
         raise ArchiveUnusable(f"it is of the tenant {manifest.tenant}, and goes into accounts of that one only")
     await provision_account(database, keys.tenant_id, account_id)
-    await _put_content(archive, database, keys, progress)
+    await _put_content(archive, database, archived_keys(archive, secrets), keys, progress)
     work = _Restoring(archive, keys, account_id, progress, RestoredMailbox())
     if manifest.mailbox is None and await work.rebuild(database):
         return work.result
@@ -72,16 +74,14 @@ async def restore_mailbox(
     return work.result
 
 
-async def _put_content(archive: Archive, database: Database, keys: TenantKeys, progress: Progress) -> None:
+async def _put_content(
+    archive: Archive, database: Database, archived: TenantKeys, keys: TenantKeys, progress: Progress
+) -> None:
     done = 0
     for some in batches(archive.blobs()):
-        for head, chunks in some:
-            try:
-                check(keys, head.digest, head.octets, chunks)
-            except ContentDamaged as damage:
-                raise ArchiveUnusable(damage.what) from None
+        blobs = [checked(archived, keys, each) for each in some]
         async with database.transaction(keys.tenant_id) as connection:
-            await put_back(connection, keys.tenant_id, some)
+            await put_back(connection, keys.tenant_id, blobs)
         done += len(some)
         progress("content", done)
         reached("archive: some content is there")

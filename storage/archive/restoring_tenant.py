@@ -15,14 +15,12 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection, sql
 
-from storage.archive.content import batches, check, put_back
+from storage.archive.content import archived_keys, batches, checked, put_back
 from storage.archive.files import Archive
-from storage.archive.format import ArchiveUnusable, key_check
+from storage.archive.format import ArchiveUnusable
 from storage.archive.tables import TABLES, Table
 from storage.epochs import MAIL_ID_LEAP, OTHER_ID_LEAP, Lost, start_epoch
-from storage.errors import ContentDamaged
-from storage.key_files import read_master_keys, read_tenant_key
-from storage.keys import KeyRow, TenantKeys, unwrap_tenant_keys
+from storage.keys import TenantKeys
 from storage.query import Connection
 from storage.steps import reached
 from tenants.types import AccountId, TenantId
@@ -64,7 +62,7 @@ async def restore_tenant(
     if not manifest.is_of_tenant:
         raise ArchiveUnusable("it is of a mailbox, not of a tenant")
     tenant_id = TenantId(manifest.tenant_id)
-    keys = _keys(archive, secrets, tenant_id)
+    keys = archived_keys(archive, secrets)
     async with _owner(owner_url, tenant_id) as connection:
         await _demand_absent(connection, archive, tenant_id)
         blobs = await _put_content(connection, archive, keys, progress)
@@ -90,18 +88,6 @@ async def _owner(owner_url: str, tenant_id: TenantId) -> AsyncIterator[Connectio
         yield connection
 
 
-def _keys(archive: Archive, secrets: Path, tenant_id: TenantId) -> TenantKeys:
-    """Opened with the tenant's key file, of the rows in the archive."""
-    rows = [
-        KeyRow(row["id"], row["purpose"], bytes.fromhex(row["wrapped"].removeprefix("\\x")), True)
-        for row in archive.rows("rows/data_key.ndjson.zst")
-    ]
-    keys = unwrap_tenant_keys(tenant_id, read_tenant_key(secrets, read_master_keys(secrets), tenant_id), rows)
-    if key_check(keys.naming_key) != archive.manifest.key_check:
-        raise ArchiveUnusable("its keys are not those that its manifest tells of")
-    return keys
-
-
 async def _demand_absent(connection: Connection, archive: Archive, tenant_id: TenantId) -> None:
     """Told before anything is written. What else is taken, the constraints of the tables say."""
     found = await connection.execute("SELECT slug FROM tenant WHERE id = %s", [tenant_id])
@@ -116,13 +102,9 @@ async def _demand_absent(connection: Connection, archive: Archive, tenant_id: Te
 async def _put_content(connection: Connection, archive: Archive, keys: TenantKeys, progress: Progress) -> int:
     done = 0
     for some in batches(archive.blobs()):
-        for head, chunks in some:
-            try:
-                check(keys, head.digest, head.octets, chunks)
-            except ContentDamaged as damage:
-                raise ArchiveUnusable(damage.what) from None
+        blobs = [checked(keys, keys, each) for each in some]
         async with connection.transaction():
-            await put_back(connection, keys.tenant_id, some)
+            await put_back(connection, keys.tenant_id, blobs)
         done += len(some)
         progress("content", done)
         reached("archive: some content is there")

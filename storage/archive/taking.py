@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, IsolationLevel, sql
 
 from storage.archive.content import SnapshotContent
 from storage.archive.files import ArchiveWriter
-from storage.archive.format import MAILBOXES, MESSAGES, THREADS, Manifest, key_check
+from storage.archive.format import KEYS, MAILBOXES, MESSAGES, THREADS, Manifest, key_check
 from storage.archive.tables import TABLES, Table
 from storage.blobs.ranges import ReadsObjects
 from storage.errors import MailboxNotFound
@@ -122,6 +122,7 @@ class _Taking:
     async def account(self, account_id: AccountId) -> dict[str, int]:
         self.values |= {"account_id": account_id, "mailbox_ids": await self._mailboxes(account_id)}
         self.used = _USED_IN_MAILBOXES
+        await self._write(KEYS, next(_all_rows(table) for table in TABLES if table.name == "data_key"))
         return {
             "mailbox": await self._write(MAILBOXES, sql.SQL(_MAILBOXES)),
             "thread_reference": await self._write(THREADS, sql.SQL(_THREADS)),

@@ -49,7 +49,9 @@ class Office:
 
     async def restore(self, archive: Archive, into: Someone | None = None) -> RestoredMailbox:
         who = (into or self.one).who
-        return await restore_mailbox(archive, self.one.store.database, self.attic.keys, who.account_id)
+        return await restore_mailbox(
+            archive, self.one.store.database, self.attic.keys, self.services.secrets, who.account_id
+        )
 
 
 @pytest.fixture

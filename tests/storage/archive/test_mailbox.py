@@ -1,6 +1,7 @@
 """A mailbox or an account comes back from its archive: the same octets, flags, ids; and clients can tell."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,25 @@ async def test_a_copy_that_postgres_still_has_is_taken_for_one_that_is_damaged(o
     await office.attic.flip_a_bit_in_the_first_live_blob()
     taken = await office.take()
     assert taken.damaged == []
+
+
+async def test_a_key_that_was_given_up_since_is_in_the_archive(filled: Office) -> None:
+    before = await pictures(filled.one)
+    archive = await filled.archive()
+    keys = await filled.attic.with_new_key()
+    old = min(keys.data_keys)
+    for table in ("blob_content", "blob", "message_blob", "placement", "message", "recoverable", "account_state",
+                  "mailbox"):  # fmt: skip
+        filled.attic.sql(f"DELETE FROM {table} WHERE tenant_id = {{t}}")  # noqa: S608
+    filled.attic.sql("DELETE FROM data_key WHERE tenant_id = {t} AND id = %s", old)
+    filled.one.store.keys.forget(keys.tenant_id)
+    office = replace(filled, attic=filled.attic.with_keys(await filled.one.store.keys.of(keys.tenant_id)))
+    assert old not in office.attic.keys.data_keys
+    assert (await office.restore(archive)).is_rebuilt
+    after = await pictures(filled.one)
+    assert {name: each.messages for name, each in after.items()} == {
+        name: each.messages for name, each in before.items()
+    }
 
 
 async def test_a_mailbox_that_is_not_there_leaves_nothing(filled: Office) -> None:
