@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from storage.blobs.hot import HotBlobs
 from storage.database import Database
 from storage.flags import expunge
+from storage.key_files import KeyUnusable
 from storage.keys import KeyRing
 from storage.query import Query
 from storage.types import BlobDigest, MailboxId
@@ -99,7 +100,10 @@ async def collect_blobs(database: Database, keys: KeyRing, blobs: HotBlobs, *, p
 async def _delete(
     database: Database, keys: KeyRing, blobs: HotBlobs, tenant_id: TenantId, digests: Sequence[BlobDigest]
 ) -> int:
-    tenant_keys = await keys.of(tenant_id)
+    try:
+        tenant_keys = await keys.of(tenant_id)
+    except KeyUnusable:
+        return 0  # it is being shredded, or the doctor says what is wrong; others are not to wait for it
     async with database.read(tenant_id) as connection:
         return await blobs.delete(connection, tenant_keys, digests)
 

@@ -12,9 +12,9 @@ What is wrapped opens with all of them, so no two files have to change together.
 of Postgres changes.
 
 **A data key** is a row. The newest seals once every process knows it (`keys`); the others open until they are retired,
-which they can be when nothing that can be asked for rests under them. Their rows stay for as long as a restore may
-bring back content of that time: a restored database has its own rows, but a tenant or mailbox that is restored into
-this one was sealed with keys of then.
+which they can be when nothing that can be asked for rests under them. Their rows stay for as long as somebody may
+bring back content of that time: a restored database has its own rows, but a mailbox that is restored into this one
+from an archive was sealed with keys of then.
 """
 
 import secrets
@@ -281,8 +281,8 @@ def data_keys(connection: Owner, tenant_id: TenantId, *, with_use: bool = True) 
     ]
 
 
-def retire_data_keys(connection: Owner, tenant_id: TenantId, *, keep_days: int) -> Retirement:
-    """Retire what nothing rests under; delete what was retired `keep_days` ago. In one transaction."""
+def retire_data_keys(connection: Owner, tenant_id: TenantId, *, keep_days: int | None) -> Retirement:
+    """Retire what nothing rests under; delete what was retired `keep_days` ago (None: nothing). In one transaction."""
     retired, deleted, in_use = [], [], []
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('data_key'), %s)", (tenant_id % 2**31,))
@@ -304,7 +304,7 @@ def retire_data_keys(connection: Owner, tenant_id: TenantId, *, keep_days: int) 
                 connection.execute(
                     "UPDATE data_key SET retired_at = now() WHERE tenant_id = %s AND id = %s", (tenant_id, each.id)
                 )
-            elif now - each.retired_at > timedelta(days=keep_days):
+            elif keep_days is not None and now - each.retired_at > timedelta(days=keep_days):
                 deleted.append(each.id)
                 connection.execute("DELETE FROM data_key WHERE tenant_id = %s AND id = %s", (tenant_id, each.id))
     return Retirement(retired, deleted, in_use)

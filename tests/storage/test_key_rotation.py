@@ -245,8 +245,8 @@ async def test_a_key_is_retired_when_nothing_rests_under_it_and_goes_when_no_res
     grow_old(services, company)
     with owner_connection(services) as owner:
 
-        def retire() -> tuple[list[int], list[int], list[int]]:
-            done = retire_data_keys(owner, company.tenant_id, keep_days=14)
+        def retire(keep_days: int | None = 14) -> tuple[list[int], list[int], list[int]]:
+            done = retire_data_keys(owner, company.tenant_id, keep_days=keep_days)
             owner.commit()
             return list(done.retired), list(done.deleted), [each.id for each in done.in_use]
 
@@ -256,6 +256,7 @@ async def test_a_key_is_retired_when_nothing_rests_under_it_and_goes_when_no_res
         grow_old(services, company, 13 * 86_400)
         assert retire() == ([], [], [])
         grow_old(services, company, 86_401)
+        assert retire(None) == ([], [], [])
         assert retire() == ([], [2], [])
         assert retire() == ([], [], [])
     keys = await KeyRing(services.secrets, database).of(company.tenant_id)

@@ -12,6 +12,7 @@ import pytest
 from storage import inbound, shredding, steps
 from storage.blobs.objects import ObjectStore
 from storage.errors import StorageError
+from storage.housekeeping import collect_blobs
 from storage.key_files import KeyUnusable, tenant_key_path
 from storage.keys import KNOWN_S, KeyRing, check_tenant_keys
 from storage.provisioning import make_tenant_keys, provision_account
@@ -234,6 +235,24 @@ async def test_legal_hold_refuses_it_and_nothing_changes(firm: Firm, statement: 
     firm.sql(statement.replace("true", "false"))
     await firm.shred()
     assert not firm.has_key()
+
+
+async def test_upkeep_goes_on_for_others_while_one_is_half_shredded(firm: Firm) -> None:
+    firm.sql("UPDATE blob SET touched_at = now() - interval '9 days' WHERE tenant_id = {t}")
+    firm.sql("DELETE FROM message_blob WHERE tenant_id = {t}")
+
+    def die(step: str) -> None:
+        if step == "shredding: key destroyed":
+            raise Killed
+
+    steps.listener = die
+    with pytest.raises(Killed):
+        await firm.shred()
+    firm.one.store.keys.forget(firm.tenant_id)
+    await collect_blobs(firm.one.store.database, firm.one.store.keys, firm.one.store.blobs.hot)
+    steps.listener = None
+    await firm.shred()
+    assert await firm.left() == {}
 
 
 async def test_an_active_company_is_not_shredded(firm: Firm) -> None:
