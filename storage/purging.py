@@ -1,7 +1,8 @@
 """What leaves the bin for good: what lay there for as long as the tenant keeps it, and what an account has too much of.
 
-Nothing under legal hold does, of a tenant or of an account; that is looked at anew for every chunk. Each chunk is a
-transaction of its own, so this can be stopped anywhere, and run by several processes at once.
+Nothing under legal hold does, of a tenant or of an account, nor of a deleted account, which comes back as it was. That
+is looked at anew for every chunk. Each chunk is a transaction of its own, so this can be stopped anywhere, and run by
+several processes at once.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from storage import recoverable
 from storage.database import Database
 from storage.recoverable import CEILING_MESSAGES, Binned
 from storage.types import MessageId
-from tenants.policies import AccountLimits, account_limits, held_accounts, keeping_of, policy_of
+from tenants.policies import AccountLimits, account_limits, frozen_accounts, keeping_of, policy_of
 from tenants.types import AccountId, TenantId
 
 _FIRST = (datetime(1970, 1, 1, tzinfo=UTC), 0)
@@ -39,7 +40,7 @@ async def _purge_tenant(database: Database, tenant_id: TenantId) -> int:
                 connection,
                 tenant_id,
                 days=policy.recoverable_days,
-                held=await held_accounts(connection, tenant_id),
+                frozen=await frozen_accounts(connection, tenant_id),
                 after=after,
             )
         if not found:

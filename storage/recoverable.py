@@ -97,7 +97,7 @@ _DUE = Query(
      WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
        AND (r.expunged_at, r.message_id) > (%(after_at)s, %(after_id)s)
        AND r.expunged_at <= now() - make_interval(days => %(days)s::integer)
-       AND r.account_id <> ALL (%(held)s)
+       AND r.account_id <> ALL (%(frozen)s)
      ORDER BY r.expunged_at, r.message_id LIMIT %(limit)s
     """,
     row=Due,
@@ -181,16 +181,16 @@ async def due(
     tenant_id: TenantId,
     *,
     days: int,
-    held: Collection[AccountId],
+    frozen: Collection[AccountId],
     after: tuple[datetime, int],
     limit: int = PURGE_CHUNK_MESSAGES,
 ) -> list[Due]:
-    """What was expunged so many days ago, the oldest first, after (expunged_at, message_id); none of held accounts."""
+    """What was expunged so many days ago, the oldest first, after (expunged_at, message_id); not of frozen accounts."""
     return await _DUE.all(
         connection,
         tenant_id=tenant_id,
         days=days,
-        held=list(held),
+        frozen=list(frozen),
         after_at=after[0],
         after_id=after[1],
         limit=limit,

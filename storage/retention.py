@@ -1,7 +1,7 @@
 r"""Retention rules at work: messages that lie in a folder for longer than a rule says are expunged, or go to the trash.
 
-They go as if somebody had done it, so clients see it, and what is expunged is in the bin for a while. Of accounts
-under legal hold nothing moves. Each chunk is a transaction of its own.
+They go as if somebody had done it, so clients see it, and what is expunged is in the bin for a while. In accounts
+under legal hold, and in deleted ones, nothing moves. Each chunk is a transaction of its own.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from storage.flags import FlagRequest
 from storage.query import Connection, Query
 from storage.store import MailStore
 from storage.types import FlagChange, FlagOperation, Flags, MailboxId, Modseq, SystemFlag, Uid
-from tenants.policies import Keeping, RetentionAction, Rule, keeping_of, policies, retention_rules
+from tenants.policies import Keeping, RetentionAction, Rule, frozen_accounts, keeping_of, policies, retention_rules
 from tenants.types import AccountId, TenantId
 
 TRASH = "\\Trash"
@@ -89,12 +89,13 @@ async def _apply_to_tenant(store: MailStore, tenant_id: TenantId, rules: Sequenc
     while True:
         async with store.database.read(tenant_id) as connection:
             folders = await _FOLDERS.all(connection, tenant_id=tenant_id, names=names, after=after, limit=_MAILBOXES)
+            frozen = await frozen_accounts(connection, tenant_id)
         if not folders:
             return done
         after = folders[-1].id
         for folder in folders:
             rule = rule_of(rules, AccountId(folder.account_id), folder.name, folder.special_use)
-            if rule is not None:
+            if rule is not None and folder.account_id not in frozen:
                 done += await _apply(store, tenant_id, folder, rule)
 
 

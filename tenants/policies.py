@@ -121,6 +121,7 @@ ACCOUNTS = """
 """
 POOLS = "SELECT id, quota_octets FROM tenant WHERE quota_octets IS NOT NULL"
 HELD = "SELECT id FROM account WHERE tenant_id = %(tenant_id)s AND is_held"
+FROZEN = "SELECT id FROM account WHERE tenant_id = %(tenant_id)s AND (is_held OR status = 'deleted')"
 END_ACCOUNTS = "SELECT tenant_id, account_id FROM directory_end_accounts_v1()"
 ACCOUNT_IS_GONE = "SELECT directory_account_is_gone_v1(%(account_id)s)"
 
@@ -158,6 +159,14 @@ async def held_accounts(connection: Connection, tenant_id: TenantId) -> frozense
     """Accounts with a legal hold of their own, on a connection that carries their tenant."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(HELD, {"tenant_id": tenant_id}, prepare=True)
+        return frozenset(AccountId(account_id) for account_id in await cursor.fetchall())
+
+
+async def frozen_accounts(connection: Connection, tenant_id: TenantId) -> frozenset[AccountId]:
+    """Accounts in which time deletes nothing: those with a legal hold of their own, and deleted ones, which come back
+    as they were. On a connection that carries their tenant."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(FROZEN, {"tenant_id": tenant_id}, prepare=True)
         return frozenset(AccountId(account_id) for account_id in await cursor.fetchall())
 
 

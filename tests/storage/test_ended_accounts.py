@@ -4,6 +4,8 @@ import pytest
 
 from storage.database import Database
 from storage.ended_accounts import delete_ended_accounts
+from storage.purging import purge_due
+from storage.retention import apply_rules
 from storage.store import MailStore
 from tests.conftest import Company, RunningServices, plain_message
 from tests.directory_rows import Directory
@@ -75,7 +77,18 @@ async def test_within_the_window_everything_stays(ada: Someone, directory: Direc
     before = rows(directory, ada)
     assert {"message", "placement", "recoverable", "thread_reference", "change"} <= set(before)
     delete(directory, ada, days_ago=29)
+    directory.rule(ada.who.tenant_id, "INBOX", 1, "remove")
+    directory.run(
+        "UPDATE placement SET saved_at = now() - interval '400 days' WHERE account_id = %(account)s",
+        account=ada.who.account_id,
+    )
+    directory.run(
+        "UPDATE recoverable SET expunged_at = now() - interval '400 days' WHERE account_id = %(account)s",
+        account=ada.who.account_id,
+    )
     await delete_ended_accounts(database)
+    await purge_due(database)
+    await apply_rules(ada.store)
     assert rows(directory, ada) == before
 
 
