@@ -48,7 +48,7 @@ NONCE_OCTETS = 12
 KNOWN_S = 60.0
 ANNOUNCED_S = 150.0  # over twice as long: a process that is slow to look has still looked
 MASTERS_KNOWN_S = 5.0
-_PIECE_OCTETS = 1024 * 1024
+_PIECE_OCTETS = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)

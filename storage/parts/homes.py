@@ -94,7 +94,7 @@ class PartStore:
         self.objects = objects
         self.room = WaitingRoom(database, waiting_octets)
         self._turns = asyncio.Semaphore(UPLOADS_AT_ONCE)
-        self._under_way: dict[tuple[TenantId, BlobDigest], asyncio.Task[Uploaded]] = {}
+        self._under_way: dict[tuple[TenantId, BlobDigest], asyncio.Task[Uploaded | None]] = {}
 
     async def here(self, tenant_id: TenantId, digests: Collection[BlobDigest]) -> set[BlobDigest]:
         """Those that the tenant has; collection spares them for its grace time. Raises StoreUnavailable."""
@@ -107,11 +107,11 @@ class PartStore:
 
         Raises StoreUnavailable, and ColdTierUnavailable when S3 is away and as much waits for it as may.
         """
-        try:
-            return await self._upload_once(keys, digest, octets)
-        except ColdTierUnavailable:
-            await self.room.let_in(len(octets))
-            return Settled.WAITS
+        uploaded = await self._upload_once(keys, digest, octets)
+        if uploaded is not None:
+            return uploaded
+        await self.room.let_in(len(octets))
+        return Settled.WAITS
 
     async def let_wait(self, octets: int) -> None:
         """Of mail whose parts are uploaded later: there is S3, or room to wait for it. Raises ColdTierUnavailable."""
@@ -124,7 +124,7 @@ class PartStore:
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    async def _upload_once(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded:
+    async def _upload_once(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded | None:
         """What several messages bring at the same moment goes once: whoever claims it first makes it a home."""
         key = (keys.tenant_id, digest)
         task = self._under_way.get(key)
@@ -136,19 +136,23 @@ class PartStore:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
-                raise ColdTierUnavailable("the process ends") from None
+                return None  # the process ends
             raise
 
-    def _ended(self, key: tuple[TenantId, BlobDigest], task: "asyncio.Task[Uploaded]") -> None:
+    def _ended(self, key: tuple[TenantId, BlobDigest], task: "asyncio.Task[Uploaded | None]") -> None:
         del self._under_way[key]
         if not task.cancelled():
             task.exception()  # whoever waited has heard
 
-    async def _upload(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded:
+    async def _upload(self, keys: TenantKeys, digest: BlobDigest, octets: BlobOctets) -> Uploaded | None:
+        """None while S3 is away. (Raised by the task, that would keep the octets: task, exception, frame, task.)"""
         async with self._turns:
             if self.objects.breaker is BreakerState.OPEN:
-                raise ColdTierUnavailable("S3 is left alone for a moment")
-            return await upload(self.database, self.objects, keys, digest, octets)
+                return None
+            try:
+                return await upload(self.database, self.objects, keys, digest, octets)
+            except ColdTierUnavailable:
+                return None
 
 
 class LargeParts:
