@@ -13,7 +13,8 @@ database that went on (still there, or recovered to the end of the WAL) what tha
 Where nobody can know it, a new uidvalidity is the only right answer, and every client reads its mailboxes anew.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,8 @@ MODSEQ_LEAP = 2**40
 UID_LEAP = 2**20
 MAIL_ID_LEAP = 2**32
 OTHER_ID_LEAP = 2**20
-ACCOUNTS_AT_ONCE = 500
+ACCOUNTS_AT_ONCE = 500  # in one question
+AT_ONCE = 4  # transactions
 
 
 class NotTheSameMail(Exception):
@@ -206,17 +208,22 @@ async def start_epochs(
     told = EpochsStarted()
     async for accounts in _accounts(database):
         known = await lost_time.of(accounts)
-        for each in accounts:
-            tenant_id, account_id = TenantId(each.tenant_id), AccountId(each.account_id)
-            lost = known.get((tenant_id, account_id), Lost(is_known=False))
-            async with database.read(tenant_id) as connection:
-                started = await start_epoch(connection, tenant_id, account_id, lost)
-            if started is None:
-                continue
-            told.accounts += 1
-            told.mailboxes += started.mailboxes
-            told.renumbered += started.renumbered
-            told.renewed += not lost.is_known
+        remaining = iter(accounts)
+
+        async def take(remaining: Iterator[AccountAt], known: Mapping[tuple[int, int], Lost]) -> None:
+            for each in remaining:
+                tenant_id, account_id = TenantId(each.tenant_id), AccountId(each.account_id)
+                lost = known.get((tenant_id, account_id), Lost(is_known=False))
+                async with database.read(tenant_id) as connection:
+                    started = await start_epoch(connection, tenant_id, account_id, lost)
+                if started is None:
+                    continue
+                told.accounts += 1
+                told.mailboxes += started.mailboxes
+                told.renumbered += started.renumbered
+                told.renewed += not lost.is_known
+
+        await asyncio.gather(*(take(remaining, known) for _ in range(AT_ONCE)))
         on_progress(told.accounts)
     return told
 
