@@ -29,6 +29,7 @@ from mailserver.imap.session.state import State
 from mailserver.imap.wire.compression import Compression
 from mailserver.observability.logs import get_logger
 from mailserver.services import mailboxes, messages
+from mailserver.services.recovering import recover
 from storage.types import FlagChange, FlagOperation, Flags, SystemFlag, Uid
 from tenants.types import Principal
 from tests.conftest import NOON, plain_message
@@ -277,6 +278,11 @@ async def _expunged(transcript: Transcript, client: Client, name: str, uid: str)
     await messages.expunge(transcript.services.store, transcript.who, mailbox.id, [Uid(int(uid))])
 
 
+async def _brought_back(transcript: Transcript, client: Client) -> None:
+    """An administrator, or the person elsewhere, empties the bin into the mailboxes."""
+    await recover(transcript.services.store, transcript.who)
+
+
 async def _only_inbox(transcript: Transcript, client: Client) -> None:
     """The other first folders are gone, and nothing is subscribed to."""
     store, who = transcript.services.store, transcript.who
@@ -320,5 +326,6 @@ _SET_UP: dict[str, Callable[..., Awaitable[None]]] = {
     r"letter in (\S+) \((.*?)\) (\d{4}-\d\d-\d\d)?: ?(.+)": _letter,
     r"a message of (\d+) octets in (\S+)": _big_message,
     r"flags of (\S+) uid (\d+) are \((.*)\)": _flags,
+    r"what was expunged is brought back": _brought_back,
     r"uid (\d+) of (\S+) is expunged": lambda t, c, uid, name: _expunged(t, c, name, uid),
 }
