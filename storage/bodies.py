@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 from storage.blobs.codec import decompress
-from storage.blobs.layout import InObject, SealedChunk
-from storage.blobs.tiered import TieredBlobs, WholeBlob
+from storage.blobs.layout import SealedChunk
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
-from storage.errors import ContentDamaged, StorageError
+from storage.errors import ColdTierUnavailable, ContentDamaged, StorageError
 from storage.header_column import unpack_header
 from storage.keys import TenantKeys
 from storage.query import Query
 from storage.rows import NO_KEYWORDS, SYSTEM_FLAGS, FetchRow
 from storage.types import BlobDigest, MailboxId, MessageId, Modseq, ThreadId, Uid
 from storage.wire_columns import unpack_wire
-from tenants.types import AccountId, TenantId
+from tenants.types import AccountId
 
 SMALL_OCTETS = 256 * 1024
 ENOUGH_OCTETS = 1024 * 1024
@@ -24,12 +24,13 @@ ENOUGH_OCTETS = 1024 * 1024
 
 
 class MessageWithOctets(NamedTuple):
-    """`octets` None: a long message, one in several blobs, or one that is damaged or out of reach, which says so when
-    it is opened. `digest` names its only blob, if there is one."""
+    """`octets` None: a long message, one in several blobs, or a damaged one, which says so when it is opened; or with
+    `refusal` one that is out of reach. `digest` names its only blob, if there is one."""
 
     row: FetchRow
     octets: bytes | None
     digest: bytes | None
+    refusal: ColdTierUnavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +99,8 @@ async def read_messages(
             small_octets=SMALL_OCTETS,
             enough_octets=ENOUGH_OCTETS,
         )
-    fetched = await _fetch(blobs, keys.tenant_id, rows)
+    fetched = await blobs.fetch_for(keys.tenant_id, rows)
     return [_message(keys, row, fetched) for row in rows]
-
-
-async def _fetch(
-    blobs: TieredBlobs, tenant_id: TenantId, rows: Sequence[_Row]
-) -> Mapping[bytes, SealedChunk | StorageError]:
-    """What rests in objects, by digest."""
-    cold = {
-        row.digest: WholeBlob(
-            BlobDigest(row.digest),
-            InObject(row.object_id, row.object_octets or 0, row.object_offset or 0, row.layout or b""),
-        )
-        for row in rows
-        if row.object_id is not None and row.digest is not None
-    }
-    if not cold:
-        return {}
-    return dict(zip(cold, await blobs.fetch(tenant_id, list(cold.values())), strict=True))
 
 
 def _message(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | StorageError]) -> MessageWithOctets:
@@ -142,22 +126,19 @@ def _message(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | 
     )
     if not row.is_small:
         return MessageWithOctets(facts, None, None)
-    octets = header + _content(keys, row, fetched)
+    chunk = fetched.get(row.digest or b"")
+    if isinstance(chunk, ColdTierUnavailable):
+        return MessageWithOctets(facts, None, row.digest, chunk)
+    octets = header + _content(keys, row, chunk)
     return MessageWithOctets(facts, octets if len(octets) == row.octets else None, row.digest)
 
 
-def _content(keys: TenantKeys, row: _Row, fetched: Mapping[bytes, SealedChunk | StorageError]) -> bytes:
-    """Nothing where it is missing, out of reach, or does not open: the length tells."""
-    if row.digest is None:
-        return b""
-    if row.object_id is not None:
-        chunk = fetched[row.digest]
-        if isinstance(chunk, StorageError):
-            return b""
-    elif row.key_id is None or row.codec is None or row.sealed is None:
-        return b""
-    else:
+def _content(keys: TenantKeys, row: _Row, chunk: SealedChunk | StorageError | None) -> bytes:
+    """Nothing where it is missing or does not open: the length tells. `chunk` is from an object, if it rests in one."""
+    if row.key_id is not None and row.codec is not None and row.sealed is not None:
         chunk = SealedChunk(row.key_id, row.codec, row.sealed)
+    if row.digest is None or not isinstance(chunk, SealedChunk):
+        return b""
     try:
         return decompress(
             chunk.codec, keys.open(chunk.key_id, BlobDigest(row.digest), 0, True, chunk.codec, chunk.sealed)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from storage.blobs.codec import CHUNK_OCTETS, decompress
-from storage.blobs.layout import InObject, SealedChunk
+from storage.blobs.layout import SealedChunk
 from storage.blobs.opening import maybe_in_thread
 from storage.blobs.segments import BlobRange, plan_read, render, unpack_segments
-from storage.blobs.tiered import TieredBlobs, WholeBlob
+from storage.blobs.tiered import TieredBlobs
 from storage.database import Database
 from storage.errors import ContentDamaged, MessageGone
 from storage.header_column import unpack_header
@@ -229,20 +229,12 @@ async def read_many(
 
 async def _with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
     """What rests in objects beside what came; what is out of reach stays without, and says so when it is opened."""
-    cold = {
-        row.digest: WholeBlob(
-            BlobDigest(row.digest),
-            InObject(row.object_id, row.object_octets or 0, row.object_offset or 0, row.layout or b""),
-        )
-        for row in rows
-        if row.object_id is not None and row.digest is not None
-    }
-    if not cold:
+    found = await blobs.fetch_for(tenant_id, rows)
+    if not found:
         return rows
-    found = dict(zip(cold, await blobs.fetch(tenant_id, list(cold.values())), strict=True))
     return [
         replace(row, key_id=chunk.key_id, codec=chunk.codec, sealed=chunk.sealed)
-        if row.digest is not None and isinstance(chunk := found.get(row.digest), SealedChunk)
+        if isinstance(chunk := found.get(row.digest or b""), SealedChunk)
         else row
         for row in rows
     ]

@@ -194,7 +194,9 @@ async def _messages(
     if not uids:
         return
     async for some in messages.fetch_messages(store, who, mailbox.id, uids, Columns.FACTS):
-        for row, octets, _ in some:
+        for row, octets, _digest, refusal in some:
+            if refusal is not None:
+                raise refusal
             if octets is not None:
                 yield row, octets
                 continue

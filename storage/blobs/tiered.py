@@ -4,11 +4,11 @@ No connection to Postgres is held while S3 is asked. A copy in an object that is
 Postgres holds one still, that is read instead.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from storage.blobs.hot import FoundInObject, HotBlobs
-from storage.blobs.layout import InObject, SealedChunk, unpack_layout
+from storage.blobs.layout import ChunkPlace, InObject, SealedChunk, unpack_layout
 from storage.blobs.opening import ChunkRange, NumberedChunk, open_range
 from storage.blobs.ranges import Range, RangeReader, ReadsObjects
 from storage.database import Database
@@ -26,12 +26,19 @@ def object_name(tenant_id: TenantId, object_id: int) -> str:
     return f"{tenant_id}/{object_id:016x}"
 
 
-@dataclass(frozen=True, slots=True)
-class WholeBlob:
-    """A blob of one chunk that rests in an object."""
+class Located(Protocol):
+    """A row that says where the only blob of a message rests: in an object, if `object_id` is set."""
 
-    digest: BlobDigest
-    place: InObject
+    @property
+    def digest(self) -> bytes | None: ...
+    @property
+    def object_id(self) -> int | None: ...
+    @property
+    def object_offset(self) -> int | None: ...
+    @property
+    def object_octets(self) -> int | None: ...
+    @property
+    def layout(self) -> bytes | None: ...
 
 
 class TieredBlobs:
@@ -88,26 +95,35 @@ class TieredBlobs:
         ]
         return await open_range(keys, digest, found.octets, numbered, wanted)
 
-    async def fetch(self, tenant_id: TenantId, blobs: Sequence[WholeBlob]) -> list[SealedChunk | StorageError]:
-        """The sealed chunks of blobs of one chunk each, or why they cannot be had, in the order asked."""
+    async def fetch_for(
+        self, tenant_id: TenantId, rows: Iterable[Located]
+    ) -> Mapping[bytes, SealedChunk | StorageError]:
+        """By digest, the sealed chunks of blobs of one chunk that rest in objects, or why they cannot be had."""
+        cold = {
+            row.digest: InObject(row.object_id, row.object_octets or 0, row.object_offset or 0, row.layout or b"")
+            for row in rows
+            if row.digest is not None and row.object_id is not None
+        }
+        if not cold:
+            return {}
         if self._ranges is None:
-            return [ColdTierUnavailable("no object store is configured")] * len(blobs)
-        ranges = []
-        places = []
-        for blob in blobs:
-            chunks = unpack_layout(blob.place.layout)
-            place = chunks[0] if len(chunks) == 1 else None
-            places.append(place)
-            ranges.append(_range(tenant_id, blob.place, 0, place.octets if place else 0))
-        found = await self._ranges.read_many(ranges)
-        return [
-            ContentDamaged(f"blob {blob.digest.hex()} is not one chunk")
-            if place is None
-            else octets
-            if isinstance(octets, StorageError)
-            else SealedChunk(place.key_id, place.codec, octets)
-            for blob, place, octets in zip(blobs, places, found, strict=True)
-        ]
+            return dict.fromkeys(cold, ColdTierUnavailable("no object store is configured"))
+        chunks = {digest: _only_chunk(digest, place) for digest, place in cold.items()}
+        good = {digest: chunk for digest, chunk in chunks.items() if isinstance(chunk, ChunkPlace)}
+        octets = await self._ranges.read_many(
+            [_range(tenant_id, cold[digest], 0, chunk.octets) for digest, chunk in good.items()]
+        )
+        read = {
+            digest: found if isinstance(found, StorageError) else SealedChunk(chunk.key_id, chunk.codec, found)
+            for (digest, chunk), found in zip(good.items(), octets, strict=True)
+        }
+        damaged = {digest: chunk for digest, chunk in chunks.items() if isinstance(chunk, ContentDamaged)}
+        return {**read, **damaged}
+
+
+def _only_chunk(digest: bytes, place: InObject) -> ChunkPlace | ContentDamaged:
+    chunks = unpack_layout(place.layout)
+    return chunks[0] if len(chunks) == 1 else ContentDamaged(f"blob {digest.hex()} is not one chunk")
 
 
 def _range(tenant_id: TenantId, place: InObject, offset: int, length: int) -> Range:

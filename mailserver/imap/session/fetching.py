@@ -114,13 +114,16 @@ class Fetching:
         talk, view, plan, forms = self._talk, self._talk.selected, self._plan, self._forms
         store = talk.services.store
         async for found in messages.fetch_messages(store, talk.person, view.mailbox_id, uids, plan.columns):
-            for row, octets, _digest in found:
+            for row, octets, _digest, refusal in found:
                 number = self._number_of(row)
                 if number is None:
                     continue
                 for defined in self._take_in_flags(number, row):
                     yield defined
                 is_recent = view.is_recent(row.uid)
+                if refusal is not None:
+                    self.failure = refusal
+                    continue
                 if octets is None:
                     if self._gathered:
                         yield self._taken()
