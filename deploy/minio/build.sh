@@ -13,7 +13,9 @@ wheel="$(dirname "$program")/go"
 cd "$(dirname "$0")"
 
 go="$(command -v go || true)"
-[ -n "$go" ] || go="$wheel"
+if [ -z "$go" ] || ! GOTOOLCHAIN=local "$go" mod edit -json >/dev/null 2>&1; then
+    go="$wheel" # there is none on the PATH, or one too old to read our go.mod
+fi
 if ! [ -x "$go" ]; then
     echo "To build MinIO, Go is needed: install it, or requirements-dev.txt, which has it as a wheel." >&2
     exit 1
