@@ -4,9 +4,9 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from storage.archive.files import Archive, ArchiveWriter
 from storage.archive.format import KEYS, ArchiveUnusable, BlobHead, key_check
@@ -34,7 +34,7 @@ class _Place:
 
     digest: BlobDigest
     octets: int
-    content_on: Any
+    content_on: date
     object_id: int | None
     offset: int | None
     layout: bytes | None
@@ -44,7 +44,7 @@ class _Place:
 @dataclass(frozen=True, slots=True)
 class _Claimed:
     is_new: bool
-    content_on: Any
+    content_on: date
 
 
 _PLACES = """
