@@ -106,31 +106,6 @@ BEGIN
     RETURN cardinality(v_digests);
 END $$;
 
--- Claims a blob whose octets were just written to an object of their own (p_object), in the transaction of its message.
--- Returns whether that object is the blob's home now; if not, the content was here already and the object is doomed.
-CREATE FUNCTION claim_in_object_v1(
-    p_tenant bigint, p_digest bytea, p_octets bigint, p_object bigint, p_layout bytea, p_stored bigint
-) RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-    v_new boolean;
-BEGIN
-    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, object_id, object_offset, layout, stored_octets)
-    VALUES (waypost_tenant(p_tenant), p_digest, p_octets, CURRENT_DATE, now(), p_object, 0, p_layout, p_stored)
-    ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
-    RETURNING xmax = 0 INTO v_new;
-    IF v_new THEN
-        UPDATE object o SET state = 1, live_blobs = 1, live_octets = p_stored
-         WHERE o.tenant_id = p_tenant AND o.id = p_object AND o.state = 0;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'object % was given up', p_object USING ERRCODE = 'WP010';
-        END IF;
-    ELSE
-        UPDATE object o SET state = 2, doomed_at = now()
-         WHERE o.tenant_id = p_tenant AND o.id = p_object AND o.state = 0;
-    END IF;
-    RETURN v_new;
-END $$;
-
 -- Claims blobs that are here already; returns those. What is missing has to be put.
 CREATE FUNCTION touch_blobs_v1(p_tenant bigint, p_digests bytea[]) RETURNS SETOF bytea
 LANGUAGE plpgsql AS $$
