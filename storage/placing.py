@@ -187,10 +187,10 @@ async def place(
 
 async def find_homes(messages: Sequence[PreparedMessage], lost: Collection[BlobDigest] = ()) -> None:
     """For large parts that have none, and for those that lost theirs. Raises ColdTierUnavailable, StoreUnavailable."""
-    for message in messages:
-        if message.parts is not None:
-            message.parts.lose(lost)
-            await message.parts.find_homes()
+    for parts in {id(message.parts): message.parts for message in messages}.values():  # copies share them
+        if parts is not None:
+            parts.lose(lost)
+            await parts.find_homes()
 
 
 async def place_apart(

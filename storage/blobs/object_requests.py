@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import TypeVar
 
 from storage.blobs.breaker import Breaker, BreakerState
@@ -88,6 +89,7 @@ class Requests:
         try:
             result = request()
         except TROUBLE as trouble:
+            _let_go(trouble)
             fault = fault_of(trouble)
             self._note(is_away=fault.is_away)
             self._tell(operation, fault.outcome, time.monotonic() - began, fault.reason)
@@ -105,6 +107,13 @@ class Requests:
 
     def _tell(self, operation: str, outcome: Outcome, seconds: float, reason: str) -> None:
         self._observe(Observed(operation, outcome, seconds, reason, self.state()))
+
+
+def _let_go(trouble: BaseException | None) -> None:
+    """Of what was sent: urllib3's frames and exceptions hold each other, and with them the octets of the request."""
+    while trouble is not None:
+        clear_frames(trouble.__traceback__)
+        trouble = trouble.__context__
 
 
 def _pause_s(attempt: int) -> float:
