@@ -8,7 +8,7 @@ told of and never deleted: somebody may bring the object back.
 
 from dataclasses import dataclass, field
 
-from storage.blobs.objects import ObjectStore
+from storage.blobs.objects import ObjectsHeld, ObjectStore
 from storage.blobs.tiered import object_name
 from storage.database import Database
 from storage.query import Query
@@ -178,7 +178,10 @@ async def _delete_due(database: Database, objects: ObjectStore, orphans: set[str
     names = [name for name, key in keys.items() if key not in known]
     if names:
         reached("orphans: chosen")
-        await objects.delete(names)
+        try:
+            await objects.delete(names)
+        except ObjectsHeld as held:
+            names = [name for name in names if name not in held.names]
         async with database.system_single() as connection:
             await _FORGET.execute(connection, names=names)
     return len(names)
