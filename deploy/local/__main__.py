@@ -17,7 +17,7 @@ from storage.key_files import KeyUnusable
 
 _STOP_DEADLINE_S = 120.0
 _OURS = ("postgres", "postgres.new", "wal-archive", "objects", "redis", "secrets", "tls", "log", "run")
-_OUR_FILES = ("endpoints.json", "migrated", "lock")
+_OUR_FILES = ("endpoints.json", "migrated", "restored.json", "lock")
 
 
 def main(arguments: list[str]) -> int:

@@ -77,7 +77,7 @@ class Restored:
 
 
 class KeysDoNotOpen(BackupFailed):
-    """The secrets given are not those of this backup."""
+    """Tenants' keys in the secrets given do not open those of the backup, or are missing."""
 
 
 def restore_installation(wanted: Wanted, steps: Steps, elsewhere: ObjectStore | None) -> Restored:
@@ -100,24 +100,22 @@ def restore_installation(wanted: Wanted, steps: Steps, elsewhere: ObjectStore | 
 
 
 def demand_master_key(secrets: Path, backup: Backup) -> None:
-    """Before anything is unpacked. Raises KeysDoNotOpen, KeyUnusable."""
+    """Before anything is unpacked. Raises KeyUnusable."""
     check = backup.facts.master_key_check
     if check and check not in known_master_fingerprints(secrets):
-        raise KeysDoNotOpen(f"{secrets} holds another master key than the one this backup was made with")
+        raise KeyUnusable(f"{secrets} holds another master key than the one this backup was made with")
 
 
 def _build(wanted: Wanted, draft: Path, steps: Steps, elsewhere: ObjectStore | None) -> Restored:
     restored = Restored()
     places = make_places(draft)
     _copy_secrets(wanted.secrets, places)
-    with contextlib.ExitStack() as running:
-        later = running.enter_context(_later(wanted, draft, restored, steps))
-        with _recovered(wanted, places, wanted.until, steps, "unpacking", "recovering") as postgres:
-            _migrate(postgres, places)
-            restored.unreadable = _open_keys(wanted, postgres, places)
+    with _recovered(wanted, places, wanted.until, steps, "unpacking", "recovering") as postgres:
+        _migrate(postgres, places)
+        restored.unreadable = _open_keys(wanted, postgres, places)
+        with _later(wanted, draft, restored, steps) as later:
             asyncio.run(_begin_epochs(wanted, postgres, later, restored, steps))
-            running.close()
-            _restore_objects(wanted, postgres, places, restored, steps, elsewhere)
+        _restore_objects(wanted, postgres, places, restored, steps, elsewhere)
     write_private(draft / "restored.json", _account_of(wanted, restored))
     return restored
 

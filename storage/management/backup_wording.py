@@ -55,6 +55,7 @@ CHINESE: dict[str, str] = {
     "{given} is not a moment. Write it as 2026-11-22 14:00:00+00:00, with its zone.": (
         "“{given}”不是时刻。请写成 2026-11-22 14:00:00+00:00，并注明时区。"
     ),
+    "{given} has not come yet.": "{given} 尚未到来。",
     "Say --until MOMENT or --latest.": "请指定 --until 时刻 或 --latest。",
     "--until needs the WAL archive: --wal DIRECTORY": "--until 需要 WAL 归档：--wal 目录",
     "Restored {to} to {moment}.": "已将 {to} 恢复到 {moment}。",

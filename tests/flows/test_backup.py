@@ -7,12 +7,13 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -260,9 +261,22 @@ def test_other_keys_are_refused_before_anything_is_written(before: Before, resto
     assert list(tmp_path.iterdir()) == [other]
 
 
+def test_a_tenant_whose_key_is_missing_is_named(before: Before, restored: Restored, tmp_path: Path) -> None:
+    """As it is when it was shredded since; --lost-keys says that this is known."""
+    secrets = tmp_path / "secrets"
+    shutil.copytree(before.source.var / "secrets", secrets)
+    (secrets / "tenants" / "2.key").unlink()
+    target = Installation(tmp_path / "var", restored.installation.base)
+    done = restore(before, target, "--latest", "--secrets", str(secrets))
+    assert done.returncode != 0
+    assert "tenant 2: " in done.stderr
+    assert "--lost-keys" in done.stderr
+    assert list(tmp_path.iterdir()) == [secrets]
+
+
 def test_a_moment_that_the_wal_does_not_reach_is_refused(before: Before, restored: Restored, tmp_path: Path) -> None:
     target = Installation(tmp_path / "var", restored.installation.base)
-    done = restore(before, target, "--until", "2100-01-01 00:00:00+00:00")
+    done = restore(before, target, "--until", datetime.now(UTC).isoformat(" "))
     assert done.returncode != 0
     assert "before configured recovery target was reached" in done.stderr
     assert list(tmp_path.iterdir()) == []

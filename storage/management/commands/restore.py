@@ -5,7 +5,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class Command(StoreCommand):
         if secrets := os.environ.get("WAYPOST_SECRETS"):
             try:
                 demand_master_key(Path(secrets), backup)
-            except (KeyUnusable, KeysDoNotOpen) as failure:
+            except KeyUnusable as failure:
                 raise self.failure("The keys cannot be used: {reason}", reason=failure) from None
         try:
             with self._steps().step("unpacking") as tell:
@@ -243,6 +243,8 @@ class Command(StoreCommand):
             raise self.failure(
                 "{given} is not a moment. Write it as 2026-11-22 14:00:00+00:00, with its zone.", given=text
             )
+        if moment > datetime.now(UTC):
+            raise self.failure("{given} has not come yet.", given=text)
         return moment
 
     def _source(self, options: Options, until: datetime | None) -> tuple[Place, Backup, Path | None]:

@@ -63,6 +63,7 @@ def test_a_server_that_sends_no_wal_is_refused_in_words(services: RunningService
         (["--until", "2026-11-22 14:00:00+00:00", "--latest"], "Say --until MOMENT or --latest."),
         (["--until", "yesterday"], "yesterday is not a moment"),
         (["--until", "2026-11-22 14:00:00"], "2026-11-22 14:00:00 is not a moment"),
+        (["--until", "2100-11-22 14:00:00+00:00"], "2100-11-22 14:00:00+00:00 has not come yet."),
         (["--until", "2026-11-22 14:00:00+00:00"], "--until needs the WAL archive"),
         (["--latest"], "holds no whole backup"),
         (["--latest", "--label", "20200101T000000Z"], "holds no whole backup of the label 20200101T000000Z"),
