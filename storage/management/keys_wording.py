@@ -65,6 +65,9 @@ CHINESE: dict[str, str] = {
         "当时的对象保留 {days} 天，密钥须保留同样长的时间。"
     ),
     "{tenant}: key {key} is deleted.": "{tenant}：密钥 {key} 已删除。",
+    "{tenant}: key {key} was replaced within the last hour; processes may still seal with it.": (
+        "{tenant}：密钥 {key} 在一小时内刚被替换，可能仍有进程用它加密。"
+    ),
     "{tenant}: key {key} is still needed for {octets}.": "{tenant}：密钥 {key} 仍用于 {octets} 的内容。",
     # shredding
     "Shredding {tenant}; it may be interrupted and started again.": "正在销毁 {tenant}；可以中断后重新开始。",

@@ -276,6 +276,13 @@ class Command(StoreCommand):
                     self.tell("{tenant}: key {key} is deleted.", tenant=tenant.slug, key=key_id)
                 for key in done.in_use:
                     octets = sum(size for _, size in key.rests.values())
+                    if not key.rests:
+                        self.tell(
+                            "{tenant}: key {key} was replaced within the last hour; processes may still seal with it.",
+                            tenant=tenant.slug,
+                            key=key.id,
+                        )
+                        continue
                     self.tell(
                         "{tenant}: key {key} is still needed for {octets}.",
                         tenant=tenant.slug,
