@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from mmap import mmap
 
 from mailserver.mailbox_formats.line_ends import pieces, to_crlf
@@ -106,13 +107,30 @@ def exported(octets: bytes | mmap, entry: Entry, mark: Mark) -> tuple[dict[str, 
     return fields, content if mark.is_raw else map(to_crlf, content)
 
 
-def altered(octets: bytes | mmap, entry: Entry, header: Header, *, is_raw: bool = False) -> Iterator[bytes]:
+def altered(octets: bytes | mmap, entry: Entry, header: Header) -> Iterator[bytes]:
     """The message without what programs wrote into its header, with CRLF."""
-    head = b"".join(unquoted(header.octets, 0, len(header.octets))) if entry.is_quoted else header.octets
-    yield head if is_raw else to_crlf(head)
-    body = unquoted if entry.is_quoted else pieces
-    for piece in body(octets, header.body, entry.end):
-        yield piece if is_raw else to_crlf(piece)
+    return map(to_crlf, _altered(octets, entry, header, header.body))
+
+
+def altered_raw(octets: bytes | mmap, entry: Entry, header: Header) -> Iterator[bytes]:
+    """The same with line ends as they are; but mutt ends the header it has written anew with an LF, whatever was
+    there."""
+    body = header.body
+    if header.octets.endswith(b"\r\n") and octets[body : body + 1] == b"\n":
+        return chain((_head(entry, header), b"\r\n"), _body(octets, entry, body + 1))
+    return _altered(octets, entry, header, body)
+
+
+def _altered(octets: bytes | mmap, entry: Entry, header: Header, body: int) -> Iterator[bytes]:
+    return chain((_head(entry, header),), _body(octets, entry, body))
+
+
+def _head(entry: Entry, header: Header) -> bytes:
+    return b"".join(unquoted(header.octets, 0, len(header.octets))) if entry.is_quoted else header.octets
+
+
+def _body(octets: bytes | mmap, entry: Entry, start: int) -> Iterator[bytes]:
+    return (unquoted if entry.is_quoted else pieces)(octets, start, entry.end)
 
 
 def _first(octets: bytes | mmap) -> int:

@@ -174,7 +174,8 @@ def _of_mbox(
     flags = from_status_fields(header.fields)
     for mark in header.marks[:1]:
         with Spool() as attempt:
-            whole = spooled(attempt, mbox_reading.altered(octets, entry, header, is_raw=mark.is_raw), mark.octets)
+            read = mbox_reading.altered_raw if mark.is_raw else mbox_reading.altered
+            whole = spooled(attempt, read(octets, entry, header), mark.octets)
             if _is(whole, mark):
                 return spooled(other, line_ends.pieces(whole)), flags, mark.received_at
     return spooled(other, mbox_reading.altered(octets, entry, header)), flags, entry.sent_at

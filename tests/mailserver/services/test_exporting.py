@@ -201,21 +201,20 @@ async def test_keywords_beyond_what_a_maildir_can_say_are_counted(ada: Someone, 
 MUTT = "/usr/bin/mutt"
 
 
-def mutt_counts(box: Path, home: Path, pattern: str) -> int:
-    """How many messages mutt finds by a pattern: it copies them to an mbox, which is counted."""
-    target = home / f"copy{len(list(home.iterdir()))}.mbox"
+def mutt(box: Path, home: Path, keys: str, *options: str) -> None:
+    """Open a mailbox and press keys; what comes of it is on disk when this returns."""
     (home / "muttrc").write_text(
         textwrap.dedent(
             f"""\
-            set mbox_type=mbox confirmappend=no confirmcreate=no copy=no delete=no quit=yes move=no wait_key=no
+            set mbox_type=mbox confirmappend=no confirmcreate=no copy=no delete=yes quit=yes move=no wait_key=no
             set sort=mailbox-order header_cache="" beep=no folder="{home}" mark_old=no
             unset prompt_after
-            push "<tag-pattern>{pattern}<enter><tag-prefix-cond><copy-message>{target}<enter><end-cond><exit>"
+            push "{keys}"
             """
         )
     )
     done = subprocess.run(
-        ["script", "-qec", f"{MUTT} -n -R -F {home}/muttrc -f {box}", "/dev/null"],
+        ["script", "-qec", " ".join([MUTT, "-n", *options, "-F", f"{home}/muttrc", "-f", str(box)]), "/dev/null"],
         env={"PATH": "/usr/bin:/bin", "HOME": str(home), "TERM": "xterm", "LC_ALL": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -223,6 +222,13 @@ def mutt_counts(box: Path, home: Path, pattern: str) -> int:
         check=False,
     )
     assert done.returncode == 0, done.stdout
+
+
+def mutt_counts(box: Path, home: Path, pattern: str) -> int:
+    """How many messages mutt finds by a pattern: it copies them to an mbox, which is counted."""
+    target = home / f"copy{len(list(home.iterdir()))}.mbox"
+    copying = f"<tag-pattern>{pattern}<enter><tag-prefix-cond><copy-message>{target}<enter><end-cond><exit>"
+    mutt(box, home, copying, "-R")
     return target.read_bytes().count(b"\nContent-Length:") if target.exists() else 0
 
 
@@ -239,6 +245,29 @@ async def test_mutt_sees_the_messages_and_their_flags(
     box = tmp_path / "mail" / place
     for pattern, messages in (("~A", 24), ("~F", 12), ("~Q", 12), ("~R", 12), ("~F ~Q ~R", 3), ("!~F !~Q", 6)):
         assert await asyncio.to_thread(mutt_counts, box, home, pattern) == messages, pattern
+
+
+@pytest.mark.parametrize(("form", "place"), [(MailFormat.MBOX, "INBOX.mbox"), (MailFormat.MAILDIR, "")])
+async def test_what_mutt_did_to_it_comes_back_with_the_octets_of_before(
+    ada: Someone, bob: Someone, tmp_path: Path, form: MailFormat, place: str
+) -> None:
+    for number in range(6):
+        await ada.append("INBOX", plain_message(number, body="From here\r\n\r\nFrom there on"))
+    await ada.append("INBOX", b"Subject: odd\r\n\r\nbare\nline ends\r\r\n")
+    await export(ada, tmp_path / "mail", form)
+    home = tmp_path / "home"
+    home.mkdir()
+    keys = "<first-entry><flag-message><first-entry><set-flag>r<last-entry><flag-message><sync-mailbox><exit>"
+    await asyncio.to_thread(mutt, tmp_path / "mail" / place, home, keys)
+    told = await bring(bob, tmp_path / "mail")
+    assert [each.complaints for each in told if each.complaints] == []
+    assert sorted(await bob.octets()) == sorted(await ada.octets())
+    flagged = [
+        octets
+        for octets, flags in zip(await bob.octets(), (await bob.flags_of()).values(), strict=True)
+        if flags.system & FLAGGED
+    ]
+    assert sorted(flagged) == sorted([(await ada.octets())[0], (await ada.octets())[-1]])
 
 
 async def test_dovecot_sees_the_maildir_with_its_keywords(ada: Someone, tmp_path: Path) -> None:
