@@ -1,6 +1,6 @@
 """The columns that keep ENVELOPE and BODYSTRUCTURE as they go over the wire.
 
-Short ones (nearly all) are packed together into the first column, to a third; the second is empty then. Opening them
+Short ones (nearly all) are packed together into the first column, to two fifths; the second is empty then. Opening them
 costs a microsecond. Long ones, and those of before there was a dictionary for it, stand there as they are: an ENVELOPE
 begins with a parenthesis.
 """

@@ -136,13 +136,13 @@ HEADER_1 = Dictionary(
 )
 WIRE_1 = Dictionary(
     "wire-1.zdict",
-    "4a75d52393179b0114c1070bc7be17786ab6b4558e9984fcdea46bb0f81de52c",
+    "26c859fa90456c60d170e32b896de07ba5684468fd079ea278e13928a08c163f",
     quick=_parameters(zstandard.STRATEGY_DFAST, min_match=4),
     thorough=_parameters(zstandard.STRATEGY_LAZY2, min_match=4, search_log=4),
 )
 BODY_1 = Dictionary(
     "body-1.zdict",
-    "a186953ef78211aa8debf27a708ecec947b980e5bc9d2379803fe659b213a8f5",
+    "664f645b249e8d541ac750e5d8aac79c2b42e2e3d03b417c410b5256e19d8296",
     quick=_parameters(zstandard.STRATEGY_FAST, min_match=5),
-    thorough=_parameters(zstandard.STRATEGY_LAZY, min_match=5, search_log=3),
+    thorough=_parameters(zstandard.STRATEGY_LAZY, min_match=4, search_log=3),
 )

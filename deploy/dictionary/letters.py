@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from deploy.dictionary.headers import paragraphs
 
-_JUMPS = 0.2
-_NAMES = 0.06  # words nobody has seen before
+_JUMPS = 0.7
+_NAMES = 0.35  # words nobody has seen before
 _CHINESE_CHARSETS = ("utf-8", "utf-8", "gb18030")
 
 

@@ -2,10 +2,10 @@
 
     python -m tests.bench.octets [--messages 10000] [--only mix,text] [--without-dovecot]
 
-The same messages go into both. Ours is counted hot, as delivered, and cold: aged past 90 days, moved by the tiering
-of upkeep, its week of hot content dropped, its log of changes cut. Dovecot's is `du` of the person's directory after a
-client listed the mailbox (its cache of envelopes is filled then; ours are stored at delivery). Needs root, as
-`make bench` does.
+The same messages go into both. Ours is counted hot, as delivered, and cold: made older than 90 days, moved by the
+tiering of upkeep in ten turns, its week of hot content dropped, its log of changes cut. Dovecot's is `du` of the
+person's directory after a client listed the mailbox (its cache of envelopes is filled then; ours are stored at
+delivery). Needs root, as `make bench` does.
 """
 
 import argparse
@@ -109,7 +109,7 @@ async def fill_dovecot(peer: DovecotAndPostfix, user: int, messages: Iterator[by
 
 
 def _tell(name: str, messages: int, octets: int, ours: Measured, dovecot: tuple[int, int] | None) -> None:
-    print(f"\n{name}: {messages} messages, {octets / messages:,.0f} octets each; tiering {ours.tiering_s:.1f} s")
+    print(f"\n{name}: {messages} messages, {octets / messages:,.0f} octets each")
     for state, stored in (("hot", ours.hot), ("cold", ours.cold)):
         postgres = (stored.octets - stored.objects) / messages
         line = f"  {state:5}{stored.octets / messages:10,.0f} a message: PostgreSQL {postgres:,.0f}"
@@ -153,16 +153,15 @@ def main(arguments: list[str]) -> int:
         try:
             if not options.without_dovecot:
                 peer.start_for_seeding()
-            with Ours() as ours:
-                for user, name in enumerate(names):
-                    messages = int(options.messages * _FEWER.get(name, 1))
-                    _run(name, messages, corpus, ours, None if options.without_dovecot else peer, user)
+            for user, name in enumerate(names):
+                messages = int(options.messages * _FEWER.get(name, 1))
+                _run(name, messages, corpus, None if options.without_dovecot else peer, user)
         finally:
             peer.stop()
     return 0
 
 
-def _run(name: str, messages: int, corpus: Corpus, ours: Ours, peer: DovecotAndPostfix | None, user: int) -> None:
+def _run(name: str, messages: int, corpus: Corpus, peer: DovecotAndPostfix | None, user: int) -> None:
     octets = 0
 
     def counted() -> Iterator[bytes]:
@@ -172,7 +171,8 @@ def _run(name: str, messages: int, corpus: Corpus, ours: Ours, peer: DovecotAndP
             octets += len(message)
             yield message
 
-    measured = asyncio.run(ours.measure(counted()))
+    with Ours() as ours:
+        measured = asyncio.run(ours.measure(counted()))
     dovecot = asyncio.run(fill_dovecot(peer, user, counted())) if peer is not None else None
     _tell(name, messages, octets, measured, dovecot)
 
