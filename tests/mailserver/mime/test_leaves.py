@@ -43,6 +43,38 @@ def test_whatever_is_recognised_is_given_back_exactly(pieces: list[bytes]):
         assert encode(layout.decoded, layout.line_octets, ends_in_crlf=layout.ends_in_crlf) == body
 
 
+@given(
+    st.lists(
+        st.sampled_from([b"QUJD", b"QUJDQUJD\r\n", b"QUI=", b"QQ==", b"QR==", b"\r\n", b"\n", b" ", b"=", b"A", b"\r"]),
+        max_size=40,
+    ),
+    st.integers(1, 60),
+)
+def test_how_much_is_looked_at_at_once_never_matters(pieces: list[bytes], block_octets: int):
+    body = b"".join(pieces)
+    whole, in_blocks = base64_layout(body, part_of(body)), base64_layout(body, part_of(body), block_octets=block_octets)
+    assert (whole is None) == (in_blocks is None)
+    if whole is not None and in_blocks is not None:
+        assert (whole.line_octets, whole.ends_in_crlf) == (in_blocks.line_octets, in_blocks.ends_in_crlf)
+        assert whole.decoded == in_blocks.decoded[:]
+        assert len(whole.decoded) == len(in_blocks.decoded)
+
+
+@given(
+    st.binary(min_size=1, max_size=600),
+    st.sampled_from([4, 8, 60, 76, 1000]),
+    st.booleans(),
+    st.integers(0, 700),
+    st.integers(0, 700),
+)
+def test_any_slice_is_decoded_where_it_lies(decoded: bytes, line: int, ends_in_crlf: bool, start: int, stop: int):
+    body = b"--b\r\n" + encode(decoded, line, ends_in_crlf=ends_in_crlf) + b"\r\n--b--"
+    part = Part(encoding="base64", body_offset=5, body_octets=len(body) - 12)
+    layout = base64_layout(body, part, block_octets=1)
+    assert layout is not None
+    assert layout.decoded[start:stop] == decoded[start:stop]
+
+
 @pytest.mark.parametrize(
     "body",
     [
