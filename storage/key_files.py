@@ -296,6 +296,13 @@ def destroy_drafts(path: Path) -> None:
         destroy_file(draft)
 
 
+def destroy_all_drafts(secrets_directory: Path) -> None:
+    """The same of every key. Only under the lock."""
+    for pattern in (".*key*.[0-9]*", "tenants/.*.key.[0-9]*"):
+        for draft in secrets_directory.glob(pattern):
+            destroy_file(draft)
+
+
 @contextlib.contextmanager
 def _draft(path: Path, text: str) -> Iterator[Path]:
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -31,13 +31,12 @@ from storage.key_files import (
     KeyUnusable,
     MasterKeys,
     ReplacedKey,
-    destroy_drafts,
+    destroy_all_drafts,
     fingerprint,
     locked,
     master_key_path,
     new_wrapped_key,
     next_master_path,
-    previous_masters_path,
     read_master_key,
     read_master_keys,
     read_next_master,
@@ -125,6 +124,7 @@ def _wrap_anew(secrets_directory: Path) -> int:
     masters = read_master_keys(secrets_directory)
     wrapped = 0
     problems = []
+    destroy_all_drafts(secrets_directory)
     for path in _unfinished(secrets_directory):
         try:
             key = masters.unwrap(path.read_text().strip(), str(path))
@@ -132,7 +132,6 @@ def _wrap_anew(secrets_directory: Path) -> int:
             problems.append(problem)
             continue
         replace_file(path, wrap(masters.current, key))
-        destroy_drafts(path)
         wrapped += 1
         reached("master key: file wrapped anew")
     if problems:
@@ -193,8 +192,6 @@ def forget_previous_masters(
             remember_former_masters(secrets_directory, gone)
         reached("master key: former remembered")
         write_previous_masters(secrets_directory, kept)
-        if not kept:
-            destroy_drafts(previous_masters_path(secrets_directory))
         return gone, needed
 
 

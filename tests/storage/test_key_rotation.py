@@ -121,6 +121,16 @@ def test_a_rotation_may_be_killed_at_every_step_and_goes_on_where_it_stopped(tmp
     assert reached == LAST_STEP
 
 
+def test_what_a_killed_process_left_half_written_is_destroyed(secrets: Path) -> None:
+    make_tenant_key(secrets, ONE)
+    left = [secrets / ".master.key.next.77", secrets / ".master.key.previous.77", secrets / "tenants" / ".1.key.77"]
+    for path in left:
+        path.write_text("00" * 32)
+    rotate(secrets)
+    assert [path for path in left if path.exists()] == []
+    assert list(opened(secrets, ONE)) == [ONE]
+
+
 def test_the_new_key_is_made_known_before_it_is_used(secrets: Path) -> None:
     assert 0 < prepare_master_key(secrets) <= 2 * MASTERS_KNOWN_S
     coming = (secrets / "master.key.next").read_text()
