@@ -5,12 +5,13 @@ from storage.keys import TenantKeys
 from storage.verification.blob_repair import restore_blob
 from storage.verification.blob_rows import messages_using
 from storage.verification.findings import Finding, Kind
-from storage.verification.ground import Ground
+from storage.verification.ground import Ground, fresh_keys
 from storage.verification.single_blob import Damage, look_again, unreachable
 
 
 async def judge(ground: Ground, keys: TenantKeys, digest: bytes) -> None:
     """Look again at a blob that seemed damaged, and report what it comes to."""
+    keys = await fresh_keys(ground, keys.tenant_id)
     try:
         damage = await look_again(ground, keys, digest)
     except ColdTierUnavailable as away:

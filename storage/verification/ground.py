@@ -1,12 +1,12 @@
 """What a verification stands on: the stores it reads, and what it was asked to look at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
 from storage.database import Database
-from storage.keys import KeyRing
+from storage.keys import KeyRing, TenantKeys
 from storage.types import Modseq
 from storage.verification.blob_copies import PackCopy
 from storage.verification.bucket import Bucket
@@ -57,3 +57,10 @@ class Ground:
     pace: Pace
     replaced: dict[TenantId, Mapping[bytes, PackCopy]] = field(default_factory=dict)
     """What packs that were replaced still hold of a tenant, once somebody asked."""
+
+
+async def fresh_keys(ground: Ground, tenant_id: TenantId) -> TenantKeys:
+    """A tenant's keys as they are now. One that is not among them counts as missing: who finds that content needs such
+    a key looks again with fresh ones, for it may have been made since. Raises KeyUnusable, StoreUnavailable."""
+    ground.keys.forget(tenant_id)
+    return replace(await ground.keys.of(tenant_id), look_again=lambda: False)

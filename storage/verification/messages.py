@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from storage.errors import ColdTierUnavailable, ContentDamaged, MessageGone
 from storage.keys import TenantKeys
 from storage.verification.findings import Finding, Kind
-from storage.verification.ground import Ground
+from storage.verification.ground import Ground, fresh_keys
 from storage.verification.message_rows import Flaw, MessageRow, flaws_of, message_rows
 from storage.verification.pace import one_ahead
 from storage.verification.rebuilding import rebuild
@@ -60,6 +60,7 @@ async def _rebuild(ground: Ground, keys: TenantKeys, account_id: AccountId, row:
         try:
             ground.report.tally.octets += await rebuild(ground, keys, account_id, row.id)
         except ContentDamaged:  # or it was expunged, and its content collected, between two of its ranges
+            keys = await fresh_keys(ground, keys.tenant_id)
             ground.report.tally.octets += await rebuild(ground, keys, account_id, row.id)
     except MessageGone:
         return

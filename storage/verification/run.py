@@ -6,7 +6,7 @@ from storage.key_files import KeyUnusable
 from storage.keys import TenantKeys
 from storage.verification.counts import verify_counts
 from storage.verification.findings import Finding, Kind
-from storage.verification.ground import Ground, Part
+from storage.verification.ground import Ground, Part, fresh_keys
 from storage.verification.hot_content import verify_hot
 from storage.verification.messages import verify_messages
 from storage.verification.object_content import verify_objects
@@ -41,10 +41,17 @@ async def verify_everything(ground: Ground, *, begin: Position | None, moved: Mo
 async def verify_tenant(ground: Ground, tenant_id: TenantId, *, begin: Position | None, moved: Moved) -> None:
     moved(begin or Position(tenant_id))
     try:
-        keys = await ground.keys.of(tenant_id)
+        await _verify_parts(ground, await fresh_keys(ground, tenant_id), begin=begin, moved=moved)
     except KeyUnusable as problem:
         ground.report.add(Finding(Kind.KEYS_UNUSABLE, tenant_id, {"reason": str(problem)}))
         return
+    finally:
+        ground.replaced.pop(tenant_id, None)
+    ground.report.tally.tenants += 1
+
+
+async def _verify_parts(ground: Ground, keys: TenantKeys, *, begin: Position | None, moved: Moved) -> None:
+    tenant_id = keys.tenant_id
     first = _ORDER.index(Part(begin.part)) if begin and begin.part else 0
     for number, part in enumerate(_ORDER):
         if part not in ground.choice.parts or number < first:
@@ -53,8 +60,6 @@ async def verify_tenant(ground: Ground, tenant_id: TenantId, *, begin: Position 
         moved(Position(tenant_id, part, after))
         async for reached in _work(ground, keys, part, after):
             moved(Position(tenant_id, part, reached))
-    ground.replaced.pop(tenant_id, None)
-    ground.report.tally.tenants += 1
 
 
 def _work(ground: Ground, keys: TenantKeys, part: Part, after: str) -> AsyncIterator[str]:

@@ -106,7 +106,7 @@ async def test_counting_beside_deliveries_and_expunges_tells_of_nothing(ada: Som
                 await ada.empty_bin()
 
     busy = [asyncio.create_task(be_busy(at * 100_000)) for at in range(4)]
-    found = [each for _ in range(15) for each in (await damager.look(rebuilds=True)).findings]
+    found = [each for _ in range(5) for each in (await damager.look(rebuilds=True)).findings]
     is_over = True
     await asyncio.gather(*busy)
     assert found == []

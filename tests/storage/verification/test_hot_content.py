@@ -1,10 +1,13 @@
 """Content in Postgres: whatever happened to a chunk is found, and nothing else is told of."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from storage.verification.findings import Kind
+from storage.verification.findings import Finding, Kind, Report
+from storage.verification.ground import Choice
+from storage.verification.hot_content import verify_hot
 from storage.verification.slices import Slice
 from tests.conftest import plain_message
 from tests.letters import letters
@@ -169,3 +172,14 @@ async def test_a_copy_that_is_damaged_too_is_not_used(ada: Someone, damager: Dam
     looked = await damager.look(uses_copies=True)
     assert [(each.kind, each.is_repaired) for each in looked.findings] == [(Kind.CONTENT_DAMAGED, False)]
     assert await damager.sql("SELECT * FROM blob WHERE tenant_id = {t}") == before
+
+
+async def test_what_was_sealed_with_a_key_made_since_is_whole(ada: Someone, damager: Damager) -> None:
+    """As when a data key is rotated while a verification runs that has read the keys before."""
+    await ada.receive()
+    keys = replace(await damager.store.keys.of(damager.tenant_id), data_keys={}, look_again=lambda: False)
+    findings: list[Finding] = []
+    ground = damager.ground(Report(findings.append), Choice())
+    assert [digest async for digest in verify_hot(ground, keys, b"", b"\xff" * 21)]
+    assert findings == []
+    assert ground.report.tally.hot_blobs == 1
