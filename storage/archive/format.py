@@ -92,7 +92,7 @@ def read_manifest(octets: bytes) -> Manifest:
             raise ArchiveUnusable(f"it is of version {values['version']}; this program reads version {VERSION}")
         values["files"] = tuple(ListedFile(**each) for each in values["files"])
         return Manifest(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as wrong:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
         raise ArchiveUnusable("its manifest cannot be read") from wrong
 
 

@@ -75,7 +75,7 @@ async def test_what_cannot_be_done_is_said_in_a_line(
     assert "it has no manifest" in said
 
 
-async def test_a_company_moves_to_another_installation_and_signs_in_there(
+async def test_a_company_moves_to_another_installation(
     services: RunningServices, store: MailStore, ann: Person, manage: Say, tmp_path: Path
 ) -> None:
     one = Someone(store, ann.principal)
