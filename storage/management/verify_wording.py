@@ -24,9 +24,11 @@ SENTENCES: dict[Kind, str] = {
     Kind.MESSAGE_SEGMENTS: "message {message}: its segments: {reason}",
     Kind.MESSAGE_BLOB: "message {message}: {reason}",
     Kind.MESSAGE_UNPLACED: "message {message} stands in no mailbox and not in the bin",
+    Kind.MESSAGE_FLAGS: "message {message} has other flags in one mailbox than in another",
     Kind.MESSAGE_UNREADABLE: "message {message} cannot be put together: {reason}",
     Kind.ACCOUNT_COUNTS: "counts messages, octets, and both of the bin as {counted}, there are {found}",
     Kind.ACCOUNT_MODSEQ: "its modseq is {counted}, and {found} was given out",
+    Kind.ACCOUNT_UIDVALIDITY: "its next uidvalidity is {counted}, and {found} was given out",
     Kind.MAILBOX_COUNTS: "mailbox {mailbox} counts messages, unseen, deleted, octets as {counted}, there are {found}",
     Kind.MAILBOX_UIDNEXT: "mailbox {mailbox}: its next uid is {counted}, and {found} was given out",
     Kind.MAILBOX_MODSEQ: "mailbox {mailbox}: its modseq is {counted}, and a message has {found}",
@@ -62,9 +64,11 @@ CHINESE: dict[str, str] = {
     SENTENCES[Kind.MESSAGE_SEGMENTS]: "邮件 {message} 的分段：{reason}",
     SENTENCES[Kind.MESSAGE_BLOB]: "邮件 {message}：{reason}",
     SENTENCES[Kind.MESSAGE_UNPLACED]: "邮件 {message} 不在任何邮箱中，也不在回收箱中",
+    SENTENCES[Kind.MESSAGE_FLAGS]: "邮件 {message} 在不同邮箱中的标志不一致",
     SENTENCES[Kind.MESSAGE_UNREADABLE]: "邮件 {message} 无法还原：{reason}",
     SENTENCES[Kind.ACCOUNT_COUNTS]: "邮件数、字节数及回收箱的两项记录为 {counted}，实际为 {found}",
     SENTENCES[Kind.ACCOUNT_MODSEQ]: "modseq 为 {counted}，但已发出过 {found}",
+    SENTENCES[Kind.ACCOUNT_UIDVALIDITY]: "下一个 uidvalidity 为 {counted}，但已发出过 {found}",
     SENTENCES[Kind.MAILBOX_COUNTS]: (
         "邮箱 {mailbox} 的邮件数、未读数、待删除数和字节数记录为 {counted}，实际为 {found}"
     ),

@@ -21,6 +21,8 @@ class AccountCounts:
     found_binned: int
     found_binned_octets: int
     logged_modseq: int
+    next_uidvalidity: int
+    last_uidvalidity: int
 
     @property
     def is_counted(self) -> bool:
@@ -70,7 +72,8 @@ _ACCOUNT = Query(
     """
     SELECT a.modseq, a.used_messages, a.used_octets, a.binned_messages, a.binned_octets,
            s.messages - r.messages AS found_messages, s.octets - r.octets AS found_octets,
-           r.messages AS found_binned, r.octets AS found_binned_octets, l.modseq AS logged_modseq
+           r.messages AS found_binned, r.octets AS found_binned_octets, l.modseq AS logged_modseq,
+           a.next_uidvalidity, v.uidvalidity AS last_uidvalidity
       FROM account_state a
      CROSS JOIN LATERAL (
            SELECT count(*) AS messages, coalesce(sum(m.octets), 0)::bigint AS octets FROM message m
@@ -83,6 +86,9 @@ _ACCOUNT = Query(
      CROSS JOIN LATERAL (
            SELECT coalesce(max(c.modseq), 0) AS modseq FROM change c
             WHERE c.tenant_id = a.tenant_id AND c.account_id = a.account_id) l
+     CROSS JOIN LATERAL (
+           SELECT coalesce(max(m.uidvalidity), 0) AS uidvalidity FROM mailbox m
+            WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id) v
      WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
     """,
     row=AccountCounts,
@@ -118,7 +124,8 @@ _CORRECT_ACCOUNT = Query[None](
     """
     UPDATE account_state a
        SET modseq = %(modseq)s, used_messages = %(messages)s, used_octets = %(octets)s,
-           binned_messages = %(binned)s, binned_octets = %(binned_octets)s
+           binned_messages = %(binned)s, binned_octets = %(binned_octets)s,
+           next_uidvalidity = %(next_uidvalidity)s
      WHERE a.tenant_id = waypost_tenant(%(tenant_id)s) AND a.account_id = %(account_id)s
     """
 )
@@ -167,6 +174,7 @@ async def correct_account(
         octets=found.found_octets,
         binned=found.found_binned,
         binned_octets=found.found_binned_octets,
+        next_uidvalidity=max(found.next_uidvalidity, found.last_uidvalidity + 1),
     )
 
 

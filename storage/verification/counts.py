@@ -24,7 +24,14 @@ from tenants.types import AccountId
 
 _PATIENCE = b"SET LOCAL statement_timeout = '30min'"  # millions of messages are counted in one statement
 _REPAIRED = frozenset(
-    {Kind.ACCOUNT_COUNTS, Kind.ACCOUNT_MODSEQ, Kind.MAILBOX_COUNTS, Kind.MAILBOX_UIDNEXT, Kind.MAILBOX_MODSEQ}
+    {
+        Kind.ACCOUNT_COUNTS,
+        Kind.ACCOUNT_MODSEQ,
+        Kind.ACCOUNT_UIDVALIDITY,
+        Kind.MAILBOX_COUNTS,
+        Kind.MAILBOX_UIDNEXT,
+        Kind.MAILBOX_MODSEQ,
+    }
 )
 
 
@@ -101,6 +108,9 @@ def _wrong_in(compared: _Compared) -> Iterator[_Wrong]:
         )  # fmt: skip
     if compared.last_modseq > account.modseq:
         yield _Wrong(Kind.ACCOUNT_MODSEQ, {"counted": account.modseq, "found": compared.last_modseq})
+    if account.last_uidvalidity >= account.next_uidvalidity:
+        values: dict[str, object] = {"counted": account.next_uidvalidity, "found": account.last_uidvalidity}
+        yield _Wrong(Kind.ACCOUNT_UIDVALIDITY, values)
     for mailbox in compared.mailboxes:
         yield from _wrong_in_mailbox(mailbox)
 

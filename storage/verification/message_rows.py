@@ -17,7 +17,8 @@ _BASE64_LINE_END = 2
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """`blob_octets` are those of the blobs in the order of the list; -1 for one that has no row."""
+    """`is_kept`: it stands in a mailbox or the bin; `is_alike`: all its placements have equal flags, but for \\Deleted.
+    `blob_octets` are those of the blobs in the order of the list; -1 for one that has no row."""
 
     id: int
     octets: int
@@ -27,6 +28,7 @@ class MessageRow:
     envelope: bytes
     bodystructure: bytes
     is_kept: bool
+    is_alike: bool
     ordinals: list[int] | None
     digests: list[bytes] | None
     blob_octets: list[int] | None
@@ -42,10 +44,9 @@ class Flaw:
 _PAGE = Query(
     """
     SELECT m.id, m.octets, m.header_octets, m.header, m.segments, m.envelope, m.bodystructure,
-           (SELECT 1 FROM placement p WHERE p.tenant_id = m.tenant_id AND p.message_id = m.id LIMIT 1) IS NOT NULL
-               OR (SELECT 1 FROM recoverable r WHERE r.tenant_id = m.tenant_id AND r.account_id = m.account_id
-                      AND r.message_id = m.id LIMIT 1) IS NOT NULL
-               AS is_kept,
+           p.is_placed OR (SELECT 1 FROM recoverable r WHERE r.tenant_id = m.tenant_id AND r.account_id = m.account_id
+                              AND r.message_id = m.id LIMIT 1) IS NOT NULL AS is_kept,
+           p.is_alike,
            u.ordinals, u.digests, u.blob_octets
       FROM message m
      CROSS JOIN LATERAL (
@@ -54,6 +55,9 @@ _PAGE = Query(
                   array_agg(coalesce(b.octets, -1) ORDER BY u.ordinal) AS blob_octets
              FROM message_blob u LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
             WHERE u.tenant_id = m.tenant_id AND u.message_id = m.id) u
+     CROSS JOIN LATERAL (
+           SELECT count(*) > 0 AS is_placed, coalesce(min(p.flags & ~8) = max(p.flags & ~8), true) AS is_alike
+             FROM placement p WHERE p.tenant_id = m.tenant_id AND p.message_id = m.id) p
      WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
        AND m.id > %(after)s
      ORDER BY m.id LIMIT %(limit)s
@@ -72,6 +76,8 @@ def flaws_of(row: MessageRow) -> Iterator[Flaw]:
     """In any thread."""
     if not row.is_kept:
         yield Flaw(Kind.MESSAGE_UNPLACED, "")
+    if not row.is_alike:
+        yield Flaw(Kind.MESSAGE_FLAGS, "")
     if (reason := _wrong_wire(row)) is not None:
         yield Flaw(Kind.MESSAGE_WIRE, reason)
     try:

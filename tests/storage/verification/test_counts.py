@@ -34,6 +34,7 @@ async def fill(ada: Someone) -> None:
         ("UPDATE mailbox SET uidnext = 5", Kind.MAILBOX_UIDNEXT),
         ("UPDATE mailbox SET modseq = 1", Kind.MAILBOX_MODSEQ),
         ("UPDATE account_state SET modseq = 2", Kind.ACCOUNT_MODSEQ),
+        ("UPDATE account_state SET next_uidvalidity = 2", Kind.ACCOUNT_UIDVALIDITY),
     ],
 )
 async def test_a_wrong_count_is_put_right(

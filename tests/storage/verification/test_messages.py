@@ -7,7 +7,7 @@ import pytest
 from storage.verification.findings import Kind
 from tests.conftest import plain_message
 from tests.letters import TEXT, attachment, lines_of, multipart
-from tests.someone import Someone
+from tests.someone import ADD, DELETED, Someone
 from tests.storage.verification.damage import Damager
 
 PARTS = multipart(TEXT, attachment(lines_of(random.Random(5).randbytes(100_001), 76, ends=True)), TEXT)
@@ -50,3 +50,12 @@ async def test_a_message_whose_content_cannot_be_read_is_found_by_rebuilding(ada
     await damager.sql("UPDATE blob_content SET key_id = 99 WHERE tenant_id = {t} AND length(sealed) > 50000")
     assert (await damager.look(parts=MESSAGES)).findings == []
     assert (await damager.look(parts=MESSAGES, rebuilds=True)).kinds == [Kind.MESSAGE_UNREADABLE]
+
+
+async def test_placements_of_a_message_that_have_other_flags_are_found(ada: Someone, damager: Damager) -> None:
+    await ada.receive()
+    await ada.copy("INBOX", [1], "Sent")
+    await ada.flag("INBOX", [1], ADD, DELETED)
+    assert (await damager.look()).findings == [], "it is deleted in one of them"
+    await damager.sql("UPDATE placement SET flags = flags | 1 WHERE tenant_id = {t} AND flags = 0")
+    assert (await damager.look(parts=MESSAGES)).kinds == [Kind.MESSAGE_FLAGS]
