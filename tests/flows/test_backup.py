@@ -21,7 +21,7 @@ import pytest
 from deploy.local.installation import SOURCE
 from tests.flows.believing import Believer
 from tests.flows.clients import append, deliver, read_mailbox, sign_in
-from tests.flows.installation import COMPANY, Installation, Person, end_at_once, plan_installation
+from tests.flows.installation import OTHER_COMPANY, Installation, Person, end_at_once, plan_installation
 from tests.flows.ledger import Ledger
 from tests.flows.letters import attachment, letter, letter_with_attachment
 from tests.flows.load import load_on
@@ -80,13 +80,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def before(source: Installation, tmp_path_factory: pytest.TempPathFactory) -> Before:
     place = tmp_path_factory.mktemp("backups") / "place"
-    crowd = source.people(4)
-    ada, ben, cleo = source.people(3)
+    crowd = source.people(4, OTHER_COMPANY)
+    ada, ben, cleo = source.people(3, OTHER_COMPANY)
     for person in (ada, ben, cleo):
         with sign_in(source, person) as client:
             for number in range(MESSAGES):
                 append(client, "INBOX", message(number), ("", "\\Seen", "\\Flagged $Forwarded")[number % 3])
-    source.manage("tenant", "policy", COMPANY, "--cold-after", "30")
+    source.manage("tenant", "policy", OTHER_COMPANY, "--cold-after", "30")
     grow_cold(source)
     source.manage("tiers", "run")
 
