@@ -1,7 +1,7 @@
 """The files of the keys: made, read and replaced so that a process may die anywhere between two writes.
 
     secrets/master.key              32 octets in hex: wraps whatever else is here
-    secrets/master.key.next         a new one, made known before it is used (`key_rotation`)
+    secrets/master.key.next         a new one, made known before it is used (`master_rotation`)
     secrets/master.key.previous     those before, one a line with the moment: they open what is not wrapped anew yet
     secrets/master.key.former       fingerprints of those that were destroyed: backups name the key of their time so
     secrets/sign-in.key             what rotation must not change; before the first rotation derived from the master key

@@ -64,6 +64,7 @@ CHINESE: dict[str, str] = {
     "Objects of then are kept {days} days; keys have to stay as long.": (
         "当时的对象保留 {days} 天，密钥须保留同样长的时间。"
     ),
+    "{tenant}: key {key} stays while the legal hold lasts.": "{tenant}：法务保全期间保留密钥 {key}。",
     "{tenant}: key {key} is deleted.": "{tenant}：密钥 {key} 已删除。",
     "{tenant}: key {key} was replaced within the last hour; processes may still seal with it.": (
         "{tenant}：密钥 {key} 在一小时内刚被替换，可能仍有进程用它加密。"

@@ -22,15 +22,9 @@ from storage.key_files import (
     read_tenant_key,
     tenant_key_path,
 )
-from storage.key_rotation import (
-    data_keys,
-    forget_previous_masters,
-    prepare_master_key,
-    retire_data_keys,
-    rotate_data_key,
-    rotate_master_key,
-)
+from storage.key_rotation import data_keys, retire_data_keys, rotate_data_key
 from storage.keys import ANNOUNCED_S, MASTERS_KNOWN_S, KeyRing, check_tenant_keys
+from storage.master_rotation import forget_previous_masters, prepare_master_key, rotate_master_key
 from storage.provisioning import make_tenant_keys
 from tenants.types import TenantId
 from tests.conftest import NOON, Company, RunningServices, owner_connection

@@ -11,7 +11,7 @@ from functools import partial
 
 from django.core.management.base import CommandParser
 
-from storage import key_rotation, old_keys
+from storage import key_rotation, master_rotation, old_keys
 from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.database import Database
 from storage.key_files import make_master_key, read_master_key
@@ -115,14 +115,14 @@ class Command(StoreCommand):
     def rotate_master(self, options: Options) -> None:
         directory = secrets_directory(self)
         if options["prepare_only"]:
-            usable(lambda: key_rotation.prepare_master_key(directory))
+            usable(lambda: master_rotation.prepare_master_key(directory))
             self.tell(
                 "The next master key is made. Copy {directory} to the other hosts, then say: manage.py keys"
                 " rotate-master",
                 directory=directory,
             )
             return
-        done = usable(lambda: key_rotation.rotate_master_key(directory, wait=time.sleep))
+        done = usable(lambda: master_rotation.rotate_master_key(directory, wait=time.sleep))
         if done.is_new:
             self.tell(
                 "The master key is new ({fingerprint}), {count} files are wrapped with it. Keep a copy of {directory}"
@@ -144,7 +144,7 @@ class Command(StoreCommand):
         directory = secrets_directory(self)
         with owner(self) as connection:
             gone, needed = usable(
-                lambda: key_rotation.forget_previous_masters(
+                lambda: master_rotation.forget_previous_masters(
                     directory, connection, now=datetime.now(UTC), keep_signatures=not options["drop_signatures"]
                 )
             )
@@ -274,6 +274,8 @@ class Command(StoreCommand):
                     )
                 for key_id in done.deleted:
                     self.tell("{tenant}: key {key} is deleted.", tenant=tenant.slug, key=key_id)
+                for key_id in done.held:
+                    self.tell("{tenant}: key {key} stays while the legal hold lasts.", tenant=tenant.slug, key=key_id)
                 for key in done.in_use:
                     octets = sum(size for _, size in key.rests.values())
                     if not key.rests:

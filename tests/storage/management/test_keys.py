@@ -55,6 +55,11 @@ async def announce(services: RunningServices, person: Person, days: int = 1) -> 
         )
 
 
+async def hold(services: RunningServices, person: Person, *, is_held: bool) -> None:
+    with owner_connection(services) as owner:
+        owner.execute("UPDATE tenant SET is_held = %s WHERE id = %s", (is_held, person.principal.tenant_id))
+
+
 async def test_a_data_key_lives_and_goes(services: RunningServices, store: MailStore, ann: Person, keys: Say) -> None:
     tenant = domain_of(ann)
 
@@ -81,6 +86,9 @@ async def test_a_data_key_lives_and_goes(services: RunningServices, store: MailS
     assert await say("retire", "--tenant", tenant) == "", "archives may want it"
     refused = await asyncio.to_thread(keys, "retire", "--tenant", tenant, "--delete-after", "13", status=1)
     assert "keys have to stay as long" in refused
+    await hold(services, ann, is_held=True)
+    assert "key 2 stays while the legal hold lasts" in await say("retire", "--tenant", tenant, "--delete-after", "14")
+    await hold(services, ann, is_held=False)
     assert "key 2 is deleted" in await say("retire", "--tenant", tenant, "--delete-after", "14")
     store.keys.forget(ann.principal.tenant_id)
     assert len(await Someone(store, ann.principal).octets()) == 1
@@ -128,12 +136,10 @@ async def test_a_company_is_shredded_and_its_certificate_shown_again(
     assert "Say --yes" in await refused(*shred)
     assert "is active" in await refused(*shred, "--yes")
     await asyncio.to_thread(services.manage, "tenant", "delete", tenant, "--yes")
-    with owner_connection(services) as owner:
-        owner.execute("UPDATE tenant SET is_held = true WHERE id = %s", (ann.principal.tenant_id,))
+    await hold(services, ann, is_held=True)
     assert "is under legal hold" in await refused(*shred, "--yes")
     assert "is not shredded" in await refused("certificate", tenant)
-    with owner_connection(services) as owner:
-        owner.execute("UPDATE tenant SET is_held = false WHERE id = %s", (ann.principal.tenant_id,))
+    await hold(services, ann, is_held=False)
     said = await asyncio.to_thread(keys, *shred, "--yes")
     assert "CERTIFICATE OF DESTRUCTION" in said
     assert "By:               Grace" in said
