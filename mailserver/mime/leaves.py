@@ -2,7 +2,7 @@
 
 import binascii
 from dataclasses import dataclass
-from mmap import mmap
+from mmap import MADV_DONTNEED, mmap
 
 from mailserver.mime.part import Part
 
@@ -10,12 +10,33 @@ BLOCK_OCTETS = 256 * 1024
 """About as much of an encoded body is looked at, and held in memory, at once."""
 
 
+class Lying:
+    """A run of a message, read where it lies. If that is a mapped file, what was read leaves our memory again."""
+
+    __slots__ = ("_end", "_start", "_view")
+
+    def __init__(self, octets: bytes | mmap, start: int, end: int) -> None:
+        self._view = memoryview(octets)
+        self._start = start
+        self._end = end
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    def __getitem__(self, wanted: slice) -> bytes:
+        start, stop, step = wanted.indices(len(self))
+        assert step == 1
+        octets = bytes(self._view[self._start + start : self._start + stop])
+        forget_pages(self._view.obj)
+        return octets
+
+
 class Decoded:
-    """What a base64 body in regular lines holds, decoded where it is read: its octets may be in a mapped file."""
+    """What a base64 body in regular lines holds, decoded where it is read."""
 
     __slots__ = ("_encoded", "_line_octets", "_octets")
 
-    def __init__(self, encoded: memoryview, line_octets: int, octets: int) -> None:
+    def __init__(self, encoded: Lying, line_octets: int, octets: int) -> None:
         self._encoded = encoded
         self._line_octets = line_octets
         self._octets = octets
@@ -42,6 +63,12 @@ class Base64Layout:
     line_octets: int
     ends_in_crlf: bool
     decoded: bytes | Decoded
+
+
+def forget_pages(octets: object) -> None:
+    """A mapped file does not stay in our memory because it was read once; reading it again finds it in the kernel's."""
+    if isinstance(octets, mmap):
+        octets.madvise(MADV_DONTNEED)
 
 
 def leaves_over(root: Part, limit_octets: int) -> list[Part]:
@@ -73,7 +100,7 @@ def base64_layout(octets: bytes | mmap, part: Part, *, block_octets: int = BLOCK
         total += len(decoded)
         if is_last and at == start:
             return Base64Layout(line_octets, ends_in_crlf, decoded)
-    return Base64Layout(line_octets, ends_in_crlf, Decoded(memoryview(octets)[start:end], line_octets, total))
+    return Base64Layout(line_octets, ends_in_crlf, Decoded(Lying(octets, start, end), line_octets, total))
 
 
 def _decoded(encoded: bytes, line_octets: int, *, ends_in_crlf: bool) -> bytes | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from mmap import mmap
 
 from mailserver.mime.description import WIRE_VERSION, Description, describe
-from mailserver.mime.leaves import base64_layout, leaves_over
+from mailserver.mime.leaves import Lying, base64_layout, forget_pages, leaves_over
 from mailserver.mime.packing import pack
 from storage.header_column import HEADER_COLUMN_OCTETS
 from storage.types import BlobOctets, MessageFacts, NewMessage, Segment, SegmentKind
@@ -27,6 +27,7 @@ def divide(octets: bytes | mmap, received_at: datetime) -> NewMessage:
     description = describe(octets)
     kept_header = min(description.header_octets, HEADER_COLUMN_OCTETS)
     segments, skeleton, leaves = _divide_body(octets, description, kept_header)
+    forget_pages(octets)
     return NewMessage(
         facts=MessageFacts(
             octets=len(octets),
@@ -78,7 +79,7 @@ def _divide_body(
         layout = base64_layout(octets, part)
         blob = len(leaves) + 1
         if layout is None or layout.line_octets > _LONGEST_LINE_OCTETS:
-            leaves.append(memoryview(octets)[part.body_offset : at])
+            leaves.append(Lying(octets, part.body_offset, at))
             segments.append(Segment(SegmentKind.LITERAL, blob, 0, part.body_octets, part.body_octets))
         else:
             leaves.append(layout.decoded)

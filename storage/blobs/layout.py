@@ -42,7 +42,12 @@ class InObject:
 
 
 def pack_layout(chunks: Iterable[SealedChunk]) -> bytes:
-    return b"".join(_CHUNK.pack(each.key_id, each.codec, len(each.sealed)) for each in chunks)
+    return b"".join(pack_place(each.key_id, each.codec, len(each.sealed)) for each in chunks)
+
+
+def pack_place(key_id: int, codec: int, sealed_octets: int) -> bytes:
+    """One chunk of a layout."""
+    return _CHUNK.pack(key_id, codec, sealed_octets)
 
 
 def unpack_layout(layout: bytes) -> list[ChunkPlace]:

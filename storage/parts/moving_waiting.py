@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from storage.blobs.codec import decompress
-from storage.blobs.layout import SealedChunk, pack_layout
+from storage.blobs.layout import pack_place
 from storage.blobs.objects import ObjectStore
 from storage.blobs.opening import last_chunk
 from storage.blobs.tiered import object_name
@@ -199,7 +199,7 @@ class _VerifiedPieces:
             running.update(decompress(row.codec, opened))
             if number == last and running.digest()[:DIGEST_OCTETS] != digest:
                 raise ContentDamaged(f"blob {digest.hex()} is not what its name says")
-            self.layout += pack_layout([SealedChunk(row.key_id, row.codec, row.sealed)])
+            self.layout += pack_place(row.key_id, row.codec, len(row.sealed))
             self.octets += len(row.sealed)
             self.sha256.update(row.sealed)
             yield row.sealed

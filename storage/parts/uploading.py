@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from storage.blobs.codec import CHUNK_OCTETS, compress
-from storage.blobs.layout import SealedChunk, pack_layout
+from storage.blobs.layout import pack_place
 from storage.blobs.objects import ObjectStore
 from storage.blobs.opening import last_chunk
 from storage.blobs.tiered import object_name
@@ -47,18 +47,17 @@ class SealedPieces:
         self.octets = 0
         self.sha256 = hashlib.sha256()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytearray]:
         last = last_chunk(len(self._octets))
         for chunk in range(last + 1):
-            piece = bytes(self._octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS])
-            codec, packed = compress(piece)
-            del piece
-            sealed = self._keys.seal(self._digest, chunk, chunk == last, codec, packed)
+            codec, packed = compress(bytes(self._octets[chunk * CHUNK_OCTETS : (chunk + 1) * CHUNK_OCTETS]))
+            sealed = self._keys.seal_long(self._digest, chunk, chunk == last, codec, packed)
             del packed
-            self.layout += pack_layout([SealedChunk(self._keys.current, codec, sealed)])
+            self.layout += pack_place(self._keys.current, codec, len(sealed))
             self.octets += len(sealed)
             self.sha256.update(sealed)
             yield sealed
+            del sealed
 
 
 async def upload(
