@@ -25,9 +25,7 @@ from storage.key_files import (
     KeyUnusable,
     MasterKeys,
     ReplacedKey,
-    destroy_all_drafts,
     fingerprint,
-    locked,
     master_key_path,
     next_master_path,
     read_master_key,
@@ -35,15 +33,13 @@ from storage.key_files import (
     read_next_master,
     read_previous_masters,
     remember_former_masters,
-    replace_file,
     sign_in_key_path,
-    sync_directory,
     wrap,
     wrapped_files,
-    write_once,
     write_previous_masters,
 )
 from storage.keys import MASTERS_KNOWN_S, open_inbound, read_sign_in_key
+from storage.secret_files import destroy_all_drafts, locked, replace_file, sync_directory, write_once
 from storage.steps import reached
 
 Owner = psycopg.Connection[tuple[Any, ...]]

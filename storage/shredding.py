@@ -30,17 +30,13 @@ from storage.blobs.objects import ObjectsHeld, ObjectStore
 from storage.key_files import (
     KeyUnusable,
     certificate_path,
-    destroy_drafts,
-    destroy_file,
     fingerprint,
-    locked,
-    make_directory,
     read_master_keys,
     read_tenant_key,
-    replace_file,
     tenant_key_path,
 )
 from storage.keys import KNOWN_S
+from storage.secret_files import destroy_drafts, destroy_file, locked, make_directory, replace_file
 from storage.shredding_certificate import Certificate, Count, as_json, from_json
 from storage.steps import reached
 from tenants.types import TenantId
