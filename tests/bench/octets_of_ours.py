@@ -19,6 +19,7 @@ from storage.blobs.tiered import TieredBlobs
 from storage.change_retention import cut_changes
 from storage.database import Database, DatabaseConfig
 from storage.keys import KeyRing
+from storage.parts.homes import PartStore
 from storage.store import MailStore
 from storage.tiers import tiering
 from storage.tiers.weeks import drop_idle
@@ -106,13 +107,16 @@ class Ours:
     async def measure(self, corpus: Iterable[bytes]) -> Measured:
         database = Database(DatabaseConfig(self._services.app_url, system_url=self._services.system_url))
         await database.open()
-        objects = ObjectStore(objects_config(self._access))
+        config = objects_config(self._access)
+        objects = ObjectStore(config)
         await objects.prepare()
+        parts = PartStore(database, objects, waiting_octets=config.waiting_octets)
         try:
             keys = KeyRing(self._services.secrets, database)
-            store = MailStore(database, keys, TieredBlobs(HotBlobs(), objects), lambda *_: None)
+            store = MailStore(database, keys, TieredBlobs(HotBlobs(), objects), lambda *_: None, parts=parts)
             return await self._measure(store, objects, corpus)
         finally:
+            await parts.close()
             await objects.close()
             await database.close()
 
