@@ -5,6 +5,7 @@ kept apart, and the backup is worth nothing without it.
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -52,31 +53,50 @@ def take_backup(place: Place, sources: Sources, *, copies_objects: bool, steps: 
         server = base.look(sources.backup_url)
         began_at = datetime.now(UTC)
         label, draft = place.new_draft(began_at)
-        with steps.step("base backup") as tell:
-            made = base.write_base(sources.backup_url, server, draft / BASE, lock=lock, on_progress=tell)
-        with steps.step("verifying") as tell:
-            base.verify_base(draft / BASE, tell)
-        base_octets = sum(path.stat().st_size for path in (draft / BASE).iterdir())
-        ended_at, count, octets, copied = asyncio.run(_objects(place, sources, draft, copies_objects, steps))
-        facts = Facts(
-            format=FORMAT,
-            label=label,
-            began_at=began_at,
-            ended_at=ended_at,
-            server_major=server.major,
-            system_identifier=server.system_identifier,
-            timeline=made.timeline,
-            start_lsn=made.start_lsn,
-            end_lsn=made.end_lsn,
-            first_wal=made.first_wal,
-            base_octets=base_octets,
-            objects=count,
-            object_octets=octets,
-            objects_are_here=copies_objects or count == 0,
-            damaged_objects=len(copied.damaged) + len(copied.missing),
-            master_key_check=_master_key_check(sources.secrets),
-        )
-        return Taken(place.keep(draft, facts), copied)
+        try:
+            facts, copied = _write(place, sources, draft, label, began_at, server, lock, copies_objects, steps)
+            return Taken(place.keep(draft, facts), copied)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)  # whoever is killed here leaves it to the next backup
+            raise
+
+
+def _write(
+    place: Place,
+    sources: Sources,
+    draft: Path,
+    label: str,
+    began_at: datetime,
+    server: base.Server,
+    lock: int,
+    copies_objects: bool,
+    steps: Steps,
+) -> tuple[Facts, Copied]:
+    with steps.step("base backup") as tell:
+        made = base.write_base(sources.backup_url, server, draft / BASE, lock=lock, on_progress=tell)
+    with steps.step("verifying") as tell:
+        base.verify_base(draft / BASE, tell)
+    base_octets = sum(path.stat().st_size for path in (draft / BASE).iterdir())
+    ended_at, count, octets, copied = asyncio.run(_objects(place, sources, draft, copies_objects, steps))
+    facts = Facts(
+        format=FORMAT,
+        label=label,
+        began_at=began_at,
+        ended_at=ended_at,
+        server_major=server.major,
+        system_identifier=server.system_identifier,
+        timeline=made.timeline,
+        start_lsn=made.start_lsn,
+        end_lsn=made.end_lsn,
+        first_wal=made.first_wal,
+        base_octets=base_octets,
+        objects=count,
+        object_octets=octets,
+        objects_are_here=copies_objects or count == 0,
+        damaged_objects=len(copied.damaged) + len(copied.missing),
+        master_key_check=_master_key_check(sources.secrets),
+    )
+    return facts, copied
 
 
 async def _objects(

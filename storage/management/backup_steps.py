@@ -19,6 +19,8 @@ from storage.management.backup_wording import say
 
 COUNTED = frozenset({"new epochs"})
 """Steps that count things, not octets."""
+UNCOUNTED = frozenset({"recovering", "looking"})
+"""Steps of which nobody knows how far they are."""
 
 Tell = Callable[[int, int | None], None]
 
@@ -39,7 +41,8 @@ class TerminalSteps:
             yield _say_nothing
             return
         amount: ProgressColumn = MofNCompleteColumn() if what in COUNTED else DownloadColumn()
-        columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn())
+        amounts = () if what in UNCOUNTED else (amount,)
+        columns = (TextColumn("{task.description}"), BarColumn(), *amounts, TimeElapsedColumn())
         with Progress(*columns, console=self._console) as shown:
             task = shown.add_task(name, total=None)
 
