@@ -58,10 +58,20 @@ def test_postgres_sorts_by_code_point_and_knows_chinese_letters(postgres: Postgr
 def test_no_role_of_waypost_may_pass_row_level_security(postgres: Postgres) -> None:
     with psycopg.connect(postgres.urls().app) as connection:
         rights = connection.execute(
-            "SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles"
+            "SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb, rolreplication FROM pg_roles"
             " WHERE rolname LIKE 'waypost%' ORDER BY 1"
         ).fetchall()
-    assert rights == [("waypost_app", False), ("waypost_owner", False), ("waypost_system", False)]
+    assert rights == [
+        ("waypost_app", False, False),
+        ("waypost_backup", False, True),
+        ("waypost_owner", False, False),
+        ("waypost_system", False, False),
+    ]
+
+
+def test_who_may_copy_the_cluster_may_not_ask_the_database(postgres: Postgres) -> None:
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        psycopg.connect(postgres.url("waypost_backup"))
 
 
 def test_the_owner_makes_tables_and_trusted_extensions_and_the_others_do_not(postgres: Postgres) -> None:
