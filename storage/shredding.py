@@ -49,6 +49,7 @@ CHUNK_ROWS = 5000
 KEPT_TABLES = frozenset({"domain"})  # names stay reserved; `manage.py tenant release` frees them
 _OCTETS = {"message": "octets", "blob_content": "length(sealed)", "outgoing_content": "length(sealed)"}
 _HOLDS_ASKED_AT_ONCE = 8
+LOCK_TRIES = 20
 
 
 class ShreddingRefused(Exception):
@@ -405,9 +406,15 @@ async def _alone(owner_url: str, tenant_id: TenantId) -> AsyncIterator[Owner]:
     """A connection, on which statements commit by themselves; it holds a lock that ends with it."""
     connection = await psycopg.AsyncConnection.connect(owner_url, autocommit=True, application_name="waypost shredding")
     try:
-        got = await connection.execute("SELECT pg_try_advisory_lock(hashtext('shredding'), %s)", (tenant_id % 2**31,))
-        if (await got.fetchall()) != [(True,)]:
-            raise ShreddingUnderWay
+        for left in range(LOCK_TRIES - 1, -1, -1):
+            got = await connection.execute(
+                "SELECT pg_try_advisory_lock(hashtext('shredding'), %s)", (tenant_id % 2**31,)
+            )
+            if await got.fetchall() == [(True,)]:
+                break
+            if left == 0:
+                raise ShreddingUnderWay
+            await asyncio.sleep(0.1)  # Postgres takes a moment to see that a process is gone
         yield connection
     finally:
         await connection.close()
