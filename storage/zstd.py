@@ -13,6 +13,8 @@ import zstandard
 
 from storage.errors import ContentDamaged
 
+Packing = Callable[[bytes], bytes]
+
 LEVEL = 1  # beside 3, on mail: 0.6 of the time, 1.02 of the octets
 THOROUGH_LEVEL = 6
 
@@ -144,5 +146,5 @@ BODY_1 = Dictionary(
     "body-1.zdict",
     "664f645b249e8d541ac750e5d8aac79c2b42e2e3d03b417c410b5256e19d8296",
     quick=_parameters(zstandard.STRATEGY_FAST, min_match=5),
-    thorough=_parameters(zstandard.STRATEGY_LAZY, min_match=4, search_log=3),
+    thorough=_parameters(zstandard.STRATEGY_LAZY, min_match=4, search_log=2),
 )

@@ -17,6 +17,7 @@ from storage.errors import ContentDamaged
 _RUN = struct.Struct(">IIB")
 _MOST_RUNS = 255
 _MOST_COLUMNS = 4 * 255
+_PREAMBLE_OCTETS = 1024
 _LEAST_OCTETS = 64  # encoded; a shorter run would not pay for its entry
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
@@ -65,6 +66,8 @@ def fold(unfolded: bytes, *, limit_octets: int) -> bytes:
 def _candidates(octets: bytes) -> Iterator[int]:
     """Where base64 may begin: the piece itself, and below each header section that speaks of it."""
     yield 0
+    if not octets.startswith(b"--") and octets.find(b"\r\n--", 0, _PREAMBLE_OCTETS) < 0:
+        return  # of one part: a search of all of it would take a fifth of the time that zstd takes
     at = 0
     while (named := octets.find(b"base64", at)) >= 0:
         at = octets.find(b"\r\n\r\n", named)
