@@ -14,6 +14,7 @@ from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMal
 from mailserver.services import errors as services
 from mailserver.services.spool import SpoolUnavailable
 from storage import errors as storage
+from storage.parts.homes import PartLost
 from storage.placing import AlreadyPlaced
 from tenants import errors as tenants
 
@@ -81,7 +82,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     services.SearchTooLong: _no(Code.LIMIT, "The search took too long, try a narrower one"),
     # What is away, or broken
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
-    storage.ColdTierUnavailable: _no(Code.UNAVAILABLE, "Older content is out of reach now, try again later"),
+    storage.ColdTierUnavailable: _no(Code.UNAVAILABLE, "Old and large content is out of reach now, try again later"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
     storage.ContentDamaged: _no(Code.CORRUPTION, "The stored message is damaged"),
     storage.ObjectMissing: _no(Code.CORRUPTION, "The stored message is damaged"),
@@ -107,6 +108,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
 NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
     {
         AlreadyPlaced,
+        PartLost,
         storage.SendingLimitReached,
         services.ForwardingLoop,
         services.OnlyReturns,
