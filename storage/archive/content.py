@@ -47,10 +47,12 @@ class _Claimed:
     content_on: date
 
 
+# Each by its key, whatever Postgres knows of the tables (see `taking`).
 _PLACES = """
-    SELECT b.digest, b.octets, b.content_on, b.object_id, b.object_offset, b.layout, o.octets
-      FROM blob b LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
-     WHERE b.tenant_id = %(tenant_id)s AND b.digest IN ({used})
+    SELECT b.digest, b.octets, b.content_on, b.object_id, b.object_offset, b.layout,
+           (SELECT o.octets FROM object o WHERE o.tenant_id = %(tenant_id)s AND o.id = b.object_id)
+      FROM (SELECT DISTINCT n.digest FROM ({used}) n) d
+     CROSS JOIN LATERAL (SELECT * FROM blob f WHERE f.tenant_id = %(tenant_id)s AND f.digest = d.digest OFFSET 0) b
      ORDER BY b.object_id NULLS FIRST, b.object_offset, b.digest
 """
 _CHUNKS = """

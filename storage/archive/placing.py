@@ -88,14 +88,18 @@ _TOUCH = Query("SELECT digest FROM touch_blobs_v1(%(tenant_id)s, %(digests)s) AS
 _KNOWN = Query(
     """
     SELECT m.id, m.origin_id, p.mailbox_ids, p.flags, p.keywords
-      FROM message m
+      FROM (SELECT f.tenant_id, f.id, f.origin_id FROM message f
+             WHERE f.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND f.account_id = %(account_id)s
+               AND f.id = ANY (%(message_ids)s)
+             UNION
+            SELECT f.tenant_id, f.id, f.origin_id FROM message f
+             WHERE f.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND f.account_id = %(account_id)s
+               AND f.origin_id = ANY (%(message_ids)s)) m
       LEFT JOIN LATERAL (
            SELECT array_agg(p.mailbox_id) AS mailbox_ids, min(p.flags & ~8)::smallint AS flags,
                   string_to_array((array_agg(array_to_string(p.keywords, ' ')))[1], ' ') AS keywords
              FROM placement p
             WHERE p.tenant_id = m.tenant_id AND p.message_id = m.id) p ON true
-     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
-       AND (m.id = ANY (%(message_ids)s) OR m.origin_id = ANY (%(message_ids)s))
     """,
     row=Known,
 )

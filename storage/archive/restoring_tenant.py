@@ -159,7 +159,7 @@ async def _claim_content(connection: Connection, tenant_id: TenantId) -> int:
         """
         SELECT count(DISTINCT u.digest) FROM message_blob u
          WHERE u.tenant_id = %s
-           AND NOT EXISTS (SELECT FROM blob b WHERE b.tenant_id = u.tenant_id AND b.digest = u.digest)
+           AND (SELECT b.octets FROM blob b WHERE b.tenant_id = u.tenant_id AND b.digest = u.digest) IS NULL
         """,
         [tenant_id],
     )

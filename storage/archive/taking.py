@@ -168,10 +168,13 @@ def _all_rows(table: Table) -> sql.Composable:
     )
 
 
+# Postgres may know nothing of a table that was filled a moment ago, and then takes any order of joins for good. So what
+# is looked up for each row is a subquery of its own, which can only go by the key.
 _USED_IN_MAILBOXES = """
-    SELECT u.digest FROM message_blob u
-      JOIN placement p ON p.tenant_id = u.tenant_id AND p.message_id = u.message_id
-     WHERE u.tenant_id = %(tenant_id)s AND p.account_id = %(account_id)s AND p.mailbox_id = ANY (%(mailbox_ids)s)
+    SELECT b.digest FROM placement p
+     CROSS JOIN LATERAL (SELECT u.digest FROM message_blob u
+                          WHERE u.tenant_id = %(tenant_id)s AND u.message_id = p.message_id OFFSET 0) b
+     WHERE p.tenant_id = %(tenant_id)s AND p.account_id = %(account_id)s AND p.mailbox_id = ANY (%(mailbox_ids)s)
 """
 _MAILBOXES = """
     SELECT row_to_json(m) FROM mailbox m
@@ -181,18 +184,21 @@ _MAILBOXES = """
 _THREADS = """
     SELECT row_to_json(r) FROM thread_reference r
      WHERE r.tenant_id = %(tenant_id)s AND r.account_id = %(account_id)s
-       AND r.thread_id IN (
-           SELECT g.thread_id FROM message g
-             JOIN placement p ON p.tenant_id = g.tenant_id AND p.account_id = g.account_id AND p.message_id = g.id
-            WHERE g.tenant_id = %(tenant_id)s AND g.account_id = %(account_id)s
-              AND p.mailbox_id = ANY (%(mailbox_ids)s))
+       AND (r.thread_id IN (
+               SELECT (SELECT g.thread_id FROM message g
+                        WHERE g.tenant_id = %(tenant_id)s AND g.account_id = %(account_id)s AND g.id = p.message_id)
+                 FROM placement p
+                WHERE p.tenant_id = %(tenant_id)s AND p.account_id = %(account_id)s
+                  AND p.mailbox_id = ANY (%(mailbox_ids)s))) IS TRUE
 """
 # Messages in the order of the first place where they stand, so that they get their uids in that order again.
 _MESSAGES = """
     SELECT json_build_object(
-               'message', row_to_json(g),
+               'message', (SELECT row_to_json(g) FROM message g
+                            WHERE g.tenant_id = %(tenant_id)s AND g.account_id = %(account_id)s
+                              AND g.id = s.message_id),
                'blobs', (SELECT coalesce(json_agg(encode(u.digest, 'hex') ORDER BY u.ordinal), '[]') FROM message_blob u
-                          WHERE u.tenant_id = g.tenant_id AND u.message_id = g.id),
+                          WHERE u.tenant_id = %(tenant_id)s AND u.message_id = s.message_id),
                'placements', s.placements)
       FROM (SELECT p.message_id, min(ARRAY[p.mailbox_id, p.uid]) AS first,
                    json_agg(json_build_object('mailbox_id', p.mailbox_id, 'uid', p.uid, 'saved_at', p.saved_at,
@@ -202,7 +208,5 @@ _MESSAGES = """
              WHERE p.tenant_id = %(tenant_id)s AND p.account_id = %(account_id)s
                AND p.mailbox_id = ANY (%(mailbox_ids)s)
              GROUP BY p.message_id) s
-      JOIN message g
-        ON g.tenant_id = %(tenant_id)s AND g.account_id = %(account_id)s AND g.id = s.message_id
      ORDER BY s.first
 """
