@@ -18,12 +18,11 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """`octets` on disk with indexes, and how many of them are in use."""
+    """`octets` on disk with indexes."""
 
     week: str
     monday: date
     octets: int
-    live_octets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,47 +31,51 @@ class _Count:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tenant:
+class _IsDropped:
+    is_dropped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
     tenant_id: int
+    live_octets: int
 
 
-_WEEKS = Query("SELECT week, monday, octets, live_octets FROM content_weeks_v1()", row=Week, role="waypost_system")
-_DROP = Query("SELECT drop_content_weeks_v1(%(quiet_s)s) AS count", row=_Count, role="waypost_system")
-_TENANTS_IN = Query(
-    """
-    SELECT tenant_id FROM blob
-     WHERE object_id IS NULL AND content_on >= %(monday)s AND content_on < %(monday)s + 7
-     GROUP BY tenant_id
-    """,
-    row=_Tenant,
-    role="waypost_system",
-    scans=["blob"],
+_WEEKS = Query("SELECT week, monday, octets FROM content_weeks_v1()", row=Week, role="waypost_system")
+_DROP = Query("SELECT drop_content_week_v1(%(quiet_s)s) AS is_dropped", row=_IsDropped, role="waypost_system")
+_USE = Query(
+    "SELECT tenant_id, live_octets FROM content_week_use_v1(%(monday)s, %(enough)s)", row=_Use, role="waypost_system"
 )
 _REHOME = Query("SELECT rehome_blobs_v1(%(tenant_id)s, %(monday)s, %(limit)s) AS count", row=_Count)
 
 
 async def weeks(database: Database) -> list[Week]:
     """The past weeks, oldest first; the last two are not looked at."""
-    async with database.system() as connection:
+    async with database.system_single() as connection:
         return await _WEEKS.all(connection)
 
 
 async def drop_idle(database: Database, *, quiet_s: float = QUIET_S) -> int:
     """Drop the weeks that have been idle so long. Returns how many."""
-    async with database.system() as connection:
-        return (await _DROP.one(connection, quiet_s=quiet_s)).count
+    dropped = 0
+    while True:
+        async with database.system_single() as connection:
+            if not (await _DROP.one(connection, quiet_s=quiet_s)).is_dropped:
+                return dropped
+        dropped += 1
 
 
 async def empty_nearly_idle(database: Database) -> int:
     """Move what little is left of old weeks into this one. Returns how many blobs moved."""
     moved = 0
     for week in await weeks(database):
-        if not 0 < week.live_octets < LITTLE * week.octets:
+        little = int(LITTLE * week.octets)
+        async with database.system_single() as connection:
+            users = await _USE.all(connection, monday=week.monday, enough=little)
+        if sum(user.live_octets for user in users) >= little:
             continue
-        async with database.system() as connection:
-            tenants = await _TENANTS_IN.all(connection, monday=week.monday)
-        for tenant in tenants:
-            moved += await _rehome(database, TenantId(tenant.tenant_id), week.monday)
+        for user in users:
+            moved += await _rehome(database, TenantId(user.tenant_id), week.monday)
     return moved
 
 

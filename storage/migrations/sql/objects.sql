@@ -338,61 +338,81 @@ END $$;
 REVOKE ALL ON FUNCTION clock_is_steady_v1(double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION clock_is_steady_v1(double precision) TO waypost_system;
 
--- How much of each past week of content is still in use. Tenants are those that have keys.
-CREATE FUNCTION content_weeks_v1() RETURNS TABLE (week text, monday date, octets bigint, live_octets bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-    FOR week, monday IN
-        SELECT c.relname::text, to_date(right(c.relname, 8), 'YYYYMMDD') FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-         WHERE i.inhparent = 'blob_content'::regclass AND c.relname ~ '^blob_content_[0-9]{8}$'
-         ORDER BY 1
-    LOOP
-        CONTINUE WHEN monday + 14 > CURRENT_DATE;
-        octets := pg_total_relation_size(format('%I', week)::regclass);
-        SELECT coalesce(sum(l.stored), 0) INTO live_octets
-          FROM data_key k
-         CROSS JOIN LATERAL (
-             SELECT sum(b.stored_octets + 100) AS stored FROM blob b
-              WHERE b.tenant_id = k.tenant_id AND b.object_id IS NULL
-                AND b.content_on >= monday AND b.content_on < monday + 7) l
-         WHERE k.purpose = 'naming';
-        RETURN NEXT;
-    END LOOP;
-END $$;
+-- The past weeks of content, and what each takes on disk.
+CREATE FUNCTION content_weeks_v1() RETURNS TABLE (week text, monday date, octets bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT w.week, w.monday, pg_total_relation_size(w.oid)
+      FROM (SELECT c.oid, c.relname::text AS week, to_date(right(c.relname, 8), 'YYYYMMDD') AS monday
+              FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+             WHERE i.inhparent = 'blob_content'::regclass AND c.relname ~ '^blob_content_[0-9]{8}$') w
+     WHERE w.monday + 14 <= CURRENT_DATE ORDER BY w.monday
+$$;
 REVOKE ALL ON FUNCTION content_weeks_v1() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION content_weeks_v1() TO waypost_system;
 
--- Drops weeks of content in which nothing is in use, once that was so for p_quiet_s: no statement that began before
--- can look for something there, and until then they are a second copy. Gives way to whoever reads. Returns how many.
-CREATE FUNCTION drop_content_weeks_v1(p_quiet_s double precision) RETURNS integer
+-- Whose blobs rest in a week, and about how much, tenant by tenant until p_enough octets are together: a week that is in
+-- use is not counted to its end. Tenants are those that have keys.
+CREATE FUNCTION content_week_use_v1(p_monday date, p_enough bigint) RETURNS TABLE (tenant_id bigint, live_octets bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_all bigint := 0;
+    v_stored bigint;
+BEGIN
+    FOR tenant_id IN SELECT k.tenant_id FROM data_key k WHERE k.purpose = 'naming' ORDER BY 1 LOOP
+        live_octets := 0;
+        FOR v_stored IN
+            SELECT b.stored_octets FROM blob b
+             WHERE b.tenant_id = content_week_use_v1.tenant_id AND b.object_id IS NULL
+               AND b.content_on >= p_monday AND b.content_on < p_monday + 7
+        LOOP
+            live_octets := live_octets + v_stored + 100;
+            EXIT WHEN v_all + live_octets >= p_enough;
+        END LOOP;
+        IF live_octets > 0 THEN
+            RETURN NEXT;
+            v_all := v_all + live_octets;
+            EXIT WHEN v_all >= p_enough;
+        END IF;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION content_week_use_v1(date, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION content_week_use_v1(date, bigint) TO waypost_system;
+
+-- Drops a week of content in which nothing is in use, once that was so for p_quiet_s: no statement that began before can
+-- look for something there, and until then it is a second copy. One in a transaction, for all content is locked until its
+-- end; gives way to whoever reads. Returns whether it dropped one.
+CREATE FUNCTION drop_content_week_v1(p_quiet_s double precision) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     v_week record;
-    v_dropped integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('make_week_partitions'));
-    PERFORM set_config('lock_timeout', '1s', true);
-    FOR v_week IN SELECT w.week, w.live_octets FROM content_weeks_v1() w LOOP
-        IF v_week.live_octets > 0 THEN
+    PERFORM set_config('lock_timeout', '250ms', true);
+    FOR v_week IN SELECT w.week, w.monday FROM content_weeks_v1() w LOOP
+        IF EXISTS (SELECT FROM content_week_use_v1(v_week.monday, 1)) THEN
             DELETE FROM idle_week i WHERE i.week = v_week.week;
             CONTINUE;
         END IF;
         INSERT INTO idle_week (week, since) VALUES (v_week.week, now()) ON CONFLICT DO NOTHING;
-        IF EXISTS (SELECT FROM idle_week i WHERE i.week = v_week.week
-                      AND i.since <= now() - make_interval(secs => p_quiet_s)) THEN
-            BEGIN
-                EXECUTE format('DROP TABLE %I', v_week.week);
-                DELETE FROM idle_week i WHERE i.week = v_week.week;
-                v_dropped := v_dropped + 1;
-            EXCEPTION WHEN lock_not_available THEN
-                NULL;
-            END;
-        END IF;
+        CONTINUE WHEN NOT EXISTS (SELECT FROM idle_week i WHERE i.week = v_week.week
+                                     AND i.since <= now() - make_interval(secs => p_quiet_s));
+        BEGIN
+            LOCK TABLE ONLY blob_content IN ACCESS EXCLUSIVE MODE;
+            -- whoever was writing here has ended: a clock that leapt back writes into weeks that are long past
+            IF EXISTS (SELECT FROM content_week_use_v1(v_week.monday, 1)) THEN
+                RAISE EXCEPTION 'in use' USING ERRCODE = 'lock_not_available';
+            END IF;
+            EXECUTE format('DROP TABLE %I', v_week.week);
+        EXCEPTION WHEN lock_not_available THEN
+            RETURN false;
+        END;
+        DELETE FROM idle_week i WHERE i.week = v_week.week;
+        RETURN true;
     END LOOP;
-    RETURN v_dropped;
+    RETURN false;
 END $$;
-REVOKE ALL ON FUNCTION drop_content_weeks_v1(double precision) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION drop_content_weeks_v1(double precision) TO waypost_system;
+REVOKE ALL ON FUNCTION drop_content_week_v1(double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION drop_content_week_v1(double precision) TO waypost_system;
 
 -- Takes a tenant's hot blobs out of an old week, at most p_limit, into this one. Returns how many.
 CREATE FUNCTION rehome_blobs_v1(p_tenant bigint, p_monday date, p_limit integer) RETURNS integer

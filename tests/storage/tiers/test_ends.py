@@ -1,12 +1,14 @@
 """How objects, orphans and weeks of content end; and what a clock that leaps may not do."""
 
+import asyncio
+
 import pytest
 
 from storage.blobs.tiered import object_name
 from storage.tiers import doomed, orphans, weeks
 from storage.tiers.moving import PACK, begin_object
 from storage.tiers.rounds import clock_is_steady
-from tests.conftest import plain_message
+from tests.conftest import RunningServices, owner_connection, plain_message
 from tests.storage.tiers.conftest import Attic
 from tests.storage.tiers.test_compaction import forget
 
@@ -132,6 +134,32 @@ async def test_a_week_with_something_hot_stays(attic: Attic) -> None:
         attic.sql("UPDATE idle_week SET since = since - interval '2 days'")
     assert attic.week(100) in {each.week for each in await weeks.weeks(database)}
     assert len(await attic.one.octets()) == 1
+
+
+async def test_a_week_in_which_somebody_writes_with_a_clock_that_leapt_back_stays(
+    attic: Attic, services: RunningServices
+) -> None:
+    """The delivery is not there yet when one looks, and ends while the drop waits for it."""
+    database = attic.one.store.database
+    attic.make_week(300)
+    await weeks.drop_idle(database)
+    attic.sql("UPDATE idle_week SET since = since - interval '2 days'")
+    with owner_connection(services) as writing:
+        digest = b"\1" * 20
+        for statement in (
+            "INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at)"
+            " VALUES (%s, %s, 1, CURRENT_DATE - 300, now())",
+            "INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)"
+            " VALUES (%s, %s, 0, CURRENT_DATE - 300, 1, 0, '')",
+        ):
+            writing.execute(statement, (attic.keys.tenant_id, digest))
+        dropping = asyncio.create_task(weeks.drop_idle(database))
+        while not attic.sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'blob_content'::regclass"):
+            assert not dropping.done()
+            await asyncio.sleep(0)
+        writing.commit()
+    await dropping
+    assert attic.sql("SELECT count(*) FROM blob_content WHERE tenant_id = {t}") == [(1,)]
 
 
 async def test_the_last_few_of_a_week_move_to_this_one(attic: Attic) -> None:
