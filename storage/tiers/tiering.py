@@ -137,23 +137,32 @@ async def _packs(
     database: Database, objects: ObjectStore, keys: TenantKeys, days: int, limit_octets: int | None
 ) -> AsyncIterator[Moved]:
     """One pack after the other, each told of when it is in its place."""
-    tried: set[bytes] = set()
+    stuck: set[bytes] = set()  # not all that was tried: what has moved does not come again
     while True:
-        candidates = await _candidates(database, keys.tenant_id, days, CANDIDATES + len(tried), limit_octets)
-        candidates = [each for each in candidates if each.digest not in tried]
+        candidates = await _candidates(database, keys.tenant_id, days, CANDIDATES + len(stuck), limit_octets)
+        candidates = [each for each in candidates if each.digest not in stuck]
         if not candidates or not _is_worth_it(candidates, days, limit_octets):
             return
         before = 0
         for group in _groups(candidates):
             reached("tiering: chosen")
-            done = await move(database, objects, keys, await _sealed(database, keys.tenant_id, group))
+            sources = await _sealed(database, keys.tenant_id, group)
+            done = await move(database, objects, keys, sources)
             before += done.octets_before
-            tried.update(each.digest for each in group)  # also what was damaged, or went elsewhere meanwhile
+            if done.blobs < len(group):
+                stuck |= _stuck(group, sources, done)
             yield done
         if limit_octets is not None:
             limit_octets -= before
             if limit_octets <= 0:
                 return
+
+
+def _stuck(group: Sequence[_Candidate], sources: Sequence[Source], done: Moved) -> set[bytes]:
+    """What of a group would come again: without content, or damaged; all, if something else moved or ended the pack."""
+    if done.blobs + len(done.damaged) < len(sources):
+        return {each.digest for each in group}
+    return {each.digest for each in group} - {each.content.digest for each in sources} | set(done.damaged)
 
 
 async def _candidates(

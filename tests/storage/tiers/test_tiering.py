@@ -2,10 +2,13 @@
 
 import hashlib
 
+import pytest
+
 from mailserver.services import messages
 from storage.blobs.packs import read_index
 from storage.blobs.tiered import object_name
 from storage.rows import Columns
+from storage.tiers import tiering
 from storage.types import Uid
 from tests.conftest import plain_message
 from tests.storage.tiers.conftest import Attic
@@ -57,3 +60,25 @@ async def test_what_is_young_stays_hot(attic: Attic) -> None:
     await fill(attic, 3)
     assert (await attic.tier()).blobs == 0
     assert attic.hot_and_cold() == (3, 0)
+
+
+async def test_however_much_is_old_few_are_chosen_at_once(attic: Attic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is damaged, or without content, is tried once and stands in nobody's way."""
+    monkeypatch.setattr(tiering, "CANDIDATES", 4)
+    await fill(attic, 30)
+    attic.age()
+    first, second = (digest for (digest,) in attic.sql("SELECT digest FROM blob WHERE tenant_id = {t} LIMIT 2"))
+    attic.sql("UPDATE blob_content SET sealed = 'damaged' WHERE tenant_id = {t} AND digest = %s", first)
+    attic.sql("DELETE FROM blob_content WHERE tenant_id = {t} AND digest = %s", second)
+    packs: list[int] = []
+    moved = await tiering.tier(
+        attic.one.store.database,
+        attic.objects,
+        attic.keys,
+        cold_after_days=30,
+        hot_budget_octets=None,
+        progress=lambda pack: packs.append(pack.blobs),
+    )
+    assert (moved.blobs, moved.damaged) == (28, [first])
+    assert max(packs) <= 4
+    assert attic.hot_and_cold() == (2, 28)
