@@ -45,9 +45,10 @@ _WANTED = Query(
            coalesce(b.layout, ''::bytea) AS layout
       FROM (SELECT r.tenant_id, r.digest FROM cold_read r
              WHERE r.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND r.read_on > CURRENT_DATE - %(days)s::integer
-             GROUP BY 1, 2 HAVING count(*) > 1 LIMIT %(limit)s) w
+             GROUP BY 1, 2 HAVING count(*) > 1) w
       JOIN blob b ON b.tenant_id = w.tenant_id AND b.digest = w.digest
      WHERE b.object_id IS NOT NULL AND b.stored_octets <= %(largest_octets)s
+     LIMIT %(limit)s
     """,
     row=_Wanted,
 )
@@ -99,9 +100,9 @@ async def promote(database: Database, objects: ObjectStore, keys: TenantKeys, *,
 
 
 async def _promote(database: Database, objects: ObjectStore, keys: TenantKeys, blob: _Wanted) -> int:
-    places = unpack_layout(blob.layout)
-    length = sum(place.octets for place in places)
     try:
+        places = unpack_layout(blob.layout)
+        length = sum(place.octets for place in places)
         kept = await objects.get(object_name(keys.tenant_id, blob.object_id), blob.object_offset, length)
         chunks = [SealedChunk(each.key_id, each.codec, kept[each.offset :][: each.octets]) for each in places]
         verified(keys, SealedContent(BlobDigest(blob.digest), blob.octets, chunks))

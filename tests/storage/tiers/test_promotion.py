@@ -1,7 +1,10 @@
 """What is read on two days comes back to Postgres."""
 
+import pytest
+
 from mailserver.services import messages
 from storage.rows import Columns
+from storage.tiers import promotion
 from storage.types import Uid
 from tests.conftest import plain_message
 from tests.storage.tiers.conftest import Attic
@@ -96,3 +99,21 @@ async def test_a_long_message_that_is_opened_is_read_too(attic: Attic) -> None:
     content.note_reading()
     await attic.one.store.blobs.notes.write(attic.one.store.database)
     assert attic.sql("SELECT count(*) FROM cold_read WHERE tenant_id = {t}") == [(1,)]
+
+
+async def test_what_is_too_large_to_come_back_does_not_stand_in_the_way(
+    attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        await attic.one.receive(plain_message(number, body=f"{number} "))
+    await attic.one.receive(plain_message(9, body="".join(f"{number * 7919} " for number in range(3_000))))
+    attic.age()
+    await attic.tier()
+    for days in (0, 1):
+        attic.sql(
+            "INSERT INTO cold_read SELECT tenant_id, digest, CURRENT_DATE - %s FROM blob WHERE tenant_id = {t}", days
+        )
+    monkeypatch.setattr(promotion, "LARGEST_OCTETS", 1_000)
+    monkeypatch.setattr(promotion, "AT_ONCE", 2)
+    assert await attic.promote() == 4
+    assert attic.hot_and_cold() == (4, 1)
