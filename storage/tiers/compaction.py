@@ -49,6 +49,7 @@ _HALF_DEAD = Query(
     """
     SELECT id, octets, live_octets FROM object
      WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND state = 1 AND kind = 1 AND live_octets < octets / 2
+       AND id > %(after)s
      ORDER BY id LIMIT %(limit)s
     """,
     row=WornPack,
@@ -72,15 +73,29 @@ _RESIDENTS = Query(
 )
 
 
-async def worn_packs(database: Database, tenant_id: TenantId) -> list[WornPack]:
-    """Packs worth writing anew: half dead ones, and small ones once there are many."""
+async def worn_packs(database: Database, tenant_id: TenantId) -> AsyncIterator[WornPack]:
+    """Packs worth writing anew, each once: small ones if there are many, and half dead ones."""
     async with database.read(tenant_id) as connection:
-        half_dead = await _HALF_DEAD.all(connection, tenant_id=tenant_id, limit=_PACKS_AT_ONCE)
         small = await _SMALL.all(connection, tenant_id=tenant_id, small_octets=SMALL_OCTETS, limit=_PACKS_AT_ONCE)
-    worn = {pack.id: pack for pack in half_dead}
-    if len(small) >= MANY_SMALL:
-        worn |= {pack.id: pack for pack in small}
-    return list(worn.values())
+    told = {pack.id for pack in small} if len(small) >= MANY_SMALL else set[int]()
+    for pack in small:
+        if told:
+            yield pack
+    after = 0
+    while True:
+        async with database.read(tenant_id) as connection:
+            half_dead = await _HALF_DEAD.all(connection, tenant_id=tenant_id, after=after, limit=_PACKS_AT_ONCE)
+        if not half_dead:
+            return
+        after = half_dead[-1].id
+        for pack in half_dead:
+            if pack.id not in told:
+                yield pack
+
+
+async def _given(packs: Sequence[WornPack]) -> AsyncIterator[WornPack]:
+    for pack in packs:
+        yield pack
 
 
 async def compact(
@@ -99,7 +114,7 @@ async def compact(
     async with leased(database, keys.tenant_id, WORK) as lease:
         if lease is None:
             return moved
-        chosen = await worn_packs(database, keys.tenant_id) if packs is None else packs
+        chosen = worn_packs(database, keys.tenant_id) if packs is None else _given(packs)
         async for sources, damaged in _loads(database, objects, keys, chosen):
             moved.damaged += damaged
             reached("compaction: read")
@@ -112,13 +127,13 @@ async def compact(
 
 
 async def _loads(
-    database: Database, objects: ObjectStore, keys: TenantKeys, packs: Sequence[WornPack]
+    database: Database, objects: ObjectStore, keys: TenantKeys, packs: AsyncIterator[WornPack]
 ) -> AsyncIterator[tuple[list[Source], list[BlobDigest]]]:
     """What lives in the packs, a pack full at a time."""
     sources: list[Source] = []
     damaged: list[BlobDigest] = []
     octets = 0
-    for pack in packs:
+    async for pack in packs:
         found, broken = await read_pack(database, objects, keys, pack.id, pack.octets)
         damaged += broken
         for source in found:

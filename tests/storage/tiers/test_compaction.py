@@ -2,7 +2,10 @@
 
 from secrets import token_hex
 
+import pytest
+
 from storage.blobs.hot import HotBlobs
+from storage.blobs.tiered import object_name
 from storage.housekeeping import collect_blobs
 from storage.tiers import compaction
 from tests.conftest import plain_message
@@ -89,3 +92,18 @@ async def test_a_blob_that_is_damaged_everywhere_stays_and_is_told_of(attic: Att
     moved = await attic.compact()
     assert (moved.damaged, moved.blobs) == ([digest], 7)
     assert attic.sql("SELECT live_blobs FROM object WHERE tenant_id = {t} AND state = 1 ORDER BY 1") == [(1,), (7,)]
+
+
+async def test_packs_that_are_gone_do_not_keep_others_from_being_written_anew(
+    attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "_PACKS_AT_ONCE", 1)
+    for _ in range(3):
+        await filled(attic, 4)
+    await forget(attic, [1, 2, 3, 5, 6, 7, 9, 10, 11])
+    attic.drop_old_weeks()
+    (first, *others) = (each for (each,) in attic.sql("SELECT id FROM object WHERE tenant_id = {t} ORDER BY id"))
+    await attic.objects.delete([object_name(attic.keys.tenant_id, first)])
+    moved = await attic.compact()
+    assert (moved.blobs, len(moved.damaged)) == (2, 1)
+    assert attic.sql("SELECT count(*) FROM object WHERE tenant_id = {t} AND state = 2") == [(len(others),)]
