@@ -45,7 +45,7 @@ def opened(path: Path, *, limit_octets: int | None = None) -> Iterator[OpenFile]
         if not stat.S_ISREG(facts.st_mode):
             raise FileRefused("it is no plain file")
         if limit_octets is not None and facts.st_size > limit_octets:
-            raise FileRefused(f"it is longer than {limit_octets} octets")
+            raise FileRefused("it is too long")
         modified_at = datetime.fromtimestamp(max(0, facts.st_mtime), UTC)
         if facts.st_size <= _IN_MEMORY_OCTETS:
             yield OpenFile(_read(descriptor), modified_at)

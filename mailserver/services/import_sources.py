@@ -29,7 +29,7 @@ from mailserver.services.import_files import (
 from mailserver.services.spool import Spool
 from storage.types import Flags
 
-MESSAGE_LIMIT_OCTETS = 256 * 1024 * 1024
+MESSAGE_LIMIT_OCTETS = 128 * 1024 * 1024
 _LEVELS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -148,7 +148,7 @@ class Mbox:
                 for entry in mbox_reading.entries(file.octets):
                     place = f"{self.path}, octet {entry.at}"
                     if entry.end - entry.start > MESSAGE_LIMIT_OCTETS:
-                        yield Complaint(place, "the message is too long")
+                        yield Complaint(place, "it is too long")
                         continue
                     with Spool() as spool, Spool() as other:
                         found = _of_mbox(file.octets, entry, spool, other)

@@ -43,5 +43,5 @@ CHINESE: dict[str, str] = {
     "it does not begin as an mbox does": "开头不是 mbox 格式",
     "it is not what the index beside it says": "与索引记录不符",
     "its place is not below the directory of the import": "不在导入目录之内",
-    "the message is too long": "邮件过长",
+    "it is too long": "过长",
 }

@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from mailserver.services import mailboxes
-from mailserver.services.import_sources import Complaint, NothingThere, SourceMailbox, find_mailboxes
+from mailserver.services.import_sources import (
+    MESSAGE_LIMIT_OCTETS,
+    Complaint,
+    NothingThere,
+    SourceMailbox,
+    find_mailboxes,
+)
 from mailserver.services.importing import ImportedMailbox, import_mailbox
 from storage.errors import MailboxNameInvalid
 from storage.store import MailStore
@@ -102,6 +108,8 @@ async def test_a_maildir_is_taken_and_links_are_not_followed(ada: Someone, tmp_p
     (root / "cur" / "link:2,").symlink_to(secret)
     (root / "cur" / "directory").mkdir()
     os.mkfifo(root / "cur" / "pipe")
+    (root / "cur" / "huge").touch()
+    os.truncate(root / "cur" / "huge", MESSAGE_LIMIT_OCTETS + 1)
     (root / ".Linked").symlink_to(root / ".Sub.Folder")
     found = find_mailboxes(root)
     boxes: list[SourceMailbox] = [each for each in found if not isinstance(each, Complaint)]
@@ -114,6 +122,7 @@ async def test_a_maildir_is_taken_and_links_are_not_followed(ada: Someone, tmp_p
         ("link:2,", "it is a symbolic link"),
         ("directory", "it is no plain file"),
         ("pipe", "it is no plain file"),
+        ("huge", "it is too long"),
     }
     assert await ada.octets() == [plain_message(1), plain_message(2)]
     assert (await ada.flags_of())[1] == Flags(SEEN | FLAGGED, frozenset({"work"}))

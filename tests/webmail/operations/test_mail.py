@@ -81,12 +81,14 @@ async def test_what_is_passed_over_is_told_and_the_rest_is_taken(
 ) -> None:
     (tmp_path / "cur").mkdir()
     (tmp_path / "new").mkdir()
+    (tmp_path / ".a&AAo-b" / "cur").mkdir(parents=True)
     (tmp_path / "cur" / "1.{x}.host:2,S").write_bytes(plain_message(1))
     (tmp_path / "cur" / "2.{x}.host:2,S").symlink_to("/etc/passwd")
     (tmp_path / "cur" / "3.{x}.host:2,S").write_bytes(plain_message(2) * 100)
     said = await asyncio.to_thread(mail, "import", ann.address, str(tmp_path), status=1)
     assert "2.{x}.host:2,S: passed over, it is a symbolic link" in said
     assert "INBOX: 2 added, 0 were there" in said
+    assert "no mailbox can be called so" in said
     assert said.endswith("CommandError: Not everything could be imported; see above.\n")
     bob = await asyncio.to_thread(new_person, services)
     services.manage("account", "set", bob.address, "--quota", "1KiB")
