@@ -25,6 +25,7 @@ from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
 from storage.key_files import make_master_key
 from storage.keys import KeyRing
+from storage.parts.homes import PartStore
 from storage.provisioning import make_tenant_keys, provision_account
 from storage.store import MailStore
 from storage.types import Modseq
@@ -154,7 +155,8 @@ def store(services: RunningServices, database: Database, announcements: Announce
 @pytest.fixture
 def tiered_store(store: MailStore, objects: ObjectStore) -> MailStore:
     """The same with an object store."""
-    return replace(store, blobs=TieredBlobs(HotBlobs(), objects))
+    parts = PartStore(store.database, objects, waiting_octets=10**9)
+    return replace(store, blobs=TieredBlobs(HotBlobs(), objects), parts=parts)
 
 
 @pytest.fixture
