@@ -88,10 +88,13 @@ def _ask(connection: "psycopg.Connection[tuple[object, ...]]", command: bytes) -
     return value.decode()
 
 
-def write_base(url: str, server: Server, target: Path, *, lock: int, on_progress: OnProgress) -> Base:
+def write_base(
+    url: str, server: Server, target: Path, *, lock: int, on_progress: OnProgress, max_rate: str | None = None
+) -> Base:
     """Write a base backup into a new directory, on disk when this returns. Raises BackupFailed.
 
     `lock`: a descriptor that pg_basebackup inherits, so that its place stays locked as long as it writes.
+    `max_rate`: octets a second that the server reads at most, such as 50M.
     """
     told = conninfo_to_dict(url)
     password = str(told.pop("password", ""))  # other users see the arguments of a command
@@ -105,6 +108,7 @@ def write_base(url: str, server: Server, target: Path, *, lock: int, on_progress
         "--manifest-checksums=SHA256",
         "--label=waypost",
         "--progress",
+        *([f"--max-rate={max_rate}"] if max_rate else []),
     ]
     with _wal_kept(url):
         _run(command, on_progress, pass_fds=(lock,), password=password)

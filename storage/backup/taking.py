@@ -32,12 +32,13 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What is backed up. `objects` None: there is no bucket."""
+    """What is backed up. `objects` None: there is no bucket. `max_rate`: of the base backup, such as 50M a second."""
 
     backup_url: str
     owner_url: str
     secrets: Path | None
     objects: ObjectStore | None
+    max_rate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def _write(
     steps: Steps,
 ) -> tuple[Facts, Copied]:
     with steps.step("base backup") as tell:
-        made = base.write_base(sources.backup_url, server, draft / BASE, lock=lock, on_progress=tell)
+        made = base.write_base(
+            sources.backup_url, server, draft / BASE, lock=lock, on_progress=tell, max_rate=sources.max_rate
+        )
     with steps.step("verifying") as tell:
         base.verify_base(draft / BASE, tell)
     base_octets = sum(path.stat().st_size for path in (draft / BASE).iterdir())

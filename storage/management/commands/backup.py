@@ -32,6 +32,7 @@ class Command(StoreCommand):
             action="store_true",
             help="list the objects and leave them in the bucket, which keeps doomed ones for its days",
         )
+        installation.add_argument("--max-rate", metavar="RATE", help="read PostgreSQL no faster, such as 50M a second")
         installation.set_defaults(run=self.installation)
 
         listing = actions.add_parser("list", help="what is there, the oldest first")
@@ -56,7 +57,11 @@ class Command(StoreCommand):
         secrets = os.environ.get("WAYPOST_SECRETS")
         with opened(bucket_of(os.environ)) as bucket:
             sources = Sources(
-                backup_url, os.environ["WAYPOST_OWNER_DATABASE_URL"], Path(secrets) if secrets else None, bucket
+                backup_url,
+                os.environ["WAYPOST_OWNER_DATABASE_URL"],
+                Path(secrets) if secrets else None,
+                bucket,
+                options["max_rate"],
             )
             try:
                 taken = take_backup(place, sources, copies_objects=not options["objects_stay"], steps=self._steps())

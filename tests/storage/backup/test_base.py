@@ -69,7 +69,9 @@ def take(server: Postgres, directory: Path) -> Backup:
     with place.lock() as lock:
         found = base.look(server.backup_url())
         label, draft = place.new_draft(datetime.now(UTC))
-        made = base.write_base(server.backup_url(), found, draft / "base", lock=lock, on_progress=lambda *_: None)
+        made = base.write_base(
+            server.backup_url(), found, draft / "base", lock=lock, on_progress=lambda *_: None, max_rate="500M"
+        )
         base.verify_base(draft / "base", lambda *_: None)
         facts = Facts(
             format=FORMAT,
