@@ -6,6 +6,8 @@ bucket looks like that, this is not our database, or not our bucket, and nothing
 told of and never deleted: somebody may bring the object back.
 """
 
+import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from storage.blobs.objects import ObjectsHeld, ObjectStore
@@ -16,12 +18,16 @@ from storage.steps import reached
 from tenants.types import TenantId
 
 SUSPICIOUS_SHARE = 0.2
-SUSPICIOUS_OBJECTS = 100
+SUSPICIOUS_OBJECTS = 10
+ORPHANS_AT_ONCE = 100_000
+MISSING_AT_ONCE = 1_000
 _AT_ONCE = 1_000
+_LAST_ID = 2**63 - 1
+_NAME = re.compile(r"([1-9][0-9]{0,18})/([0-9a-f]{16})", re.ASCII)
 
 
 class TooManyOrphans(Exception):
-    """So much of the bucket is unknown here that it is probably somebody else's."""
+    """So much of the bucket, or all of it, is unknown here that it is probably somebody else's."""
 
     def __init__(self, orphans: int, objects: int) -> None:
         super().__init__(f"{orphans} of {objects} objects in the bucket belong to no row: is it the right bucket?")
@@ -31,7 +37,8 @@ class TooManyOrphans(Exception):
 
 @dataclass(slots=True)
 class Swept:
-    """`missing` are names of objects in which blobs should rest and which the bucket does not hold."""
+    """`missing` are names of objects in which blobs should rest and which the bucket does not hold: the first
+    MISSING_AT_ONCE or somewhat more, for when all are gone nobody needs to hear of each."""
 
     objects: int = 0
     octets: int = 0
@@ -67,12 +74,16 @@ _KNOWN = Query(
 _IN_USE = Query(
     """
     SELECT tenant_id, id FROM object
-     WHERE tenant_id = %(tenant_id)s AND id > %(object_id)s AND state = 1 ORDER BY id LIMIT %(limit)s
+     WHERE tenant_id = %(tenant_id)s AND id > %(after)s AND id <= %(until)s AND state = 1 ORDER BY id LIMIT %(limit)s
     """,
     row=_Key,
     role="waypost_system",
 )
-_TENANTS = Query("SELECT DISTINCT tenant_id FROM object", row=_Tenant, role="waypost_system", scans=["object"])
+_NEXT_TENANT = Query(
+    "SELECT tenant_id FROM object WHERE tenant_id > %(after)s ORDER BY tenant_id LIMIT 1",
+    row=_Tenant,
+    role="waypost_system",
+)
 _REMEMBER = Query[None](
     """
     INSERT INTO orphan_object (name, seen_at) SELECT u.name, now() FROM unnest(%(names)s::text[]) AS u (name)
@@ -97,33 +108,41 @@ _DUE = Query(
 
 
 async def sweep(database: Database, objects: ObjectStore, *, kept_s: float, may_delete: bool = True) -> Swept:
-    """Compare bucket and rows, both ways. Raises TooManyOrphans, ColdTierUnavailable, StoreUnavailable."""
+    """Compare bucket and rows, both ways. Raises TooManyOrphans, ColdTierUnavailable, StoreUnavailable.
+
+    Of orphans the first ORPHANS_AT_ONCE by name are remembered and deleted; the rest is only counted.
+    """
     swept = Swept()
     orphans: set[str] = set()
-    looked_at: set[int] = set()
-    tenant, seen = 0, set[int]()
-    async for page in objects.list():  # by ascending name, so a tenant's stand together
+    looked_at = set[int]()
+    tenant, last, known_here = 0, 0, 0
+    async for page in objects.list():  # by ascending name, which is the order of a tenant's ids
         swept.objects += len(page)
         swept.octets += sum(each.octets for each in page)
         names = {key: each.name for each in page if (key := parse_name(each.name)) is not None}
         known = await _known(database, list(names))
-        orphans |= {name for key, name in names.items() if key not in known}
+        known_here += len(known)
+        unknown = [name for key, name in names.items() if key not in known]
+        swept.orphans += len(unknown)
+        orphans.update(unknown[: ORPHANS_AT_ONCE - len(orphans)])
+        listed: dict[int, set[int]] = {}
         for owner, object_id in names:
+            listed.setdefault(owner, set()).add(object_id)
+        for owner, ids in listed.items():
             if owner != tenant:
-                swept.missing += await _missing(database, objects, tenant, seen)
-                looked_at.add(tenant)
-                tenant, seen = owner, set()
-            seen.add(object_id)
-    swept.missing += await _missing(database, objects, tenant, seen)
-    looked_at.add(tenant)
-    async with database.system_single() as connection:
-        tenants = {row.tenant_id for row in await _TENANTS.all(connection)}
-    for unlisted in sorted(tenants - looked_at):
-        swept.missing += await _missing(database, objects, unlisted, set())
-    swept.orphans = len(orphans)
+                await _find_missing(database, objects, swept, tenant, set(), last, _LAST_ID)
+                tenant, last = owner, 0
+                looked_at.add(owner)
+            await _find_missing(database, objects, swept, tenant, ids, last, max(ids))
+            last = max(ids)
+    await _find_missing(database, objects, swept, tenant, set(), last, _LAST_ID)
+    async for unlisted in _tenants(database):
+        if unlisted not in looked_at:
+            await _find_missing(database, objects, swept, unlisted, set(), 0, _LAST_ID)
     await _remember(database, orphans)
-    if len(orphans) > SUSPICIOUS_OBJECTS and len(orphans) > SUSPICIOUS_SHARE * swept.objects:
-        raise TooManyOrphans(len(orphans), swept.objects)
+    is_much = swept.orphans > SUSPICIOUS_OBJECTS and swept.orphans > SUSPICIOUS_SHARE * swept.objects
+    if is_much or (swept.orphans and not known_here):
+        raise TooManyOrphans(swept.orphans, swept.objects)
     if may_delete:
         swept.deleted = await _delete_due(database, objects, orphans, kept_s)
     return swept
@@ -131,13 +150,23 @@ async def sweep(database: Database, objects: ObjectStore, *, kept_s: float, may_
 
 def parse_name(name: str) -> tuple[int, int] | None:
     """Tenant and id out of an object's name; None for what is no object of ours."""
-    tenant, _, number = name.partition("/")
-    if not (tenant.isascii() and tenant.isdigit() and len(number) == 16):
+    found = _NAME.fullmatch(name)
+    if found is None:
         return None
-    try:
-        return int(tenant), int(number, 16)
-    except ValueError:
-        return None
+    tenant_id, object_id = int(found[1]), int(found[2], 16)
+    return (tenant_id, object_id) if max(tenant_id, object_id) <= _LAST_ID else None
+
+
+async def _tenants(database: Database) -> AsyncIterator[int]:
+    """Those that have any object, one look for each."""
+    after = 0
+    while True:
+        async with database.system_single() as connection:
+            row = await _NEXT_TENANT.first(connection, after=after)
+        if row is None:
+            return
+        after = row.tenant_id
+        yield after
 
 
 async def _known(database: Database, keys: list[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -156,18 +185,19 @@ async def _remember(database: Database, orphans: set[str]) -> None:
             await _REMEMBER.execute(connection, names=new)
 
 
-async def _missing(database: Database, objects: ObjectStore, tenant_id: int, seen: set[int]) -> list[str]:
-    """Names of a tenant's objects in use that were not listed, and are not there at a second look either."""
-    missing: list[str] = []
-    after = 0
-    while True:
+async def _find_missing(
+    database: Database, objects: ObjectStore, swept: Swept, tenant_id: int, listed: set[int], after: int, until: int
+) -> None:
+    """A tenant's objects in use with ids in that range that were not listed, and are not there at a second look
+    either."""
+    while after < until and len(swept.missing) < MISSING_AT_ONCE:
         async with database.system_single() as connection:
-            rows = await _IN_USE.all(connection, tenant_id=tenant_id, object_id=after, limit=_AT_ONCE)
+            rows = await _IN_USE.all(connection, tenant_id=tenant_id, after=after, until=until, limit=_AT_ONCE)
         if not rows:
-            return missing
+            return
         after = rows[-1].id
-        names = [object_name(TenantId(tenant_id), row.id) for row in rows if row.id not in seen]
-        missing += [name for name in names if await objects.facts(name) is None]
+        names = [object_name(TenantId(tenant_id), row.id) for row in rows if row.id not in listed]
+        swept.missing += [name for name in names if await objects.facts(name) is None]
 
 
 async def _delete_due(database: Database, objects: ObjectStore, orphans: set[str], kept_s: float) -> int:
