@@ -20,7 +20,8 @@ from storage.errors import MailboxNotFound, OverQuota, StorageError, StoreUnavai
 from storage.flags import keywords_column
 from storage.header_column import pack_header
 from storage.keys import TenantKeys
-from storage.parts.homes import PART_OCTETS, Claims, LargeParts, PartLost, PartStore
+from storage.parts.claims import Claims
+from storage.parts.homes import PART_OCTETS, LargeParts, PartLost, PartStore
 from storage.provisioning import provision_account
 from storage.query import Connection, Query, run_together
 from storage.types import (
