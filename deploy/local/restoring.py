@@ -41,6 +41,7 @@ from storage.epochs import (
     leap_ids,
     start_epochs,
 )
+from storage.errors import ColdTierUnavailable
 from storage.key_files import KeyUnusable, known_master_fingerprints
 from storage.keys import check_tenant_keys
 
@@ -285,7 +286,8 @@ async def _put_objects(
             passing.prepare()
             names = set(copied.missing)
             again = [each for each in needed if each.name in names]
-            await object_copies.fetch_between(elsewhere, passing, again)
+            with contextlib.suppress(ColdTierUnavailable):  # then they stay missing
+                await object_copies.fetch_between(elsewhere, passing, again)
             more = await object_copies.put_back(store, passing, again, lambda _octets: None)
             copied.missing, copied.damaged = more.missing, [*copied.damaged, *more.damaged]
             copied.put += more.put

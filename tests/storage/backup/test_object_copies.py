@@ -147,3 +147,11 @@ async def test_a_database_names_its_live_and_doomed_objects_and_forgets_holds(
         held = await owner.execute("SELECT id FROM object WHERE tenant_id = %s AND is_held", (company.tenant_id,))
         assert {row[0] for row in await held.fetchall()} == {1, 3}
         await owner.execute("DELETE FROM object WHERE tenant_id = %s", (company.tenant_id,))
+
+
+async def test_what_another_bucket_still_has_is_fetched_from_there(
+    objects: ObjectStore, place: Place, some: list[Listed]
+) -> None:
+    await objects.delete([some[1].name])
+    await object_copies.fetch_between(objects, place, some)
+    assert copies(place) == sorted(each.name for each in some if each != some[1])
