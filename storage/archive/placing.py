@@ -113,7 +113,12 @@ _TAKEN = Query(
     """,
     row=_Id,
 )
-_NEW_IDS = Query("SELECT nextval('mail_id') AS id FROM generate_series(1, %(count)s)", row=_Id)
+_NEW_IDS = Query(
+    """
+    SELECT nextval('mail_id') AS id FROM generate_series(1, %(count)s) WHERE waypost_tenant(%(tenant_id)s) IS NOT NULL
+    """,
+    row=_Id,
+)
 _ADD_MESSAGES = Query[None](
     """
     INSERT INTO message (
@@ -125,6 +130,7 @@ _ADD_MESSAGES = Query[None](
            r.sender, r.recipients, r.preview, r.header, r.segments, r.structure, r.envelope, r.bodystructure,
            r.origin_id
       FROM json_populate_recordset(NULL::message, %(rows)s::text::json) r
+     WHERE waypost_tenant(%(tenant_id)s) IS NOT NULL
     """
 )
 _ADD_BLOBS = Query[None](
@@ -162,6 +168,7 @@ _ADD_PLACEMENTS = Query[None](
         SELECT waypost_tenant(%(tenant_id)s), %(mailbox_id)s, r.uid, %(account_id)s, r.message_id, %(modseq)s,
                r.saved_at, r.flags, r.keywords
           FROM json_populate_recordset(NULL::placement, %(rows)s::text::json) r
+         WHERE waypost_tenant(%(tenant_id)s) IS NOT NULL
         RETURNING tenant_id, account_id, modseq, mailbox_id, uid, message_id, flags, keywords
     )
     INSERT INTO change (
@@ -213,8 +220,10 @@ async def taken(connection: Connection, tenant_id: TenantId, ids: Sequence[Messa
     return {MessageId(row.id) for row in await _TAKEN.all(connection, tenant_id=tenant_id, message_ids=list(ids))}
 
 
-async def new_ids(connection: Connection, count: int) -> list[MessageId]:
-    return [MessageId(row.id) for row in await _NEW_IDS.all(connection, count=count)] if count else []
+async def new_ids(connection: Connection, tenant_id: TenantId, count: int) -> list[MessageId]:
+    if not count:
+        return []
+    return [MessageId(row.id) for row in await _NEW_IDS.all(connection, tenant_id=tenant_id, count=count)]
 
 
 async def add_messages(

@@ -230,7 +230,7 @@ class _Restoring:
 
     async def _ids(self, connection: Connection, new: list[ArchivedMessage]) -> dict[MessageId, MessageId]:
         elsewhere = await placing.taken(connection, self.keys.tenant_id, [each.id for each in new])
-        fresh = iter(await placing.new_ids(connection, len(elsewhere)))
+        fresh = iter(await placing.new_ids(connection, self.keys.tenant_id, len(elsewhere)))
         return {each.id: next(fresh) if each.id in elsewhere else each.id for each in new}
 
 
