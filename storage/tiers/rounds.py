@@ -1,8 +1,11 @@
-"""The work of the tiers for every tenant in turn, each by its policy. One tenant's trouble is not the next one's."""
+"""The work of the tiers for every tenant in turn, each by its policy. One tenant's trouble is not the next one's, but
+that of S3 is everybody's: while it is away the round ends.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from storage.blobs.breaker import BreakerState
 from storage.blobs.objects import ObjectStore
 from storage.database import Database
 from storage.errors import StorageError
@@ -25,7 +28,8 @@ class TieringConfig:
 
 @dataclass(slots=True)
 class Round:
-    """What a round came to. `refused`: tenants whose turn ended early, and why."""
+    """What a round came to. `refused`: tenants whose turn ended early, and why; the round may have ended with the last
+    of them."""
 
     moved: Moved = field(default_factory=Moved)
     count: int = 0
@@ -107,6 +111,8 @@ class Tiers:
                 await turn(await self.keys.of(tenant_id), policy, done)
             except (StorageError, KeyUnusable) as refusal:
                 done.refused[tenant_id] = str(refusal)
+                if self.objects.breaker is BreakerState.OPEN:
+                    break  # each of thousands of tenants would begin an object for nothing
         return done
 
     async def _budgets(self, found: dict[TenantId, TenantPolicy]) -> dict[TenantId, int | None]:

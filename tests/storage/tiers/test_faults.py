@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
@@ -157,7 +157,7 @@ async def test_an_object_given_up_while_it_was_written_takes_nothing(attic: Atti
 
 
 @pytest.fixture
-def proxy(s3: ObjectAccess) -> "AsyncIterator[FaultyProxy]":
+def proxy(s3: ObjectAccess) -> Iterator[FaultyProxy]:
     proxy = FaultyProxy(s3.url)
     yield proxy
     proxy.close()

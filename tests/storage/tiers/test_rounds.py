@@ -1,0 +1,98 @@
+"""Upkeep goes from tenant to tenant: what ends one turn, what ends the round, and whose mail makes room."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from secrets import token_hex
+
+import pytest
+
+from deploy.local.objects import ObjectAccess
+from storage.blobs.objects import ObjectStore
+from storage.key_files import tenant_key_path
+from storage.provisioning import provision_account
+from storage.store import MailStore
+from storage.tiers.rounds import TieringConfig, Tiers
+from tests.conftest import RunningServices, objects_config, owner_connection, plain_message
+from tests.people import new_person
+from tests.someone import Someone
+from tests.storage.blobs.faulty_proxy import Fault, FaultyProxy
+from tests.storage.tiers.conftest import Attic
+
+
+@pytest.fixture
+async def attics(
+    services: RunningServices, tiered_store: MailStore, objects: ObjectStore
+) -> AsyncIterator[list[Attic]]:
+    """Of three companies of the directory, each with ten old messages; those of other tests have nothing old."""
+    with owner_connection(services) as owner:
+        owner.autocommit = True
+        found = []
+        for _ in range(3):
+            who = (await asyncio.to_thread(new_person, services)).principal
+            await provision_account(tiered_store.database, who.tenant_id, who.account_id)
+            keys = await tiered_store.keys.of(who.tenant_id)
+            attic = Attic(Someone(tiered_store, who), objects, keys, owner, services.secrets)
+            for number in range(10):
+                await attic.one.receive(plain_message(number, body=token_hex(500)))
+            attic.age(200)
+            found.append(attic)
+        yield found
+        for attic in found:
+            attic.sql("DELETE FROM blob WHERE tenant_id = {t}")
+
+
+def tiers(attic: Attic, objects: ObjectStore, *, hot_limit_octets: int = 0) -> Tiers:
+    store = attic.one.store
+    return Tiers(store.database, objects, store.keys, TieringConfig(hot_limit_octets))
+
+
+async def test_every_tenant_has_its_turn(attics: list[Attic]) -> None:
+    before = [await attic.one.octets() for attic in attics]
+    done = await tiers(attics[0], attics[0].objects).tier()
+    assert done.refused == {}
+    assert [attic.hot_and_cold() for attic in attics] == [(0, 10)] * 3
+    assert [await attic.one.octets() for attic in attics] == before
+
+
+async def test_a_tenant_whose_key_is_gone_does_not_keep_others_waiting(attics: list[Attic]) -> None:
+    first = attics[0]
+    path = tenant_key_path(first.secrets, first.keys.tenant_id)
+    key = path.read_text()
+    path.unlink()
+    first.one.store.keys.forget(first.keys.tenant_id)
+    done = await tiers(first, first.objects).tier()
+    path.write_text(key)
+    assert list(done.refused) == [first.keys.tenant_id]
+    assert [attic.hot_and_cold() for attic in attics] == [(10, 0), (0, 10), (0, 10)]
+
+
+async def test_while_s3_is_away_the_round_ends_and_no_tenant_begins_an_object_for_nothing(
+    attics: list[Attic], s3: ObjectAccess
+) -> None:
+    proxy = FaultyProxy(s3.url)
+    config = objects_config(replace(s3, url=proxy.url), attempts=1, breaker_failures=1, breaker_rest_s=600)
+    objects = ObjectStore(config)
+    try:
+        proxy.fault(Fault.REFUSE)
+        done = await tiers(attics[0], objects).tier()
+    finally:
+        proxy.close()
+        await objects.close()
+    assert len(done.refused) == 1
+    begun = [attic.sql("SELECT count(*) FROM object WHERE tenant_id = {t}")[0][0] for attic in attics]
+    assert sorted(begun) == [0, 0, 1]
+    assert [attic.hot_and_cold() for attic in attics] == [(10, 0)] * 3
+
+
+async def test_when_postgres_holds_too_much_everybody_gives_the_same_share(attics: list[Attic]) -> None:
+    """Whatever the policies say: here that nothing goes cold by age."""
+    first = attics[0]
+    ids = [int(attic.keys.tenant_id) for attic in attics]
+    first.sql("UPDATE tenant SET cold_after_days = NULL WHERE id = ANY (%s)", ids)
+    ((hot,),) = first.sql(
+        "SELECT sum(b.stored_octets) FROM blob b JOIN tenant t ON t.id = b.tenant_id WHERE b.object_id IS NULL"
+    )
+    await tiers(first, first.objects, hot_limit_octets=int(hot) // 2).tier()
+    cold = [attic.hot_and_cold()[1] for attic in attics]
+    assert all(4 <= count <= 6 for count in cold), cold
