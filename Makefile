@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-QUICK := $(wildcard tests/mailserver/mime tests/mailserver/imap/wire tests/mailserver/smtp/wire \
+QUICK := $(wildcard tests/mailserver/mime tests/mailserver/mailbox_formats tests/mailserver/imap/wire tests/mailserver/smtp/wire \
     tests/mailserver/pop3/wire tests/mailserver/dsn tests/mailserver/outbound/wire tests/mailserver/test_admission.py \
     tests/mailserver/outbound/test_schedule.py tests/mailserver/outbound/test_decisions.py \
     tests/mailserver/outbound/test_shaping.py tests/mailserver/test_scram.py tests/mailserver/test_srs.py \
