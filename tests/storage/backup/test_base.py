@@ -1,6 +1,7 @@
 """A running server is copied whole, recovered to a moment from copy and WAL, and damage to either is seen."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -203,6 +204,22 @@ def test_a_file_that_differs_from_the_manifest_is_refused_at_unpacking(server: P
     (backup.base / base.MANIFEST).write_text(changed)
     with pytest.raises(BackupFailed):
         base.unpack_base(backup.base, tmp_path / "data", lambda *_: None)
+
+
+def test_a_server_that_dies_meanwhile_is_no_backup(tmp_path: Path) -> None:
+    dying = Postgres(make_places(tmp_path / "server"))
+    dying.start()
+    try:
+
+        def kill(done: int, _total: int) -> None:
+            assert dying.child is not None
+            dying.child.signal(signal.SIGKILL)
+
+        found = base.look(dying.backup_url())
+        with pytest.raises(BackupFailed):
+            base.write_base(dying.backup_url(), found, tmp_path / "copy", lock=1, on_progress=kill, max_rate="1M")
+    finally:
+        dying.stop()
 
 
 def test_a_role_that_may_not_copy_is_told_so(server: Postgres) -> None:
