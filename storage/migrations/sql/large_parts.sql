@@ -43,7 +43,8 @@ BEGIN
     END LOOP;
 END $$;
 
--- Moves a part that waited in Postgres to its object. Returns whether it did; if not, the object is doomed.
+-- Moves a part that waited in Postgres to its object. Returns whether it did; if not, the object is doomed, by this or
+-- by whoever gave it up meanwhile.
 CREATE FUNCTION move_part_v1(
     p_tenant bigint, p_digest bytea, p_object bigint, p_layout bytea, p_stored bigint, p_sha256 bytea
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -54,6 +55,8 @@ BEGIN
                                  ARRAY[p_layout], ARRAY[p_stored], p_stored, p_sha256) = 1;
     UPDATE blob b SET is_waiting = false WHERE b.tenant_id = p_tenant AND b.digest = p_digest AND b.is_waiting;
     RETURN v_moved;
+EXCEPTION WHEN SQLSTATE 'WP010' THEN
+    RETURN false;
 END $$;
 
 -- As before, but sound whatever the clock does: who uses a blob is looked up anew once its row is locked, so a message

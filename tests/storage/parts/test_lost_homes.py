@@ -1,6 +1,7 @@
 """Whatever collection and sweeps do while a part is on its way, its message is placed whole, or not at all."""
 
 import asyncio
+import contextlib
 import os
 import random
 import subprocess
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from storage import steps
-from storage.errors import StorageError
+from storage.errors import ColdTierUnavailable, StorageError
 from tests.conftest import ROOT, RunningServices
 from tests.parts_desk import Desk, letter
 from tests.storage.blobs.faulty_proxy import Fault
@@ -138,9 +139,10 @@ async def test_several_messages_bring_the_same_part_at_the_same_moment(desk: Des
     assert desk.sql("SELECT count(*) FROM object WHERE tenant_id = {t} AND state = 1") == [(1,)]
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_deliveries_collection_and_sweeps_at_once_lose_nothing(desk: Desk, seed: int) -> None:
-    """Three attachments come again and again while everything unused is collected at once and every upload swept."""
+@pytest.mark.parametrize("seed", range(60 if os.environ.get("WAYPOST_SOAK") == "1" else 4))
+async def test_whatever_happens_at_once_nothing_is_lost(desk: Desk, seed: int) -> None:
+    """Three attachments come again and again while everything unused is collected at once, every upload is swept, S3
+    goes and comes back (in every other run), and what waits for it moves."""
     chance = random.Random(seed)
     attachments = [chance.randbytes(70_000 + number) for number in range(3)]
     expected: list[bytes] = []
@@ -170,12 +172,27 @@ async def test_deliveries_collection_and_sweeps_at_once_lose_nothing(desk: Desk,
             await desk.give_up_uploads()
             await asyncio.sleep(chance.random() / 5)
 
-    busy = [asyncio.create_task(collect()), asyncio.create_task(sweep())]
+    async def storm() -> None:
+        while seed % 2 and not is_over:
+            desk.proxy.fault(Fault.REFUSE)
+            await asyncio.sleep(chance.random() / 10)
+            desk.proxy.heal()
+            await asyncio.sleep(chance.random() / 5)
+
+    async def move() -> None:
+        while not is_over:
+            with contextlib.suppress(ColdTierUnavailable):
+                await desk.move_waiting()
+            await asyncio.sleep(chance.random() / 20)
+
+    busy = [asyncio.create_task(each()) for each in (collect, sweep, storm, move)]
     await asyncio.gather(*(deliver(number) for number in range(4)))
     is_over = True
     await asyncio.gather(*busy)
     assert len(expected) > 10
+    await desk.until_s3_answers()
     assert sorted(await desk.one.octets()) == sorted(expected)
+    await desk.move_waiting()
     assert {where for _, where in desk.blobs()} <= {"hot", "part"}
     desk.forget_hot_copies()
     assert sorted(await desk.one.octets()) == sorted(expected)
