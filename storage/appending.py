@@ -17,7 +17,7 @@ from storage.errors import MailboxNotFound, MailboxNotSelectable, MessageGone, O
 from storage.flags import joined_keywords
 from storage.keys import TenantKeys
 from storage.parts.homes import PartLost
-from storage.placing import ATTEMPTS, Order, PreparedMessage, find_homes, is_small, place_in
+from storage.placing import ATTEMPTS, Order, PreparedMessage, find_homes, is_small, place_in, put_blobs
 from storage.provisioning import provision_account
 from storage.query import Connection, Query, run_together
 from storage.types import BlobDigest, Destination, Flags, MailboxId, MessageId, Modseq, Placed, Uid, UidValidity
@@ -172,7 +172,8 @@ async def _run_together(
 
 
 async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, request: AppendRequest) -> Appended:
-    """In a transaction that what is raised here rolls back."""
+    """In a transaction that what is raised here rolls back. Blobs come first: who removes has locked the account."""
+    await put_blobs(connection, blobs, keys, [message for message, _ in request.messages])
     if request.replaced is not None:
         mailbox_id, uid = request.replaced
         removed = await _REMOVE.first(
@@ -187,7 +188,7 @@ async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, 
         if removed is None:
             raise MessageGone(uid)
     if are_small(request):
-        return await _append_simple(connection, keys, request)
+        return _appended(request, await _APPEND.one(connection, **{**_values(keys, request), "sealed_blobs": None}))
     mailbox = await mailboxes.find(connection, keys.tenant_id, request.account_id, request.mailbox)
     if mailbox is None:
         raise MailboxNotFound(request.mailbox)
@@ -197,7 +198,7 @@ async def _append_in(connection: Connection, blobs: HotBlobs, keys: TenantKeys, 
         Order(message, Destination(request.account_id, mailbox.id, flags, request.quota_octets))
         for message, flags in request.messages
     ]
-    results = await place_in(connection, blobs, keys, orders)
+    results = await place_in(connection, keys, orders)
     for result in results:
         if isinstance(result, StorageError):
             raise result

@@ -241,13 +241,11 @@ async def _place_once(database: Database, blobs: HotBlobs, keys: TenantKeys, ord
         async with database.read(keys.tenant_id) as connection:
             return _checked(orders, [await _PLACE.one(connection, **_values(keys, first, is_blob_inline=True))])
     async with database.transaction(keys.tenant_id) as connection:
-        return await _place_all(connection, blobs, keys, orders)
+        await put_blobs(connection, blobs, keys, [order.message for order in orders])
+        return await _place_all(connection, keys, orders)
 
 
-async def _place_all(
-    connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
-) -> list[_Outcome]:
-    await _put_blobs(connection, blobs, keys, orders)
+async def _place_all(connection: Connection, keys: TenantKeys, orders: Sequence[Order]) -> list[_Outcome]:
     async with connection.pipeline():
         cursors = [await _PLACE.send(connection, **_values(keys, order, is_blob_inline=False)) for order in orders]
     outcomes = []
@@ -258,14 +256,13 @@ async def _place_all(
     return _checked(orders, outcomes)
 
 
-async def place_in(
-    connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]
-) -> list[Placed | StorageError]:
+async def place_in(connection: Connection, keys: TenantKeys, orders: Sequence[Order]) -> list[Placed | StorageError]:
     """Place copies in a transaction that is under way; the results are in the order of `orders`, refusals among them.
 
-    The accounts are in ascending order, and provisioned.
+    Their blobs are put (`put_blobs`), before any account was locked. The accounts are in ascending order, and
+    provisioned.
     """
-    outcomes = await _place_all(connection, blobs, keys, orders)
+    outcomes = await _place_all(connection, keys, orders)
     return [_result(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
@@ -277,11 +274,12 @@ def _checked(orders: Sequence[Order], outcomes: list[_Outcome]) -> list[_Outcome
     return outcomes
 
 
-async def _put_blobs(connection: Connection, blobs: HotBlobs, keys: TenantKeys, orders: Sequence[Order]) -> None:
+async def put_blobs(
+    connection: Connection, blobs: HotBlobs, keys: TenantKeys, messages: Sequence[PreparedMessage]
+) -> None:
     """Every blob once, in the order of digests, so that two transactions never wait for each other; then objects.
 
     Raises PartLost."""
-    messages = [order.message for order in orders]
     small = {blob.digest: blob for message in messages for blob in message.sealed}
     long_blobs = {digest: blob for message in messages for digest, blob in message.long_blobs.items()}
     claims = Claims(blobs, keys, [message.parts for message in messages if message.parts is not None])
