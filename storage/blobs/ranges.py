@@ -69,6 +69,11 @@ class RangeReader:
         self._keep(wanted.name, _Stretch(wanted.offset, octets))
         return octets[: wanted.length]
 
+    def forget(self, name: str) -> None:
+        """What is kept of an object: it may have changed on its way here."""
+        if (stretch := self._stretches.pop(name, None)) is not None:
+            self._kept -= len(stretch.octets)
+
     async def read_many(self, wanted: Sequence[Range]) -> list[bytes | StorageError]:
         """Each range, or why it cannot be read, in the order asked."""
         if len(wanted) == 1:

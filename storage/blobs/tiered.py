@@ -1,7 +1,7 @@
 """Content wherever it rests: in Postgres, or in objects (packs of cold blobs, large parts).
 
-No connection to Postgres is held while S3 is asked. A copy in an object that is damaged or gone is told of, and where
-Postgres holds one still, that is read instead.
+No connection to Postgres is held while S3 is asked. A copy that is damaged or gone is told of, and where Postgres holds
+another still, that is read instead.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -63,12 +63,12 @@ class TieredBlobs:
         """A range of a blob. Raises ContentDamaged when no copy is whole, ColdTierUnavailable, StoreUnavailable."""
         if length <= 0:
             return b""
-        async with database.read(keys.tenant_id) as connection:
-            found = await self.hot.read(connection, keys, digest, offset, length)
-        if isinstance(found, bytes):
-            return found
         try:
-            return await self._read_in_object(keys, digest, found, ChunkRange(offset, length))
+            return await self._read_where_it_rests(database, keys, digest, offset, length)
+        except ContentDamaged:
+            pass  # it changed on its way, or the blob moved meanwhile: a second look tells
+        try:
+            return await self._read_where_it_rests(database, keys, digest, offset, length)
         except ContentDamaged as damage:
             self._on_damage(keys.tenant_id, digest, damage)
             async with database.read(keys.tenant_id) as connection:
@@ -76,6 +76,20 @@ class TieredBlobs:
             if spare is None:
                 raise
             return spare
+
+    async def _read_where_it_rests(
+        self, database: Database, keys: TenantKeys, digest: BlobDigest, offset: int, length: int
+    ) -> bytes:
+        async with database.read(keys.tenant_id) as connection:
+            found = await self.hot.read(connection, keys, digest, offset, length)
+        if isinstance(found, bytes):
+            return found
+        try:
+            return await self._read_in_object(keys, digest, found, ChunkRange(offset, length))
+        except ContentDamaged:
+            if self._ranges is not None:
+                self._ranges.forget(object_name(keys.tenant_id, found.place.object_id))
+            raise
 
     async def _read_in_object(
         self, keys: TenantKeys, digest: BlobDigest, found: FoundInObject, wanted: ChunkRange

@@ -232,6 +232,38 @@ async def test_what_comes_damaged_is_read_from_the_other_copy(badly: Attic, prox
     assert await badly.one.octets() == expected
 
 
+async def test_what_changes_on_its_way_is_asked_for_again_and_is_no_damage(badly: Attic, proxy: FaultyProxy) -> None:
+    """Also if it was kept for the next reader."""
+    told: list[object] = []
+    blobs = TieredBlobs(HotBlobs(), badly.objects, on_damage=lambda _tenant, digest, _damage: told.append(digest))
+    one = replace(badly.one, store=replace(badly.one.store, blobs=blobs))
+    expected = await received(badly, 5)
+    await badly.tier()
+    badly.drop_old_weeks()
+    found = []
+    for row in await one.rows():
+        proxy.fault(Fault.FLIP_ANSWER, times=1)
+        found.append(await one.read(row))
+    assert (found, told) == (expected, [])
+
+
+async def test_what_is_damaged_in_postgres_is_read_from_another_week(attic: Attic) -> None:
+    told: list[object] = []
+    blobs = TieredBlobs(HotBlobs(), attic.objects, on_damage=lambda _tenant, digest, _damage: told.append(digest))
+    one = replace(attic.one, store=replace(attic.one.store, blobs=blobs))
+    expected = await received(attic, 2)
+    attic.sql(
+        """
+        INSERT INTO blob_content
+        SELECT tenant_id, digest, chunk, CURRENT_DATE, key_id, codec, sealed FROM blob_content WHERE tenant_id = {t}
+        """
+    )
+    attic.sql("UPDATE blob SET content_on = CURRENT_DATE WHERE tenant_id = {t}")
+    attic.sql("UPDATE blob_content SET sealed = 'x' WHERE tenant_id = {t} AND content_on = CURRENT_DATE")
+    assert [await one.read(row) for row in await one.rows()] == expected
+    assert len(told) == 2
+
+
 async def test_without_another_copy_damage_is_told(badly: Attic) -> None:
     told: list[object] = []
     blobs = TieredBlobs(HotBlobs(), badly.objects, on_damage=lambda _tenant, digest, _damage: told.append(digest))
