@@ -101,6 +101,18 @@ async def test_pieces_of_any_length_become_one_object_and_are_taken_when_there_i
     assert max(ahead) < PART
 
 
+@pytest.mark.parametrize("octets", [0, 1, PART - 1, PART, PART + 1, 2 * PART, 2 * PART + 77])
+async def test_pieces_may_be_of_a_length_that_nobody_knows_before(store: ObjectStore, seen: Seen, octets: int) -> None:
+    whole = some_octets(octets)
+    name = f"unknown-{octets}"
+    await store.put_pieces(name, (whole[at : at + 700_000] for at in range(0, octets, 700_000)), None)
+    assert len(seen.requests) == (1 if octets <= PART else 2 + -(-octets // PART))
+    assert await store.get(name, 0, octets) == whole
+    facts = await store.facts(name)
+    assert facts is not None
+    assert facts.octets == octets
+
+
 @pytest.mark.parametrize("announced", [2 * PART - 1, 2 * PART + 1, 10])
 async def test_pieces_must_be_as_many_octets_as_announced(
     store: ObjectStore, plain: ObjectsConfig, announced: int
