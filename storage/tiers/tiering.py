@@ -4,7 +4,10 @@ Blobs stand in a pack in the order of the mailboxes that show them, so that who 
 beginning to the end. The rows in Postgres stay until their week is dropped (`weeks`).
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
 
@@ -26,6 +29,7 @@ WORK = "tiering"
 CANDIDATES = 20_000
 _ROWS_AT_ONCE = 500
 _PACK_BLOBS = 4_000
+PACKS_AT_ONCE = 2
 WORTH_A_PACK_OCTETS = 1024 * 1024
 PATIENCE_DAYS = 14
 """Less than WORTH_A_PACK_OCTETS waits so much longer for company."""
@@ -118,11 +122,12 @@ async def tier(
             return moved
 
         async def work(days: int, octets: int | None) -> None:
-            async for pack in _packs(database, objects, keys, days, octets):
-                moved.add(pack)
-                progress(pack)
-                if not await lease.renew():
-                    return
+            async with aclosing(_packs(database, objects, keys, days, octets)) as packs:
+                async for pack in packs:
+                    moved.add(pack)
+                    progress(pack)
+                    if not await lease.renew():
+                        return
 
         if cold_after_days is not None:
             await work(max(cold_after_days, 0), None)
@@ -135,7 +140,7 @@ async def tier(
 
 async def _packs(
     database: Database, objects: ObjectStore, keys: TenantKeys, days: int, limit_octets: int | None
-) -> AsyncIterator[Moved]:
+) -> AsyncGenerator[Moved, None]:
     """One pack after the other, each told of when it is in its place."""
     stuck: set[bytes] = set()  # not all that was tried: what has moved does not come again
     while True:
@@ -144,18 +149,38 @@ async def _packs(
         if not candidates or not _is_worth_it(candidates, days, limit_octets):
             return
         before = 0
-        for group in _groups(candidates):
-            reached("tiering: chosen")
-            sources = await _sealed(database, keys.tenant_id, group)
-            done = await move(database, objects, keys, sources)
-            before += done.octets_before
-            if done.blobs < len(group):
-                stuck |= _stuck(group, sources, done)
-            yield done
+        async with aclosing(_moved(database, objects, keys, _groups(candidates))) as packs:
+            async for group, sources, done in packs:
+                before += done.octets_before
+                if done.blobs < len(group):
+                    stuck |= _stuck(group, sources, done)
+                yield done
         if limit_octets is not None:
             limit_octets -= before
             if limit_octets <= 0:
                 return
+
+
+async def _moved(
+    database: Database, objects: ObjectStore, keys: TenantKeys, groups: Sequence[Sequence[_Candidate]]
+) -> AsyncGenerator[tuple[Sequence[_Candidate], Sequence[Source], Moved], None]:
+    """Each group with what became of it. While a pack is on its way to S3 the next one is made."""
+    under_way: deque[tuple[Sequence[_Candidate], Sequence[Source], asyncio.Task[Moved]]] = deque()
+    try:
+        for group in groups:
+            reached("tiering: chosen")
+            sources = await _sealed(database, keys.tenant_id, group)
+            under_way.append((group, sources, asyncio.create_task(move(database, objects, keys, sources))))
+            if len(under_way) == PACKS_AT_ONCE:
+                earliest, theirs, task = under_way.popleft()
+                yield earliest, theirs, await task
+        while under_way:
+            earliest, theirs, task = under_way.popleft()
+            yield earliest, theirs, await task
+    finally:
+        for _, _, task in under_way:
+            task.cancel()
+        await asyncio.gather(*(task for _, _, task in under_way), return_exceptions=True)
 
 
 def _stuck(group: Sequence[_Candidate], sources: Sequence[Source], done: Moved) -> set[bytes]:

@@ -2,13 +2,15 @@
 
     python -m tests.bench.cold [--messages 10000] [--single 500]
 
-One person gets messages of 16 KB. They are read one by one at random and all in a row, hot; then they are made older
-than 90 days and moved by `manage.py tiers run`, while somebody else, whose mail is hot, goes on reading and getting
-mail; then they are read again, cold. Their copies in PostgreSQL are deleted first. Everything is on this machine.
+One person gets messages of 16 KB, another a mix of text mail, twice as many. Those of 16 KB are read one by one at
+random and all in a row, hot; then all are made older than 90 days and moved by `manage.py tiers run`, while somebody
+else, whose mail is hot, goes on reading and getting mail; then they are read again, cold. Their copies in PostgreSQL
+are deleted first. Everything is on this machine.
 """
 
 import argparse
 import asyncio
+import itertools
 import random
 import re
 import sys
@@ -16,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import psycopg
@@ -28,7 +31,8 @@ from tests.bench.load.rig import Rig
 from tests.bench.target import Ports
 
 OCTETS = 16_384
-READER, OTHER = 0, 1
+READER, OTHER, BULK = 0, 1, 2
+TEXT_KINDS = {"plain", "gb18030", "utf8", "japanese", "html", "alternative"}
 OTHERS_MESSAGES = 1_000
 DAYS = 120
 CALM_S = 10.0
@@ -51,6 +55,14 @@ async def fill(rig: Rig, user: int, count: int) -> None:
     client = await rig.imap(user)
     for start in range(0, count, 50):
         await client.append_many(b"INBOX", [rig.corpus.sized(start + n, OCTETS) for n in range(min(50, count - start))])
+    client.close()
+
+
+async def fill_with_text(rig: Rig, user: int, count: int) -> None:
+    letters = islice((rig.corpus.message(i) for i in itertools.count() if rig.corpus.kind(i) in TEXT_KINDS), count)
+    client = await rig.imap(user)
+    while some := list(islice(letters, 100)):
+        await client.append_many(b"INBOX", some)
     client.close()
 
 
@@ -96,12 +108,12 @@ async def _timed(work: Awaitable[object]) -> float:
 
 
 def grow_old(url: str) -> None:
-    """What the reader has."""
+    """What all but the other one have."""
     theirs = """
         SELECT u.tenant_id, u.digest FROM account a
           JOIN placement p ON p.tenant_id = a.tenant_id AND p.account_id = a.id
           JOIN message_blob u ON u.tenant_id = p.tenant_id AND u.message_id = p.message_id
-         WHERE a.id = (SELECT account_id FROM address WHERE local_part = 'u0000')
+         WHERE a.id IN (SELECT account_id FROM address WHERE local_part IN ('u0000', 'u0002'))
     """
     with psycopg.connect(url, autocommit=True) as sql:
         sql.execute(
@@ -128,6 +140,7 @@ async def measure(waypost: Waypost, url: str, messages: int, single: int) -> Non
     rig = Rig(Options(name="waypost", imap=waypost.doors.imap, imaps=waypost.doors.imaps))
     await fill(rig, READER, messages)
     await fill(rig, OTHER, OTHERS_MESSAGES)
+    await fill_with_text(rig, BULK, 2 * messages)
     hot_single, hot_all = await one_by_one(rig, single, messages), await in_a_row(rig)
     print(f"hot   one by one  {hot_single.told()}   all {messages / hot_all:8,.0f} messages/s", flush=True)
 
