@@ -40,7 +40,7 @@ class ObjectsConfig:
     waiting_octets: int = field(default=2 * 1024**3, metadata={"least": 0})
     """how much of large parts may wait in Postgres while S3 is away, in all; beyond it mail with large parts is put off
     (451), and small mail still comes"""
-    keep_doomed_days: int = 14
+    keep_doomed_days: int = field(default=14, metadata={"least": 1})
     """how long replaced objects stay: restoring Postgres to a point in time finds its objects that many days back"""
 
     def __post_init__(self) -> None:

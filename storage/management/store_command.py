@@ -89,4 +89,5 @@ class StoreCommand(ActionCommand):
             bucket=os.environ.get("WAYPOST_S3_BUCKET") or ObjectsConfig().bucket,
             region=os.environ.get("WAYPOST_S3_REGION") or ObjectsConfig().region,
             ca_file=Path(ca_file) if ca_file else None,
+            keep_doomed_days=int(os.environ.get("WAYPOST_S3_KEEP_DOOMED_DAYS") or ObjectsConfig().keep_doomed_days),
         )

@@ -1,6 +1,7 @@
 """`manage.py tiers`: where content rests, and the work of moving it, done now by hand."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from storage.blobs.hot import HotBlobs
-from storage.blobs.objects import ObjectsConfig
 from storage.database import Database
 from storage.housekeeping import collect_blobs
 from storage.management.cost_actions import add_cost_action
@@ -19,7 +19,7 @@ from storage.management.store_command import StoreCommand
 from storage.management.tier_wording import CHINESE
 from storage.tiers import orphans, status
 from storage.tiers.moving import Moved
-from storage.tiers.rounds import Round, Tiers, clock_is_steady
+from storage.tiers.rounds import Round, TieringConfig, Tiers, clock_is_steady
 from storage.tiers.status import TierStatus
 from tenants.management.command import Options
 from tenants.management.table import aligned
@@ -94,7 +94,7 @@ class Command(StoreCommand):
         self.tell("{count} blobs that nothing used were deleted.", count=count)
 
     def sweep(self, _options: Options) -> None:
-        kept_s = ObjectsConfig().keep_doomed_days * DAY_S
+        kept_s = self._objects_config().keep_doomed_days * DAY_S
 
         async def work(tiers: Tiers) -> tuple[orphans.Swept, Round]:
             deleted = await tiers.delete_doomed(kept_s=kept_s)
@@ -135,7 +135,14 @@ class Command(StoreCommand):
             return await work(tiers, progress), time.monotonic() - began
 
         with self._bar(what, due) as progress:
-            return self.with_objects(lambda database, keys, objects: timed(Tiers(database, objects, keys), progress))
+            return self.with_objects(
+                lambda database, keys, objects: timed(Tiers(database, objects, keys, self._config()), progress)
+            )
+
+    def _config(self) -> TieringConfig:
+        return TieringConfig(
+            int(os.environ.get("WAYPOST_TIERING_HOT_LIMIT_OCTETS") or TieringConfig().hot_limit_octets)
+        )
 
     @contextmanager
     def _bar(self, what: str, due: int | None) -> Iterator[Callable[[Moved], None]]:

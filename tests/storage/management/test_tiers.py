@@ -1,0 +1,65 @@
+"""`manage.py tiers`, as an administrator types it."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from deploy.local.objects import ObjectAccess
+from storage.blobs.objects import ObjectStore
+from storage.blobs.tiered import object_name
+from tenants.types import TenantId
+from tests.conftest import RunningServices, owner_connection
+from tests.people import Person, new_person
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def tiers(services: RunningServices, s3: ObjectAccess, monkeypatch: pytest.MonkeyPatch) -> Say:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("WAYPOST_S3_URL", s3.url)
+    monkeypatch.setenv("WAYPOST_S3_ACCESS_KEY", s3.access_key)
+    monkeypatch.setenv("WAYPOST_S3_SECRET_KEY", s3.secret_key)
+    monkeypatch.setenv("WAYPOST_S3_BUCKET", s3.bucket)
+
+    def run(*arguments: str) -> str:
+        done = services.manage("tiers", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+async def ann(services: RunningServices) -> Person:
+    return await asyncio.to_thread(new_person, services)
+
+
+async def doomed_object(services: RunningServices, objects: ObjectStore, tenant_id: TenantId, days: int) -> str:
+    name = object_name(tenant_id, 5)
+    await objects.put(name, b"sealed")
+    with owner_connection(services) as owner:
+        owner.execute(
+            "INSERT INTO object (tenant_id, id, kind, state, created_at, doomed_at)"
+            " VALUES (%s, 5, 1, 2, now(), now() - make_interval(days => %s))",
+            (tenant_id, days),
+        )
+        owner.execute("DELETE FROM clock_seen")
+    return name
+
+
+@pytest.mark.parametrize(("keep_days", "stays"), [("", False), ("30", True)])
+async def test_a_sweep_by_hand_keeps_doomed_objects_for_as_long_as_the_installation_says(
+    services: RunningServices,
+    objects: ObjectStore,
+    ann: Person,
+    tiers: Say,
+    monkeypatch: pytest.MonkeyPatch,
+    keep_days: str,
+    stays: bool,
+) -> None:
+    name = await doomed_object(services, objects, ann.principal.tenant_id, 20)
+    monkeypatch.setenv("WAYPOST_S3_KEEP_DOOMED_DAYS", keep_days)
+    assert "in the bucket" in await asyncio.to_thread(tiers, "sweep")
+    assert (await objects.facts(name) is not None) == stays
