@@ -61,9 +61,10 @@ def recover(
 
 
 def recovery_settings(wal: Path | None, until: datetime | None) -> str:
-    """For postgresql.auto.conf, beside an empty recovery.signal."""
+    """For postgresql.auto.conf, beside an empty recovery.signal. `waypost.needs_epoch` is for the doctor."""
     command = as_setting(wal_archive.get_command(sys.executable, wal)) if wal is not None else "false"
     lines = [f"restore_command = '{command}'", "recovery_target_timeline = 'latest'", "hot_standby = off"]
+    lines.append("waypost.needs_epoch = 'on'")
     if until is not None:
         lines.append(f"recovery_target_time = '{until.astimezone(UTC).isoformat(' ')}'")
         lines.append("recovery_target_action = 'promote'")

@@ -37,6 +37,19 @@ CHINESE: dict[str, str] = {
     "Tables of tenants without forced row-level security: {names}": "未强制行级安全的租户数据表：{names}",
     "Every table of tenants is under forced row-level security": "所有租户数据表都强制行级安全",
     "The tables cannot be looked at: {reason}": "无法检查数据表：{reason}",
+    # backup
+    "The database was restored: mail programs go wrong before manage.py restore epoch has run"
+    " (then: ALTER SYSTEM RESET waypost.needs_epoch)": (
+        "数据库是恢复而来：运行 manage.py restore epoch 之前邮件程序会出错"
+        "（之后执行：ALTER SYSTEM RESET waypost.needs_epoch）"
+    ),
+    "Postgres has failed to archive its WAL since {since:%Y-%m-%d %H:%M:%S %Z}": (
+        "自 {since:%Y-%m-%d %H:%M:%S %Z} 起 Postgres 归档 WAL 失败"
+    ),
+    "Postgres archives its WAL": "Postgres 正常归档 WAL",
+    "Postgres does not archive its WAL: only the moments of backups can be restored": (
+        "Postgres 未归档 WAL：只能恢复到各备份的时刻"
+    ),
     # keys
     "The directory of the keys, {path}, is not there": "密钥目录 {path} 不存在",
     "Others may read {path} (and {count} more). Run: chmod -R go= {directory}": (

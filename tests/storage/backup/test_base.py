@@ -164,8 +164,12 @@ def test_a_data_directory_for_a_cluster_of_the_systems(
     postgres.start()
     try:
         found = read(postgres)
+        with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as superuser:
+            assert superuser.execute("SHOW waypost.needs_epoch").fetchone() == ("on",)
+            superuser.execute("ALTER SYSTEM RESET waypost.needs_epoch")
     finally:
         postgres.stop()
+    assert "needs_epoch" not in (places.var / "postgres" / "postgresql.auto.conf").read_text()
     assert 20 in found
     assert 21 not in found
 

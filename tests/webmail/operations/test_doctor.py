@@ -151,6 +151,18 @@ def test_mail_that_does_not_leave_is_told_of(environment: dict[str, str], servic
             owner.execute("DELETE FROM outgoing_recipient")
 
 
+def test_a_restored_database_without_new_epochs_is_a_problem(environment: dict[str, str]) -> None:
+    environment["WAYPOST_DATABASE_URL"] += "&options=-cwaypost.needs_epoch%3Don"
+    (told,) = problems(environment)
+    assert "manage.py restore epoch" in told
+
+
+def test_wal_that_is_not_archived_is_a_warning_in_production(environment: dict[str, str]) -> None:
+    told = "Postgres does not archive its WAL: only the moments of backups can be restored"
+    assert told in warnings(environment, "--production")
+    assert told not in warnings(environment)
+
+
 def test_keys_that_others_may_read_are_a_problem(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "secrets" / "master.key").chmod(0o644)
     assert any(each.startswith("Others may read") for each in problems(environment))

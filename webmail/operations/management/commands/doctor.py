@@ -14,7 +14,16 @@ from mailserver.variables import Variables, read_variables
 from tenants.errors import LanguageUnknown
 from tenants.locality import known_language
 from tenants.management.wording import language_of_terminal
-from webmail.operations.checks import certificate, database, demonstration, keys, objects, outbound, surroundings
+from webmail.operations.checks import (
+    backup,
+    certificate,
+    database,
+    demonstration,
+    keys,
+    objects,
+    outbound,
+    surroundings,
+)
 from webmail.operations.findings import Check, Finding, Level, Patient, fine, problem, warning
 from webmail.operations.wording import say
 
@@ -22,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     database.check_roles,
     database.check_server,
     database.check_tables,
+    backup.check_backup,
     keys.check_secrets,
     keys.check_keys,
     certificate.check_certificate,
