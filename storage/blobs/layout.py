@@ -60,3 +60,14 @@ def unpack_layout(layout: bytes) -> list[ChunkPlace]:
         places.append(ChunkPlace(key_id, codec, offset, octets))
         offset += octets
     return places
+
+
+def cut_chunks(layout: bytes, octets: bytes, begin: int = 0) -> list[SealedChunk]:
+    """The chunks of a blob whose first octet is at `begin`; those that are not there whole do not open.
+
+    Raises ContentDamaged for what is no layout.
+    """
+    return [
+        SealedChunk(place.key_id, place.codec, octets[begin + place.offset :][: place.octets])
+        for place in unpack_layout(layout)
+    ]

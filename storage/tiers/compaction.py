@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from storage.blobs.hot import HotBlobs
-from storage.blobs.layout import SealedChunk, unpack_layout
+from storage.blobs.layout import cut_chunks
 from storage.blobs.objects import ObjectStore
 from storage.blobs.packs import TARGET_OCTETS, SealedContent
 from storage.blobs.tiered import object_name
@@ -154,11 +154,10 @@ async def read_pack(
         residents = await _RESIDENTS.all(connection, tenant_id=keys.tenant_id, object_id=object_id)
     if not residents:
         return [], []
-    try:
-        kept = await objects.get(object_name(keys.tenant_id, object_id), 0, octets)
-    except ContentDamaged:
-        kept = b""
-    contents = await asyncio.to_thread(lambda: [_content(keys, resident, kept) for resident in residents])
+    contents: list[SealedContent | None] = [None] * len(residents)
+    for _ in range(2):  # what changed on its way is whole the second time
+        if None in contents:
+            contents = await _contents(objects, keys, object_id, octets, residents)
     sources: list[Source] = []
     damaged: list[BlobDigest] = []
     for resident, content in zip(residents, contents, strict=True):
@@ -172,14 +171,20 @@ async def read_pack(
     return sources, damaged
 
 
+async def _contents(
+    objects: ObjectStore, keys: TenantKeys, object_id: int, octets: int, residents: Sequence[_Resident]
+) -> list[SealedContent | None]:
+    try:
+        kept = await objects.get(object_name(keys.tenant_id, object_id), 0, octets)
+    except ContentDamaged:
+        return [None] * len(residents)
+    return await asyncio.to_thread(lambda: [_content(keys, resident, kept) for resident in residents])
+
+
 def _content(keys: TenantKeys, resident: _Resident, kept: bytes) -> SealedContent | None:
     """As it stands in the pack; None if that is damaged."""
     try:
-        places = unpack_layout(resident.layout)
-        begin = resident.object_offset
-        chunks = [
-            SealedChunk(place.key_id, place.codec, kept[begin + place.offset :][: place.octets]) for place in places
-        ]
+        chunks = cut_chunks(resident.layout, kept, resident.object_offset)
         content = SealedContent(BlobDigest(resident.digest), resident.octets, chunks)
         verified(keys, content)
     except ContentDamaged:

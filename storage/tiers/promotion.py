@@ -6,7 +6,7 @@ One reading is not enough: a search, or a new phone that downloads everything, w
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.blobs.layout import SealedChunk, unpack_layout
+from storage.blobs.layout import cut_chunks, unpack_layout
 from storage.blobs.objects import ObjectStore
 from storage.blobs.packs import SealedContent
 from storage.blobs.tiered import object_name
@@ -101,10 +101,9 @@ async def promote(database: Database, objects: ObjectStore, keys: TenantKeys, *,
 
 async def _promote(database: Database, objects: ObjectStore, keys: TenantKeys, blob: _Wanted) -> int:
     try:
-        places = unpack_layout(blob.layout)
-        length = sum(place.octets for place in places)
+        length = sum(place.octets for place in unpack_layout(blob.layout))
         kept = await objects.get(object_name(keys.tenant_id, blob.object_id), blob.object_offset, length)
-        chunks = [SealedChunk(each.key_id, each.codec, kept[each.offset :][: each.octets]) for each in places]
+        chunks = cut_chunks(blob.layout, kept)
         verified(keys, SealedContent(BlobDigest(blob.digest), blob.octets, chunks))
     except ContentDamaged:
         return 0

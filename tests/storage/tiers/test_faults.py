@@ -206,6 +206,19 @@ async def test_tiering_through_a_fault_moves_nothing_and_then_everything(
     await whole(badly, expected)
 
 
+@pytest.mark.parametrize("fault", [Fault.FLIP_ANSWER, Fault.TRUNCATE])
+async def test_compaction_asks_again_for_what_changed_on_its_way(
+    badly: Attic, proxy: FaultyProxy, fault: Fault
+) -> None:
+    expected = await filled(badly)
+    await forget(badly, [*range(1, 7), *range(15, 21)])  # what lives is in the middle
+    badly.drop_old_weeks()
+    proxy.fault(fault, times=1)
+    moved = await badly.compact()
+    assert (moved.blobs, moved.damaged) == (8, [])
+    await whole(badly, expected[6:14])
+
+
 @pytest.mark.parametrize("fault", AWAY)
 async def test_cold_mail_is_out_of_reach_for_a_while_and_hot_mail_is_not(
     badly: Attic, proxy: FaultyProxy, fault: Fault
