@@ -223,6 +223,7 @@ class Object(models.Model):
 
     `state`: 0 its octets are being written, 1 blobs rest in it, 2 doomed: nothing rests in it any more, and it goes
     when no restore can want it. `live_*` count what still rests in it; `is_held`: S3 Object Lock keeps it (legal hold).
+    A pack is half dead when what lives in it, with 50 octets of index for each blob, is less than half of it.
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
@@ -246,7 +247,9 @@ class Object(models.Model):
             models.Index(fields=["tenant_id", "doomed_at"], condition=models.Q(state=2), name="object_doomed"),
             models.Index(
                 fields=["tenant_id", "id"],
-                condition=models.Q(state=1, kind=1, live_octets__lt=models.F("octets") / 2),
+                condition=models.Q(
+                    state=1, kind=1, live_octets__lt=models.F("octets") / 2 - models.F("live_blobs") * 50
+                ),
                 name="object_half_dead",
             ),
         ]

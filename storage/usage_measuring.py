@@ -93,7 +93,7 @@ class Done:
     is_complete: bool
 
 
-_TODAY = Query("SELECT CURRENT_DATE AS day FROM (SELECT waypost_tenant(%(tenant_id)s)) t", row=_Day)
+_TODAY = Query("SELECT CURRENT_DATE AS day WHERE waypost_tenant(%(tenant_id)s) IS NOT NULL", row=_Day)
 _UNMEASURED = Query(
     """
     SELECT a.account_id AS id FROM account_state a

@@ -50,7 +50,14 @@ class Migration(migrations.Migration):
                     models.Index(
                         condition=models.Q(
                             ("kind", 1),
-                            ("live_octets__lt", CombinedExpression(models.F("octets"), "/", models.Value(2))),
+                            (
+                                "live_octets__lt",
+                                CombinedExpression(
+                                    CombinedExpression(models.F("octets"), "/", models.Value(2)),
+                                    "-",
+                                    CombinedExpression(models.F("live_blobs"), "*", models.Value(50)),
+                                ),
+                            ),
                             ("state", 1),
                         ),
                         fields=["tenant_id", "id"],

@@ -48,8 +48,8 @@ class _Resident:
 _HALF_DEAD = Query(
     """
     SELECT id, octets, live_octets FROM object
-     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND state = 1 AND kind = 1 AND live_octets < octets / 2
-       AND id > %(after)s
+     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND state = 1 AND kind = 1
+       AND live_octets < octets / 2 - live_blobs * 50 AND id > %(after)s
      ORDER BY id LIMIT %(limit)s
     """,
     row=WornPack,

@@ -34,6 +34,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int4[]": st.lists(INT4 | st.none(), max_size=12),
     "int2[]": st.lists(INT2, max_size=12),
     "text[]": st.lists(TEXT | st.none(), max_size=6),
+    "date[]": st.lists(st.dates(date(1, 1, 1), date(9999, 12, 31)), max_size=6),
     "timestamptz[]": st.lists(MOMENTS, max_size=6),
     "bool[]": st.lists(st.booleans(), max_size=6),
     "bytea[]": st.lists(BYTES, max_size=6),

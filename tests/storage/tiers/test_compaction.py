@@ -55,6 +55,14 @@ async def test_a_pack_in_which_nothing_lives_is_doomed_at_once(attic: Attic) -> 
     assert attic.sql("SELECT state, live_blobs, live_octets FROM object WHERE tenant_id = {t}") == [(2, 0, 0)]
 
 
+async def test_a_pack_of_tiny_messages_is_not_half_dead_from_the_beginning(attic: Attic) -> None:
+    for number in range(20):
+        await attic.one.receive(plain_message(number, body=str(number)))
+    attic.age()
+    await attic.tier()
+    assert (await attic.compact()).packs == 0
+
+
 async def test_many_small_packs_become_one(attic: Attic) -> None:
     for number in range(compaction.MANY_SMALL):
         await attic.one.receive(plain_message(number, body=str(number) * 100))
