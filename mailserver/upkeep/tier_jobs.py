@@ -54,7 +54,11 @@ def tier_jobs(
 
     async def sweep() -> str:
         is_steady = await clock_is_steady(database, wary_s=kept_s)
-        swept = await orphans.sweep(database, objects, kept_s=kept_s, may_delete=is_steady)
+        try:
+            swept = await orphans.sweep(database, objects, kept_s=kept_s, may_delete=is_steady)
+        except orphans.TooManyOrphans as many:
+            ORPHANS.labels().set(many.orphans)
+            raise
         ORPHANS.labels().set(swept.orphans)
         MISSING.labels().set(len(swept.missing))
         BUCKET_OCTETS.labels().set(swept.octets)
