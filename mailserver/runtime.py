@@ -48,7 +48,7 @@ EXIT_FAILED = 1
 EXIT_CANNOT_LISTEN = 71  # EX_OSERR of sysexits.h
 EXIT_CONFIGURATION = 78  # EX_CONFIG: starting again changes nothing, somebody has to act
 
-GIVES_WAY = 10  # nice(2): a process that serves nobody lets those go first that do
+GIVES_WAY = 19  # nice(2): a process that serves nobody lets those go first that do
 FAREWELL_S = 5.0  # after the doors: for connections to Postgres and Redis to end
 RETRY_S = 1.0
 _COLLECT_AFTER_OBJECTS = 5_000  # made and not freed since; Python's 700 come together within two commands

@@ -125,6 +125,7 @@ def grow_old(url: str) -> None:
             f" FROM ({theirs}) t WHERE b.tenant_id = t.tenant_id AND b.digest = t.digest"
         )
         sql.execute("VACUUM (ANALYZE) blob, blob_content")
+        sql.execute("ANALYZE")  # as autovacuum does a minute later
 
 
 def forget_copies(url: str) -> None:
@@ -134,6 +135,7 @@ def forget_copies(url: str) -> None:
             " WHERE b.tenant_id = c.tenant_id AND b.digest = c.digest AND b.object_id IS NOT NULL"
         )
         sql.execute("VACUUM (ANALYZE) blob, blob_content")
+        sql.execute("ANALYZE")  # as autovacuum does a minute later
 
 
 async def measure(waypost: Waypost, url: str, messages: int, single: int) -> None:

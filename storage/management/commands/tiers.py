@@ -29,7 +29,7 @@ from tenants.quota import format_octets
 from tenants.types import TenantId
 
 DAY_S = 86_400.0
-GIVES_WAY = 10  # nice(2): those who read and send mail go first
+GIVES_WAY = 19  # nice(2): those who read and send mail go first
 Found = list[tuple[TenantId, TenantPolicy, TierStatus]]
 
 
