@@ -6,7 +6,7 @@ each in the order of accounts. Longer ones go as a transaction: blobs by digest,
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,7 @@ class AppendRequest:
     messages: Sequence[tuple[PreparedMessage, Flags]]
     quota_octets: int | None
     replaced: tuple[MailboxId, Uid] | None = None
-    keeping: Keeping = Keeping()
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,16 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     installation = plan_installation(tmp_path_factory.mktemp("cold"), 3 + 2 * worker)
     installation.settings |= {"WAYPOST_S3_READ_TIMEOUT_S": "3", "WAYPOST_S3_ATTEMPTS": "1"}
-    installation.up()
-    people = installation.people(PEOPLE)
-    installation.manage("tenant", "policy", "flows.test", "--recoverable-days", "0")
-    fill(installation, people)
-    known = {person.address: digests(installation, person) for person in people}
-    assert sum(len(each) for each in known.values()) == MESSAGES
-    yield Life(installation, people, known, int(MESSAGES / PEOPLE * COLD_SHARE))
-    end_at_once(installation)
+    try:
+        installation.up()
+        people = installation.people(PEOPLE)
+        installation.manage("tenant", "policy", "flows.test", "--recoverable-days", "0")
+        fill(installation, people)
+        known = {person.address: digests(installation, person) for person in people}
+        assert sum(len(each) for each in known.values()) == MESSAGES
+        yield Life(installation, people, known, int(MESSAGES / PEOPLE * COLD_SHARE))
+    finally:
+        end_at_once(installation)
 
 
 def fill(installation: Installation, people: list[Person]) -> None:
