@@ -62,7 +62,7 @@ class RequestLog:
         if is_open and not self._was_open:
             self._was_open = True
             if self._repeats.worth_saying("open") is not None:
-                log.error("S3 is left alone for a moment after several failures", reason=observed.reason)
+                log.warning("S3 is left alone for a moment after several failures", reason=observed.reason)
         elif self._was_open and observed.outcome is Outcome.OK:
             self._was_open = False
             log.info("S3 answers again")

@@ -58,7 +58,12 @@ _RULES = {
          WHERE NOT EXISTS (SELECT FROM blob b WHERE b.tenant_id = u.tenant_id AND b.digest = u.digest)
          UNION ALL
         SELECT NULL, b.digest FROM blob b
-         WHERE NOT EXISTS (SELECT FROM blob_content c WHERE c.tenant_id = b.tenant_id AND c.digest = b.digest)
+         WHERE b.object_id IS NULL
+           AND NOT EXISTS (SELECT FROM blob_content c WHERE c.tenant_id = b.tenant_id AND c.digest = b.digest)
+         UNION ALL
+        SELECT NULL, b.digest FROM blob b
+         WHERE b.object_id IS NOT NULL
+           AND NOT EXISTS (SELECT FROM object o WHERE o.tenant_id = b.tenant_id AND o.id = b.object_id AND o.state = 1)
          UNION ALL
         SELECT m.id, NULL FROM message m
          WHERE m.octets > least(m.header_octets, 262144) -- one that is all header needs none

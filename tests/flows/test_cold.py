@@ -175,7 +175,7 @@ def test_with_s3_back_every_message_is_what_it_was(life: Life) -> None:
 
 def test_half_is_deleted_and_collected_and_the_rest_verifies(life: Life) -> None:
     for person in life.people:
-        doomed = sorted(life.known[person.address])[::2]
+        doomed = [uid for uid in life.known[person.address] if uid % 20 < 11]  # somewhat more than half of every pack
         with sign_in(life.installation, person, mailbox="INBOX") as client:
             for start in range(0, len(doomed), 500):
                 some = ",".join(map(str, doomed[start : start + 500]))

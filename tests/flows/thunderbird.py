@@ -41,14 +41,17 @@ _WORDS = """
     };
     const server = () => MailServices.accounts.allServers.find(each => each.type == "imap");
     const folder = name => server().rootFolder.descendants.find(each => each.URI.endsWith("/" + name));
-    const update = folder => new Promise((resolve, reject) =>
+    // of an update that it gives up because the folder is busy it never tells the end
+    const update = folder => new Promise((resolve, reject) => {
+        setTimeout(resolve, 3000);
         folder.QueryInterface(Ci.nsIMsgImapMailFolder).updateFolderWithListener(null, {
             QueryInterface: ChromeUtils.generateQI(["nsIUrlListener"]),
             OnStartRunningUrl() {},
             OnStopRunningUrl(url, status) {
                 Components.isSuccessCode(status) ? resolve() : reject(new Error("update " + status));
             },
-        }));
+        });
+    });
     const rows = folder => [...folder.messages].map(each => ({
         subject: each.mime2DecodedSubject, author: each.mime2DecodedAuthor, octets: each.messageSize,
         is_read: each.isRead, is_flagged: each.isFlagged,

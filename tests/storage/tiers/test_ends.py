@@ -16,11 +16,11 @@ DAY_S = 86_400.0
 KEPT_S = 14 * DAY_S
 
 
-async def cold(attic: Attic, count: int = 3) -> str:
-    """As many messages in one pack; its name."""
+async def cold(attic: Attic, count: int = 3, *, days: int = 100) -> str:
+    """As many messages in one pack, and in a week that no other test has; its name."""
     for number in range(count):
         await attic.one.receive(plain_message(number, body=str(number) * 100))
-    attic.age()
+    attic.age(days)
     await attic.tier()
     ((object_id,),) = attic.sql("SELECT id FROM object WHERE tenant_id = {t} AND state = 1")
     return object_name(attic.keys.tenant_id, object_id)
@@ -139,9 +139,9 @@ async def test_a_row_whose_object_is_missing_is_told_of(attic: Attic) -> None:
 
 async def test_a_week_in_which_nothing_is_hot_is_dropped(attic: Attic) -> None:
     database = attic.one.store.database
-    attic.make_week(100)
-    await cold(attic)
-    week = attic.week(100)
+    attic.make_week(400)
+    await cold(attic, days=400)
+    week = attic.week(400)
     assert week in {each.week for each in await weeks.weeks(database)}
     await weeks.drop_idle(database)
     assert week in {each.week for each in await weeks.weeks(database)}, "it is a second copy for a day"
@@ -154,13 +154,13 @@ async def test_a_week_in_which_nothing_is_hot_is_dropped(attic: Attic) -> None:
 
 async def test_a_week_with_something_hot_stays(attic: Attic) -> None:
     database = attic.one.store.database
-    attic.make_week(100)
+    attic.make_week(500)
     await attic.one.receive(plain_message(1))
-    attic.age()
+    attic.age(500)
     for _ in range(2):
         await weeks.drop_idle(database)
         attic.sql("UPDATE idle_week SET since = since - interval '2 days'")
-    assert attic.week(100) in {each.week for each in await weeks.weeks(database)}
+    assert attic.week(500) in {each.week for each in await weeks.weeks(database)}
     assert len(await attic.one.octets()) == 1
 
 
@@ -192,10 +192,10 @@ async def test_a_week_in_which_somebody_writes_with_a_clock_that_leapt_back_stay
 
 async def test_the_last_few_of_a_week_move_to_this_one(attic: Attic) -> None:
     database = attic.one.store.database
-    attic.make_week(100)
-    await cold(attic, 40)
+    attic.make_week(600)
+    await cold(attic, 40, days=600)
     await attic.one.receive(plain_message(99))
-    attic.age()
+    attic.age(600)
     before = await attic.one.octets()
     assert await weeks.empty_nearly_idle(database) >= 1
     assert attic.sql("SELECT content_on = CURRENT_DATE FROM blob WHERE tenant_id = {t} AND object_id IS NULL") == [

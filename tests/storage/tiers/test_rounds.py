@@ -12,7 +12,8 @@ from storage.blobs.objects import ObjectStore
 from storage.key_files import tenant_key_path
 from storage.provisioning import provision_account
 from storage.store import MailStore
-from storage.tiers.rounds import TieringConfig, Tiers
+from storage.tiers.rounds import Round, TieringConfig, Tiers
+from tenants.types import TenantId
 from tests.conftest import RunningServices, objects_config, owner_connection, plain_message
 from tests.people import new_person
 from tests.someone import Someone
@@ -42,6 +43,11 @@ async def attics(
             attic.sql("DELETE FROM blob WHERE tenant_id = {t}")
 
 
+def refused(done: Round, attics: list[Attic]) -> list[TenantId]:
+    """Those of ours; other tests leave tenants without keys in the directory."""
+    return [attic.keys.tenant_id for attic in attics if attic.keys.tenant_id in done.refused]
+
+
 def tiers(attic: Attic, objects: ObjectStore, *, hot_limit_octets: int = 0) -> Tiers:
     store = attic.one.store
     return Tiers(store.database, objects, store.keys, TieringConfig(hot_limit_octets))
@@ -50,7 +56,7 @@ def tiers(attic: Attic, objects: ObjectStore, *, hot_limit_octets: int = 0) -> T
 async def test_every_tenant_has_its_turn(attics: list[Attic]) -> None:
     before = [await attic.one.octets() for attic in attics]
     done = await tiers(attics[0], attics[0].objects).tier()
-    assert done.refused == {}
+    assert refused(done, attics) == []
     assert [attic.hot_and_cold() for attic in attics] == [(0, 10)] * 3
     assert [await attic.one.octets() for attic in attics] == before
 
@@ -63,7 +69,7 @@ async def test_a_tenant_whose_key_is_gone_does_not_keep_others_waiting(attics: l
     first.one.store.keys.forget(first.keys.tenant_id)
     done = await tiers(first, first.objects).tier()
     path.write_text(key)
-    assert list(done.refused) == [first.keys.tenant_id]
+    assert refused(done, attics) == [first.keys.tenant_id]
     assert [attic.hot_and_cold() for attic in attics] == [(10, 0), (0, 10), (0, 10)]
 
 
@@ -79,7 +85,7 @@ async def test_while_s3_is_away_the_round_ends_and_no_tenant_begins_an_object_fo
     finally:
         proxy.close()
         await objects.close()
-    assert len(done.refused) == 1
+    assert len(refused(done, attics)) == 1
     begun = [attic.sql("SELECT count(*) FROM object WHERE tenant_id = {t}")[0][0] for attic in attics]
     assert sorted(begun) == [0, 0, 1]
     assert [attic.hot_and_cold() for attic in attics] == [(10, 0)] * 3
