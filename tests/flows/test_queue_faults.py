@@ -119,7 +119,8 @@ class Yard:
     async def kill_one(self, chance: random.Random) -> None:
         process = self.processes.pop(chance.randrange(len(self.processes)))
         at = time.monotonic()
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # Postgres went away while it began, and it ended by itself
+            process.kill()
         await process.wait()
         self.faults.append((at, time.monotonic()))
         await self.start()

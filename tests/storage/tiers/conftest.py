@@ -110,7 +110,9 @@ class Attic:
         return str(name)
 
     def make_week(self, days: int) -> None:
+        """A partition of content so long ago; the one of the log that comes with it is of no use here."""
         self.sql("SELECT make_week_partitions_v1(CURRENT_DATE - %s::integer, 1)", days)
+        self.sql(f"DROP TABLE IF EXISTS {self.week(days).replace('blob_content', 'change')}")
 
     def drop_old_weeks(self) -> None:
         """No copies in Postgres of what is cold."""

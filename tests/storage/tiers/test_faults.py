@@ -176,7 +176,7 @@ async def badly(attic: Attic, s3: ObjectAccess, proxy: FaultyProxy) -> AsyncIter
     await objects.close()
 
 
-AWAY = [Fault.REFUSE, Fault.HANG, Fault.ERROR_503, Fault.ERROR_HTML, Fault.CUT, Fault.DROP_ANSWER]
+AWAY = [Fault.REFUSE, Fault.HANG, Fault.SLOW, Fault.ERROR_503, Fault.ERROR_HTML, Fault.CUT, Fault.DROP_ANSWER]
 
 
 @pytest.mark.parametrize("fault", [*AWAY, Fault.FLIP_REQUEST, Fault.FLIP_ANSWER, Fault.TRUNCATE])
