@@ -1,0 +1,21 @@
+"""What one person may ask of JMAP at once (RFC 8620 §2, the core capability)."""
+
+from dataclasses import dataclass, field
+
+MAIL, SUBMISSION, VACATION = (f"urn:ietf:params:jmap:{name}" for name in ("mail", "submission", "vacationresponse"))
+CORE, BLOB, QUOTA, MDN, WEBSOCKET, WEBPUSH = (
+    f"urn:ietf:params:jmap:{name}" for name in ("core", "blob", "quota", "mdn", "websocket", "webpush-vapid")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Octets, and numbers of objects or requests; all are told in the session."""
+
+    max_size_upload: int = field(default=52_428_800, metadata={"least": 1_048_576})  # octets of one upload
+    max_concurrent_upload: int = field(default=4, metadata={"least": 4})  # uploads of one person at once
+    max_size_request: int = field(default=10_485_760, metadata={"least": 10_000})  # octets of one request
+    max_concurrent_requests: int = field(default=8, metadata={"least": 4})  # requests of one person at once
+    max_calls_in_request: int = field(default=32, metadata={"least": 16})  # method calls in one request
+    max_objects_in_get: int = field(default=500, metadata={"least": 500})  # ids in one /get
+    max_objects_in_set: int = field(default=500, metadata={"least": 500})  # objects in one /set

@@ -1,0 +1,55 @@
+"""What a method of JMAP is: a plain async function from a call's arguments to its response (RFC 8620 §3.2).
+
+Methods know neither HTTP nor Django. `methods.METHODS` is the one table of them.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from mailserver.assembly import Parts
+from tenants.types import Principal
+from webmail.jmap.errors import JsonObject, MethodError
+from webmail.jmap.limits import Limits
+
+Call = tuple[str, JsonObject]
+"""A method's name and its arguments."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What the calls of one request share: who asks, with what capabilities, and ids that were made on the way.
+
+    `created_ids` maps creation ids to the ids of what was made (RFC 8620 §3.3). `implied` collects calls that a method
+    makes on its own behalf; the dispatcher runs them right after it, under the same call id (§5.4, RFC 8621 §7.5).
+    """
+
+    parts: Parts
+    who: Principal
+    limits: Limits
+    using: frozenset[str]
+    created_ids: dict[str, str] = field(default_factory=dict)
+    implied: list[Call] = field(default_factory=list)
+
+    @property
+    def account_id(self) -> str:
+        """The one account that a person has here, as JMAP names it."""
+        return f"A{self.who.account_id}"
+
+    def demand_account(self, account_id: object) -> None:
+        """Whoever names an account they may not see learns no more than that it is not found. Raises MethodError."""
+        if not isinstance(account_id, str):
+            raise MethodError("invalidArguments", "accountId must be an id")
+        if account_id != self.account_id:
+            raise MethodError("accountNotFound")
+
+
+Run = Callable[[Context, JsonObject], Awaitable[JsonObject]]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`capability` must be among the request's `using`, else the method is unknown (RFC 8620 §3.3)."""
+
+    name: str
+    capability: str
+    run: Run
