@@ -39,8 +39,8 @@ from mailserver.startup_checks import StartRefused, check_keys, check_tables, ch
 from mailserver.tasks import end_task
 from mailserver.tls import CertificateUnusable
 from storage.database import Database
-from storage.errors import StoreUnavailable
-from storage.key_files import KeyUnusable, read_master_key
+from storage.errors import KeyUnusable, StoreUnavailable
+from storage.key_files import read_master_key
 from storage.keys import KeyRing
 
 EXIT_WELL = 0

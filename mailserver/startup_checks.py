@@ -14,8 +14,7 @@ import tenants
 from mailserver.observability.logs import get_logger
 from mailserver.observability.repeats import Repeats
 from storage.database import Database
-from storage.errors import StoreUnavailable
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable, StoreUnavailable
 from storage.keys import KeyRing
 from storage.query import Query
 from tenants.types import TenantId

@@ -97,6 +97,14 @@ class StoreUnavailable(StorageError):
         self.reason = reason
 
 
+class KeyUnusable(StorageError):
+    """A key is missing, has the wrong form, or does not unwrap what it should; so of a tenant that was shredded."""
+
+
+class MasterKeyMissing(KeyUnusable):
+    """There is no master key yet; `manage.py keys init` makes it once."""
+
+
 class ContentDamaged(StorageError):
     """Stored octets do not match their digest or cannot be opened with the tenant's key."""
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from storage.blobs.hot import HotBlobs
 from storage.database import Database
+from storage.errors import KeyUnusable
 from storage.flags import expunge
-from storage.key_files import KeyUnusable
 from storage.keys import KeyRing
 from storage.query import Query
 from storage.types import BlobDigest, MailboxId

@@ -22,18 +22,11 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
+from storage.errors import KeyUnusable, MasterKeyMissing
 from storage.secret_files import destroy_file, locked, make_directory, replace_file, write_once
 from tenants.types import TenantId
 
 KEY_OCTETS = 32
-
-
-class KeyUnusable(Exception):
-    """A key is missing, has the wrong form, or does not unwrap what it should."""
-
-
-class MasterKeyMissing(KeyUnusable):
-    """There is no master key yet; `manage.py keys init` makes it once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,15 +30,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from storage.database import Database
-from storage.errors import ContentDamaged, StoreUnavailable
-from storage.key_files import (
-    KeyUnusable,
-    MasterKeys,
-    read_master_keys,
-    read_tenant_key,
-    sign_in_key_path,
-    unwrap_key,
-)
+from storage.errors import ContentDamaged, KeyUnusable, StoreUnavailable
+from storage.key_files import MasterKeys, read_master_keys, read_tenant_key, sign_in_key_path, unwrap_key
 from storage.query import Query
 from storage.types import BlobDigest, BlobOctets
 from tenants.types import TenantId

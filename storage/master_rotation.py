@@ -20,9 +20,9 @@ from typing import Any
 
 import psycopg
 
+from storage.errors import KeyUnusable
 from storage.key_files import (
     KEY_OCTETS,
-    KeyUnusable,
     MasterKeys,
     ReplacedKey,
     fingerprint,

@@ -6,7 +6,8 @@ from pathlib import Path
 import psycopg
 
 from storage.database import Database
-from storage.key_files import KeyUnusable, make_tenant_key, new_wrapped_key, tenant_key_path
+from storage.errors import KeyUnusable
+from storage.key_files import make_tenant_key, new_wrapped_key, tenant_key_path
 from storage.query import Query
 from tenants.types import AccountId, TenantId
 

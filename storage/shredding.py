@@ -27,14 +27,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from storage.blobs.objects import ObjectsHeld, ObjectStore
-from storage.key_files import (
-    KeyUnusable,
-    certificate_path,
-    fingerprint,
-    read_master_keys,
-    read_tenant_key,
-    tenant_key_path,
-)
+from storage.errors import KeyUnusable
+from storage.key_files import certificate_path, fingerprint, read_master_keys, read_tenant_key, tenant_key_path
 from storage.keys import KNOWN_S
 from storage.secret_files import destroy_drafts, destroy_file, locked, make_directory, replace_file
 from storage.shredding_certificate import Certificate, Count, as_json, from_json

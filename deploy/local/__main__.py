@@ -13,7 +13,7 @@ from deploy.local.child import ServiceFailed
 from deploy.local.installation import Installation, SettingInvalid, read_installation
 from deploy.local.lock import AlreadyRunning, acquire_lock, holder
 from deploy.local.places import make_places, socket_directory
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable
 
 _STOP_DEADLINE_S = 120.0
 _OURS = ("postgres", "postgres.new", "wal-archive", "objects", "redis", "secrets", "tls", "log", "run")

@@ -41,8 +41,8 @@ from storage.epochs import (
     leap_ids,
     start_epochs,
 )
-from storage.errors import ColdTierUnavailable
-from storage.key_files import KeyUnusable, known_master_fingerprints
+from storage.errors import ColdTierUnavailable, KeyUnusable
+from storage.key_files import known_master_fingerprints
 from storage.keys import check_tenant_keys
 
 _LEFT_OUT = ("commands.json",)  # what the old supervisor told its commands

@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from mailserver.outbound.letters import OpenOctets
 from mailserver.tasks import end_task
 from storage.blobs.codec import CHUNK_OCTETS
-from storage.errors import ContentDamaged
-from storage.key_files import KeyUnusable
+from storage.errors import ContentDamaged, KeyUnusable
 from storage.outgoing_content import last_chunk, read_chunks
 from storage.outgoing_types import OutgoingId, QueuedMessage
 from storage.store import MailStore

@@ -20,7 +20,6 @@ from mailserver.tasks import end_task
 from storage import outbox
 from storage.database import Database
 from storage.errors import StorageError
-from storage.key_files import KeyUnusable
 from storage.outgoing_acts import Chosen, hold
 from storage.outgoing_types import HeldReason, Lane
 from tenants.types import TenantId
@@ -180,7 +179,7 @@ class Lanes:
             turns = self._turns_of.setdefault(lane.tenant_id, asyncio.Semaphore(TENANT_ROUTINGS_LIMIT))
             async with turns, self._turns:
                 is_routed = await self._route_in_turn(lane)
-        except (StorageError, KeyUnusable) as error:
+        except StorageError as error:
             if (left_out := self._repeats.worth_saying("route")) is not None:
                 log.warning("a tenant's mail waits", tenant=lane.tenant_id, error=str(error), left_out=left_out)
         except Exception:

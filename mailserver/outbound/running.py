@@ -20,7 +20,6 @@ from mailserver.services.queue_reports import QueueReports
 from mailserver.tasks import end_task
 from storage.database import Database
 from storage.errors import StorageError
-from storage.key_files import KeyUnusable
 from storage.outgoing_acts import Chosen, release
 from storage.outgoing_lists import count_states, suspended_tenants
 from storage.outgoing_types import HeldReason, QueueState
@@ -82,7 +81,7 @@ class Outbound:
             try:
                 await self._count()
                 await self._release_resumed()
-            except (StorageError, KeyUnusable) as error:
+            except StorageError as error:
                 if (left_out := self._repeats.worth_saying("count")) is not None:
                     log.warning("the queue is not counted", error=str(error), left_out=left_out)
             except Exception:

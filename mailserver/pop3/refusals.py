@@ -38,6 +38,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], bytes]] = {
     AuthorizationIdentityRefused: _sasl,
     storage.StoreUnavailable: _is("The mail store is away, try again in a moment", Code.SYSTEM_TEMPORARY),
     storage.ColdTierUnavailable: _is("This message is out of reach now, try again later", Code.SYSTEM_TEMPORARY),
+    storage.KeyUnusable: _is("The mail of this account cannot be opened", Code.SYSTEM_PERMANENT),
     storage.ContentDamaged: _is("This message is damaged; the administrator can see why", Code.SYSTEM_PERMANENT),
     storage.MessageGone: _is("This message was removed meanwhile"),
     storage.MailboxNotFound: _is("There is no INBOX", Code.SYSTEM_PERMANENT),

@@ -21,7 +21,6 @@ from mailserver.tasks import end_task
 from storage import outgoing_enqueue, outgoing_reports
 from storage.errors import ContentDamaged, MessageGone, OverQuota, StorageError
 from storage.events import tell_of_dropped_report
-from storage.key_files import KeyUnusable
 from storage.outgoing_content import read_chunk
 from storage.outgoing_types import (
     BodyKind,
@@ -119,7 +118,7 @@ class QueueReports:
             try:
                 while await self.tell():
                     pass
-            except (StorageError, KeyUnusable) as error:
+            except StorageError as error:
                 if (left_out := self._repeats.worth_saying("away")) is not None:
                     log.warning("reports to senders wait", error=str(error), left_out=left_out)
                 await asyncio.sleep(RETRY_S)
@@ -142,7 +141,7 @@ class QueueReports:
         async with self._turns:
             try:
                 await self._tell(work)
-            except (StorageError, KeyUnusable):
+            except StorageError:
                 raise
             except Exception as error:
                 if work.claims <= DROPPED_AFTER_CLAIMS:

@@ -251,3 +251,4 @@ _answer(storage.OverQuota, _always(reply(452, "4.2.2", "This mailbox is full; tr
 _answer(storage.SendingLimitReached, _sending_limit)
 _answer(storage.StoreUnavailable, _always(NOT_NOW))
 _answer(storage.ColdTierUnavailable, _always(NOT_NOW))
+_answer(storage.KeyUnusable, _always(NOT_NOW))

@@ -4,8 +4,7 @@ from mailserver.observability.logs import get_logger
 from mailserver.upkeep.jobs import HOUR_S, MINUTE_S, Job
 from storage import old_keys
 from storage.blobs.objects import ObjectStore
-from storage.errors import ColdTierUnavailable
-from storage.key_files import KeyUnusable
+from storage.errors import ColdTierUnavailable, KeyUnusable
 from storage.store import MailStore
 
 log = get_logger()

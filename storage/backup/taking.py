@@ -19,7 +19,8 @@ from storage.backup import base, object_copies
 from storage.backup.object_copies import Copied
 from storage.backup.place import BASE, FORMAT, OBJECT_LIST, Backup, BackupFailed, Facts, Place
 from storage.blobs.objects import ObjectStore
-from storage.key_files import KeyUnusable, fingerprint, read_master_key
+from storage.errors import KeyUnusable
+from storage.key_files import fingerprint, read_master_key
 
 
 class Steps(Protocol):

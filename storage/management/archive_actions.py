@@ -21,8 +21,8 @@ from storage.archive.restoring_tenant import TenantThere, restore_tenant
 from storage.archive.taking import Subject, Taken, take
 from storage.blobs.objects import ObjectStore
 from storage.database import Database
-from storage.errors import ColdTierUnavailable, MailboxNotFound
-from storage.key_files import KeyUnusable, tenant_key_path
+from storage.errors import ColdTierUnavailable, KeyUnusable, MailboxNotFound
+from storage.key_files import tenant_key_path
 from storage.keys import KeyRing
 from storage.management.archive_wording import CHINESE
 from storage.management.backup_objects import bucket_of

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from storage.blobs.objects import ObjectsConfig
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable
 from storage.management.backup_objects import bucket_of
 from storage.management.store_command import StoreCommand
 from tenants import selectors

@@ -10,8 +10,7 @@ from django.core.management.base import CommandError
 
 from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.database import Database, DatabaseConfig
-from storage.errors import StorageError
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable, StorageError
 from storage.keys import KeyRing
 from tenants.management.command import ActionCommand
 
@@ -56,10 +55,10 @@ class StoreCommand(ActionCommand):
 
         try:
             return asyncio.run(run())
-        except StorageError as error:
-            raise self.failure("The mail store cannot be reached: {reason}", reason=error) from None
         except KeyUnusable as problem:
             raise self.failure("The keys cannot be used: {reason}", reason=problem) from None
+        except StorageError as error:
+            raise self.failure("The mail store cannot be reached: {reason}", reason=error) from None
 
     def with_objects(self, work: Callable[[Database, KeyRing, ObjectStore], Awaitable[Result]]) -> Result:
         config = self._objects_config()

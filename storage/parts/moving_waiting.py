@@ -15,8 +15,7 @@ from storage.blobs.objects import ObjectStore
 from storage.blobs.opening import last_chunk
 from storage.blobs.tiered import object_name
 from storage.database import Database
-from storage.errors import ColdTierUnavailable, ContentDamaged
-from storage.key_files import KeyUnusable
+from storage.errors import ColdTierUnavailable, ContentDamaged, KeyUnusable
 from storage.keys import DIGEST_OCTETS, KeyRing, TenantKeys
 from storage.leases import leased
 from storage.parts.uploading import Uploaded, forget

@@ -9,7 +9,6 @@ from storage.blobs.breaker import BreakerState
 from storage.blobs.objects import ObjectStore
 from storage.database import Database
 from storage.errors import StorageError
-from storage.key_files import KeyUnusable
 from storage.keys import KeyRing, TenantKeys
 from storage.query import Query
 from storage.tiers import compaction, doomed, promotion, tiering
@@ -109,7 +108,7 @@ class Tiers:
         for tenant_id, policy in found.items():
             try:
                 await turn(await self.keys.of(tenant_id), policy, done)
-            except (StorageError, KeyUnusable) as refusal:
+            except StorageError as refusal:
                 done.refused[tenant_id] = str(refusal)
                 if self.objects.breaker is BreakerState.OPEN:
                     break  # each of thousands of tenants would begin an object for nothing

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable
 from storage.keys import TenantKeys
 from storage.verification.counts import verify_counts
 from storage.verification.findings import Finding, Kind

@@ -9,9 +9,8 @@ import pytest
 
 from storage import inbound, steps
 from storage.database import Database
-from storage.errors import ContentDamaged
+from storage.errors import ContentDamaged, KeyUnusable
 from storage.key_files import (
-    KeyUnusable,
     fingerprint,
     known_master_fingerprints,
     make_master_key,

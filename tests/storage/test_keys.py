@@ -8,15 +8,8 @@ import psycopg
 import pytest
 
 from storage.database import Database
-from storage.errors import ContentDamaged, StoreUnavailable
-from storage.key_files import (
-    KeyUnusable,
-    MasterKeyMissing,
-    make_master_key,
-    make_tenant_key,
-    new_wrapped_key,
-    read_master_key,
-)
+from storage.errors import ContentDamaged, KeyUnusable, MasterKeyMissing, StoreUnavailable
+from storage.key_files import make_master_key, make_tenant_key, new_wrapped_key, read_master_key
 from storage.keys import ANNOUNCED_S, KNOWN_S, KeyRing, TenantKeys
 from storage.provisioning import make_tenant_keys
 from storage.types import BlobDigest

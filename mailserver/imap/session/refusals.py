@@ -83,6 +83,7 @@ REFUSALS: dict[type[Exception], Callable[[Exception], Refusal]] = {
     # What is away, or broken
     storage.StoreUnavailable: _no(Code.UNAVAILABLE, "Temporarily unavailable, try again later"),
     storage.ColdTierUnavailable: _no(Code.UNAVAILABLE, "Old and large content is out of reach now, try again later"),
+    storage.KeyUnusable: _no(Code.CONTACTADMIN, "The mail of this account cannot be opened"),
     storage.MessageGone: _no(Code.EXPUNGEISSUED, "The message is gone"),
     storage.ContentDamaged: _no(Code.CORRUPTION, "The stored message is damaged"),
     storage.ObjectMissing: _no(Code.CORRUPTION, "The stored message is damaged"),
@@ -109,6 +110,7 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
     {
         AlreadyPlaced,
         PartLost,
+        storage.MasterKeyMissing,
         storage.SendingLimitReached,
         services.ForwardingLoop,
         services.OnlyReturns,

@@ -16,8 +16,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from storage import outgoing_acts, outgoing_lists, smarthosts
 from storage.database import Database, DatabaseConfig
-from storage.errors import StorageError
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable, StorageError
 from storage.keys import KeyRing
 from storage.management.queue_choice import add_choice, chosen, is_chosen, may_be_rule
 from storage.management.queue_wording import say
@@ -307,15 +306,14 @@ class Command(ActionCommand):
 
         try:
             return asyncio.run(run())
+        except KeyUnusable as problem:
+            raise self.failure("The keys cannot be used: {reason}", reason=problem) from None
         except StorageError as error:
             raise self.failure("The queue cannot be reached: {reason}", reason=error) from None
 
     def _with_keys(self, work: Callable[[Database, KeyRing], Awaitable[Result]]) -> Result:
         directory = Path(self._url("WAYPOST_SECRETS"))
-        try:
-            return self._with(lambda database: work(database, KeyRing(directory, database)))
-        except KeyUnusable as problem:
-            raise self.failure("The keys cannot be used: {reason}", reason=problem) from None
+        return self._with(lambda database: work(database, KeyRing(directory, database)))
 
     def _url(self, variable: str) -> str:
         found = os.environ.get(variable, "")

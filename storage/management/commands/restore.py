@@ -36,8 +36,7 @@ from storage.epochs import (
     leap_ids,
     start_epochs,
 )
-from storage.errors import StorageError
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable, StorageError
 from storage.management.archive_actions import add_restore_actions
 from storage.management.backup_objects import bucket_of, opened
 from storage.management.backup_steps import TerminalSteps

@@ -14,8 +14,7 @@ from storage import inbound, placing
 from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
-from storage.errors import MailboxNotFound, OverQuota, StoreUnavailable
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable, MailboxNotFound, OverQuota, StoreUnavailable
 from storage.keys import KeyRing
 from storage.placing import AlreadyPlaced, Order
 from storage.store import MailStore

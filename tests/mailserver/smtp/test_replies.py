@@ -27,6 +27,7 @@ NEVER_HERE = {
     "TooManyKeywords",
     "ContentDamaged",
     "ObjectMissing",
+    "MasterKeyMissing",
     "SearchTooLong",
     "MessageGone",
     "TenantNotFound",

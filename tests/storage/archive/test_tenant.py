@@ -14,7 +14,7 @@ from storage.archive.tables import LEFT_OUT, TABLES, Table
 from storage.blobs.hot import HotBlobs
 from storage.blobs.tiered import TieredBlobs
 from storage.database import Database, DatabaseConfig
-from storage.key_files import KeyUnusable
+from storage.errors import KeyUnusable
 from storage.keys import KeyRing
 from storage.store import MailStore
 from tests.conftest import RunningServices, owner_connection, plain_message, running_services

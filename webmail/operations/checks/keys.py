@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from storage.key_files import KeyUnusable, read_master_key
+from storage.errors import KeyUnusable
+from storage.key_files import read_master_key
 from storage.keys import check_tenant_keys
 from webmail.operations.findings import Finding, Patient, fine, problem, warning
 

@@ -55,3 +55,20 @@ async def test_what_was_promised_and_cannot_be_sent_ends_the_connection(
     assert not any(line.startswith("a ") for line in client.lines)
     assert client.dialogue.session.is_interrupted
     assert client.dialogue.over
+
+
+async def test_without_the_companys_key_what_is_sealed_is_refused_and_the_session_goes_on(
+    services: RunningServices, imap: Services, person: Person
+) -> None:
+    """As in a connection that is open while the company is shredded."""
+    await append(imap, person, plain_message(1))
+    client = await selected(imap, person)
+    tenant_id = person.principal.tenant_id
+    key = services.secrets / "tenants" / f"{tenant_id}.key"
+    away = key.rename(key.with_suffix(".away"))
+    imap.store.keys.forget(tenant_id)
+    await client.send(b"a FETCH 1 BODY.PEEK[]\r\n")
+    assert client.lines[-1].startswith("a NO [CONTACTADMIN] ")
+    away.rename(key)
+    await client.send(b"b FETCH 1 BODY.PEEK[]\r\n")
+    assert client.lines[-1].startswith("b OK ")

@@ -19,7 +19,14 @@ from mailserver.services.import_sources import Complaint, NothingThere, SourceMa
 from mailserver.services.importing import ImportedMailbox, import_mailbox
 from mailserver.services.spool import SpoolUnavailable
 from storage.database import Database
-from storage.errors import MailboxNameInvalid, MailboxNotFound, MailboxNotSelectable, StorageError, TooManyMailboxes
+from storage.errors import (
+    KeyUnusable,
+    MailboxNameInvalid,
+    MailboxNotFound,
+    MailboxNotSelectable,
+    StorageError,
+    TooManyMailboxes,
+)
 from storage.keys import KeyRing
 from storage.management.store_command import StoreCommand
 from storage.store import MailStore
@@ -196,6 +203,8 @@ class Command(StoreCommand):
                     return await work(store)
             except (MailboxNotFound, MailboxNotSelectable) as missing:
                 raise self.failure("There is no mailbox {name}.", name=missing.name) from None
+            except KeyUnusable:  # `with_database` says so
+                raise
             except (StorageError, SpoolUnavailable, OSError) as reason:
                 raise self._interrupted(reason) from None
 
