@@ -205,7 +205,10 @@ class Blob(models.Model):
         db_table = "blob"
         indexes = [
             models.Index(
-                fields=["tenant_id", "content_on"], condition=models.Q(object_id__isnull=True), name="blob_hot"
+                fields=["tenant_id", "content_on"],
+                include=["stored_octets"],
+                condition=models.Q(object_id__isnull=True),
+                name="blob_hot",
             ),
             models.Index(
                 fields=["tenant_id", "object_id"], condition=models.Q(object_id__isnull=False), name="blob_in_object"
@@ -223,7 +226,8 @@ class Object(models.Model):
 
     `state`: 0 its octets are being written, 1 blobs rest in it, 2 doomed: nothing rests in it any more, and it goes
     when no restore can want it. `live_*` count what still rests in it; `is_held`: S3 Object Lock keeps it (legal hold).
-    A pack is half dead when what lives in it, with 50 octets of index for each blob, is less than half of it.
+    A pack is half dead when what lives in it, with 50 octets of index for each blob, is less than half of it,
+    and small below 2 MiB.
     """
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
@@ -251,6 +255,11 @@ class Object(models.Model):
                     state=1, kind=1, live_octets__lt=models.F("octets") / 2 - models.F("live_blobs") * 50
                 ),
                 name="object_half_dead",
+            ),
+            models.Index(
+                fields=["tenant_id", "created_at"],
+                condition=models.Q(state=1, kind=1, octets__lt=2 * 1024 * 1024),
+                name="object_small",
             ),
         ]
 

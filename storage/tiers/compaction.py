@@ -6,7 +6,7 @@ legal hold are left where they are, doomed like others; S3 itself keeps them unt
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from storage.blobs.hot import HotBlobs
@@ -17,15 +17,14 @@ from storage.blobs.tiered import object_name
 from storage.database import Database
 from storage.errors import ContentDamaged
 from storage.keys import TenantKeys
-from storage.leases import leased
 from storage.query import Query
 from storage.steps import reached
 from storage.tiers.moving import Moved, Progress, Source, move, seal_content, verified
+from storage.tiers.turns import FULL_SPEED, Turns, in_turns
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
 WORK = "compaction"
-SMALL_OCTETS = 2 * 1024 * 1024
 MANY_SMALL = 16
 _PACKS_AT_ONCE = 64
 
@@ -58,7 +57,7 @@ _SMALL = Query(
     """
     SELECT id, octets, live_octets FROM object
      WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND state = 1 AND kind = 1
-       AND octets < %(small_octets)s
+       AND octets < 2097152
      ORDER BY created_at LIMIT %(limit)s
     """,
     row=WornPack,
@@ -76,11 +75,12 @@ _RESIDENTS = Query(
 async def worn_packs(database: Database, tenant_id: TenantId) -> AsyncIterator[WornPack]:
     """Packs worth writing anew, each once: small ones if there are many, and half dead ones."""
     async with database.read(tenant_id) as connection:
-        small = await _SMALL.all(connection, tenant_id=tenant_id, small_octets=SMALL_OCTETS, limit=_PACKS_AT_ONCE)
-    told = {pack.id for pack in small} if len(small) >= MANY_SMALL else set[int]()
+        small = await _SMALL.all(connection, tenant_id=tenant_id, limit=_PACKS_AT_ONCE)
+    if len(small) < MANY_SMALL:
+        small = []
     for pack in small:
-        if told:
-            yield pack
+        yield pack
+    told = {pack.id for pack in small}
     after = 0
     while True:
         async with database.read(tenant_id) as connection:
@@ -104,6 +104,7 @@ async def compact(
     keys: TenantKeys,
     *,
     packs: Sequence[WornPack] | None = None,
+    turns: Turns = FULL_SPEED,
     progress: Progress = lambda _: None,
 ) -> Moved:
     """Write worn packs anew, or those given. Does nothing while another process does it for the tenant.
@@ -111,19 +112,25 @@ async def compact(
     Raises ColdTierUnavailable, StoreUnavailable; what was moved until then stays moved.
     """
     moved = Moved()
-    async with leased(database, keys.tenant_id, WORK) as lease:
-        if lease is None:
-            return moved
-        chosen = worn_packs(database, keys.tenant_id) if packs is None else _given(packs)
-        async for sources, damaged in _loads(database, objects, keys, chosen):
-            moved.damaged += damaged
-            reached("compaction: read")
-            done = await move(database, objects, keys, sources)
-            moved.add(done)
-            progress(done)
-            if not await lease.renew():
-                break
+
+    def tell(pack: Moved) -> None:
+        moved.add(pack)
+        progress(pack)
+
+    chosen = worn_packs(database, keys.tenant_id) if packs is None else _given(packs)
+    await in_turns(turns, database, keys.tenant_id, WORK, _compacted(database, objects, keys, chosen), tell)
     return moved
+
+
+async def _compacted(
+    database: Database, objects: ObjectStore, keys: TenantKeys, packs: AsyncIterator[WornPack]
+) -> AsyncGenerator[Moved, None]:
+    """One new pack after the other, each told of when it is in its place."""
+    async for sources, damaged in _loads(database, objects, keys, packs):
+        reached("compaction: read")
+        done = await move(database, objects, keys, sources)
+        done.damaged += damaged
+        yield done
 
 
 async def _loads(

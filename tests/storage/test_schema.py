@@ -13,6 +13,7 @@ import pytest
 from psycopg.pq import ExecStatus
 
 from storage.query import Query
+from storage.tiers import compaction, tiering
 from tests.conftest import RunningServices
 from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
@@ -118,6 +119,24 @@ def test_a_statement_is_planned_without_reading_whole_tables(
         and not any(key in node for key in ("Index Cond", "Recheck Cond"))
     }
     assert read_whole <= set(query.scans), json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("query", "scan"),
+    [
+        (tiering._HOT, ("Index Only Scan", "blob_hot")),
+        (compaction._SMALL, ("Index Scan", "object_small")),
+        (compaction._HALF_DEAD, ("Index Scan", "object_half_dead")),
+    ],
+    ids=["how much is hot", "small packs", "half dead packs"],
+)
+def test_what_upkeep_asks_of_every_tenant_every_hour_has_an_index_of_its_own(
+    query: Query[Any], scan: tuple[str, str], roles: dict[str, "psycopg.Connection[Any]"]
+) -> None:
+    """An index whose condition the statement no longer says is left out of plans without a word."""
+    plan = generic_plan(roles[query.role], query)
+    scans = [(node["Node Type"], node["Index Name"]) for node in nodes(plan[0]["Plan"]) if "Index Name" in node]
+    assert scans == [scan]
 
 
 def generic_plan(connection: "psycopg.Connection[Any]", query: Query[Any]) -> Any:
