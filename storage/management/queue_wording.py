@@ -1,4 +1,4 @@
-"""What `manage.py queue` says, in English and Simplified Chinese. The English text is the key."""
+"""What `manage.py queue` says in Simplified Chinese. The English text is the key."""
 
 CHINESE: dict[str, str] = {
     # table
@@ -77,12 +77,4 @@ CHINESE: dict[str, str] = {
     "A password is not sent in clear: choose required or implicit.": (
         "密码不能以明文发送：请选择 required 或 implicit。"
     ),
-    "There was no password on standard input.": "标准输入中没有密码。",
-    "{variable} is not set, so there is no queue to look at.": "未设置 {variable}，无法查看队列。",
-    "The queue cannot be reached: {reason}": "无法访问队列：{reason}",
-    "The keys cannot be used: {reason}": "密钥不可用：{reason}",
 }
-
-
-def say(language: str, text: str, **values: object) -> str:
-    return (CHINESE.get(text, text) if language == "zh-hans" else text).format(**values)

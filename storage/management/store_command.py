@@ -30,9 +30,10 @@ class StoreCommand(ActionCommand):
     chinese: ClassVar[Mapping[str, str]] = {}
 
     def phrase(self, text: str, **values: object) -> str:
-        if self.language == "zh-hans":
-            text = self.chinese.get(text) or CHINESE.get(text) or text
-        return text.format(**values)
+        own = self.chinese.get(text) or CHINESE.get(text)
+        if self.language == "zh-hans" and own is not None:
+            return own.format(**values)
+        return super().phrase(text, **values)
 
     def word(self, text: str) -> str:
         return self.phrase(text)
@@ -60,18 +61,21 @@ class StoreCommand(ActionCommand):
         except StorageError as error:
             raise self.failure("The mail store cannot be reached: {reason}", reason=error) from None
 
+    def with_keys(self, work: Callable[[Database, KeyRing], Awaitable[Result]]) -> Result:
+        secrets = Path(self.needed("WAYPOST_SECRETS"))
+        return self.with_database(lambda database: work(database, KeyRing(secrets, database)))
+
     def with_objects(self, work: Callable[[Database, KeyRing, ObjectStore], Awaitable[Result]]) -> Result:
         config = self._objects_config()
-        secrets = Path(self.needed("WAYPOST_SECRETS"))
 
-        async def run(database: Database) -> Result:
+        async def run(database: Database, keys: KeyRing) -> Result:
             objects = ObjectStore(config)
             try:
-                return await work(database, KeyRing(secrets, database), objects)
+                return await work(database, keys, objects)
             finally:
                 await objects.close()
 
-        return self.with_database(run)
+        return self.with_keys(run)
 
     def needed(self, variable: str) -> str:
         found = os.environ.get(variable, "")

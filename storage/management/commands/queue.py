@@ -1,37 +1,28 @@
 """`manage.py queue`: mail on its way to other systems."""
 
 import argparse
-import asyncio
-import getpass
 import json
 import os
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
-from typing import TypeVar
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from storage import outgoing_acts, outgoing_lists, smarthosts
-from storage.database import Database, DatabaseConfig
-from storage.errors import KeyUnusable, StorageError
-from storage.keys import KeyRing
 from storage.management.queue_choice import add_choice, chosen, is_chosen, may_be_rule
-from storage.management.queue_wording import say
+from storage.management.queue_wording import CHINESE
+from storage.management.store_command import StoreCommand
 from storage.outgoing_acts import Chosen, HoldRule
 from storage.outgoing_lists import ListedEvent, ListedRecipient
 from storage.outgoing_types import EventKind, HeldReason, OutgoingId, QueueState
 from storage.smarthosts import SmarthostSetting
 from tenants import selectors
 from tenants.addresses import display_domain
-from tenants.management.command import ActionCommand, Options
+from tenants.management.command import Options
 from tenants.management.table import aligned
 from tenants.models import Tenant
 from tenants.types import TenantId
-
-Result = TypeVar("Result")
 
 SECURITIES = ("required", "implicit", "opportunistic", "none")
 REPLY_COLUMNS = 60
@@ -46,8 +37,9 @@ STATES = {
 }
 
 
-class Command(ActionCommand):
+class Command(StoreCommand):
     help = "Mail on its way to other systems: list it, show it, retry, hold, release, bounce, remove it."
+    chinese = CHINESE
 
     def add_actions(self, actions: "argparse._SubParsersAction[CommandParser]") -> None:
         listing = actions.add_parser("list", help="what waits, one line for each recipient")
@@ -89,7 +81,7 @@ class Command(ActionCommand):
 
     def list(self, options: Options) -> None:
         what = chosen(options)
-        rows = self._with(lambda database: outgoing_lists.list_recipients(database, what, options["limit"]))
+        rows = self.with_database(lambda database: outgoing_lists.list_recipients(database, what, options["limit"]))
         if options["json"]:
             self.stdout.write(json.dumps([asdict(row) for row in rows], default=str, ensure_ascii=False, indent=1))
             return
@@ -104,7 +96,7 @@ class Command(ActionCommand):
 
     def show(self, options: Options) -> None:
         outgoing_id = OutgoingId(options["message"])
-        rows = self._with(
+        rows = self.with_database(
             lambda database: outgoing_lists.list_recipients(database, Chosen(outgoing_id=outgoing_id), 1_000)
         )
         if rows:
@@ -126,7 +118,9 @@ class Command(ActionCommand):
                 "No message {id} is in the queue. If it has left, name its --tenant to see what happened to it.",
                 id=outgoing_id,
             )
-        events = self._with(lambda database: outgoing_lists.list_events(database, tenant_id, outgoing_id, 1_000))
+        events = self.with_database(
+            lambda database: outgoing_lists.list_events(database, tenant_id, outgoing_id, 1_000)
+        )
         if not events:
             self.tell("Nothing is known of message {id}.", id=outgoing_id)
             return
@@ -134,7 +128,7 @@ class Command(ActionCommand):
         self.stdout.write(aligned(heading, [self._event(event) for event in events]))
 
     def _summarise(self) -> None:
-        counts = self._with(outgoing_lists.count_states)
+        counts = self.with_database(outgoing_lists.count_states)
         for each in counts:
             reason = None if each.held_reason is None else HeldReason(each.held_reason)
             state = self.word(STATES.get((QueueState(each.state), reason), "held"))
@@ -144,17 +138,17 @@ class Command(ActionCommand):
                 state=state,
                 since=_moment(each.oldest_at),
             )
-        rules = self._with(outgoing_acts.rules)
+        rules = self.with_database(outgoing_acts.rules)
         names = dict(Tenant.objects.filter(pk__in={rule.tenant_id for rule in rules}).values_list("pk", "slug"))
         for rule in rules:
             self.tell("Rules: mail of {who} is held.", who=self._who(rule, names.get(rule.tenant_id, "?")))
 
     def _who(self, rule: HoldRule, tenant: str) -> str:
         if rule.account_id is not None:
-            return say(self.language, "account {account} of tenant {tenant}", account=rule.account_id, tenant=tenant)
+            return self.phrase("account {account} of tenant {tenant}", account=rule.account_id, tenant=tenant)
         if rule.domain is not None:
-            return say(self.language, "tenant {tenant} to {domain}", tenant=tenant, domain=rule.domain)
-        return say(self.language, "tenant {tenant}", tenant=tenant)
+            return self.phrase("tenant {tenant} to {domain}", tenant=tenant, domain=rule.domain)
+        return self.phrase("tenant {tenant}", tenant=tenant)
 
     def _table(self, rows: Sequence[ListedRecipient], *, is_of_one: bool) -> str:
         """Of one message the first columns say nothing."""
@@ -189,7 +183,7 @@ class Command(ActionCommand):
     def _event(self, event: ListedEvent) -> Sequence[str]:
         what = self.word(EventKind(event.kind).name.lower())
         if event.recipients is not None:
-            what = say(self.language, "{event}, {recipients} recipients", event=what, recipients=event.recipients)
+            what = self.phrase("{event}, {recipients} recipients", event=what, recipients=event.recipients)
         reply = _reply(event.reply_code or 0, event.reply_enhanced or "", event.reply_text or "")
         return [_moment(event.happened_at), what, _readable(event.address or ""), reply]
 
@@ -197,35 +191,37 @@ class Command(ActionCommand):
 
     def retry(self, options: Options) -> None:
         what = self._demand_choice(options)
-        count = self._with(lambda database: outgoing_acts.retry(database, what))
+        count = self.with_database(lambda database: outgoing_acts.retry(database, what))
         self.tell("{count} recipients are tried at once.", count=count)
 
     def hold(self, options: Options) -> None:
         what = self._demand_choice(options)
         tenant_id = what.tenant_id
         if may_be_rule(options) and tenant_id is not None:
-            self._with(lambda database: outgoing_acts.add_rule(database, tenant_id, what.account_id, what.domain))
+            self.with_database(
+                lambda database: outgoing_acts.add_rule(database, tenant_id, what.account_id, what.domain)
+            )
             self.tell("Mail like this is held from now on, until it is released.")
-        count = self._with(lambda database: outgoing_acts.hold(database, what))
+        count = self.with_database(lambda database: outgoing_acts.hold(database, what))
         self.tell("{count} recipients are held.", count=count)
 
     def release(self, options: Options) -> None:
         what = self._demand_choice(options)
         tenant_id = what.tenant_id
         if may_be_rule(options) and tenant_id is not None:
-            dropped = self._with(
+            dropped = self.with_database(
                 lambda database: outgoing_acts.drop_rules(database, tenant_id, what.account_id, what.domain)
             )
             if dropped:
                 self.tell("Mail like this is no longer held.")
-        count = self._with(lambda database: outgoing_acts.release(database, what))
+        count = self.with_database(lambda database: outgoing_acts.release(database, what))
         self.tell("{count} recipients are released.", count=count)
         if count and os.environ.get("WAYPOST_OUTBOUND", "").strip().lower() not in ("1", "yes", "true", "on"):
             self.tell("They leave when outbound is on (WAYPOST_OUTBOUND).")
 
     def bounce(self, options: Options) -> None:
         what = self._demand_choice(options)
-        count = self._with(lambda database: outgoing_acts.bounce(database, what, options["reason"]))
+        count = self.with_database(lambda database: outgoing_acts.bounce(database, what, options["reason"]))
         self.tell("{count} recipients go back to their senders.", count=count)
         self.tell("What is being sent at this moment is left out.")
 
@@ -233,8 +229,8 @@ class Command(ActionCommand):
         what = self._demand_choice(options)
         if not options["yes"]:
             raise self.failure("This cannot be undone. Say --yes to remove mail that nobody is told of.")
-        count = self._with(lambda database: outgoing_acts.remove(database, what))
-        self._with(outgoing_acts.forget_orphans)
+        count = self.with_database(lambda database: outgoing_acts.remove(database, what))
+        self.with_database(outgoing_acts.forget_orphans)
         self.tell("{count} recipients are removed; nobody is told.", count=count)
         self.tell("What is being sent at this moment is left out.")
 
@@ -242,11 +238,11 @@ class Command(ActionCommand):
         tenant = selectors.find_tenant(options["tenant"])
         tenant_id = TenantId(tenant.pk)
         if options["remove"]:
-            self._with(lambda database: smarthosts.remove(database, tenant_id))
+            self.with_database(lambda database: smarthosts.remove(database, tenant_id))
         elif options["host"]:
             setting = self._setting(options)
-            self._with_keys(lambda database, keys: smarthosts.save(database, keys, tenant_id, setting))
-        found = self._with_keys(lambda database, keys: smarthosts.find(database, keys, tenant_id))
+            self.with_keys(lambda database, keys: smarthosts.save(database, keys, tenant_id, setting))
+        found = self.with_keys(lambda database, keys: smarthosts.find(database, keys, tenant_id))
         if found is None:
             self.tell("The mail of {tenant} leaves as the installation's does.", tenant=tenant.slug)
             return
@@ -270,21 +266,8 @@ class Command(ActionCommand):
         if options["user"]:
             if options["security"] in ("none", "opportunistic"):
                 raise self.failure("A password is not sent in clear: choose required or implicit.")
-            password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-            if not password:
-                raise self.failure("There was no password on standard input.")
+            password = self.password_from_stdin()
         return SmarthostSetting(host, int(port), options["security"], options["user"], password)
-
-    # -- the queue's database
-
-    def tell(self, text: str, **values: object) -> None:
-        self.stdout.write(say(self.language, text, **values))
-
-    def failure(self, text: str, **values: object) -> CommandError:
-        return CommandError(say(self.language, text, **values))
-
-    def word(self, text: str) -> str:
-        return say(self.language, text)
 
     def _demand_choice(self, options: Options) -> Chosen:
         if not is_chosen(options):
@@ -293,33 +276,6 @@ class Command(ActionCommand):
                 " --all."
             )
         return chosen(options)
-
-    def _with(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
-        async def run() -> Result:
-            database = Database(
-                DatabaseConfig(self._url("WAYPOST_DATABASE_URL"), self._url("WAYPOST_SYSTEM_DATABASE_URL"))
-            )
-            try:
-                return await work(database)
-            finally:
-                await database.close()
-
-        try:
-            return asyncio.run(run())
-        except KeyUnusable as problem:
-            raise self.failure("The keys cannot be used: {reason}", reason=problem) from None
-        except StorageError as error:
-            raise self.failure("The queue cannot be reached: {reason}", reason=error) from None
-
-    def _with_keys(self, work: Callable[[Database, KeyRing], Awaitable[Result]]) -> Result:
-        directory = Path(self._url("WAYPOST_SECRETS"))
-        return self._with(lambda database: work(database, KeyRing(directory, database)))
-
-    def _url(self, variable: str) -> str:
-        found = os.environ.get(variable, "")
-        if not found:
-            raise self.failure("{variable} is not set, so there is no queue to look at.", variable=variable)
-        return found
 
 
 def _names_of(rows: Sequence[ListedRecipient]) -> dict[int, str]:

@@ -169,3 +169,12 @@ def test_both_languages_tell_the_same_facts(english: str, chinese: str) -> None:
 def test_the_terminals_language_is_used(services: RunningServices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert "请指定邮件" in services.manage("queue", "retry").stderr
+
+
+async def test_what_all_commands_say_is_said_in_the_terminals_language_too(
+    services: RunningServices, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    options = ("--host", "relay.example:587", "--user", "us")
+    done = await asyncio.to_thread(services.manage, "queue", "smarthost", domain_of(ann), *options, stdin="")
+    assert "标准输入中没有密码。" in done.stderr

@@ -69,3 +69,8 @@ async def test_a_sweep_by_hand_keeps_doomed_objects_for_as_long_as_the_installat
     assert "in the bucket" in await asyncio.to_thread(tiers, "sweep")
     assert (await bucket.facts(name) is not None) == stays
     await bucket.close()
+
+
+async def test_unused_content_is_collected_where_there_is_no_s3(tiers: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAYPOST_S3_URL")
+    assert "blobs that nothing used were deleted" in await asyncio.to_thread(tiers, "collect")
