@@ -29,5 +29,5 @@ fi
 
 for requirements in "$@"; do
     echo "Installing $requirements (the first time it takes a while)"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$requirements"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --use-pep517 --require-hashes -r "$requirements"
 done
