@@ -42,6 +42,13 @@ class Context:
         if account_id != self.account_id:
             raise MethodError("accountNotFound")
 
+    def real_id(self, given: str) -> str:
+        """The id that a creation id stands for, given as `#` and the creation id (RFC 8620 §5.3); others are real.
+
+        One that nothing was made under stays as it is, and so is found nowhere.
+        """
+        return self.created_ids.get(given[1:], given) if given.startswith("#") else given
+
 
 Run = Callable[[Context, JsonObject], Awaitable[JsonObject]]
 
