@@ -136,7 +136,10 @@ class TieredBlobs:
 
 
 def _only_chunk(digest: bytes, place: InObject) -> ChunkPlace | ContentDamaged:
-    chunks = unpack_layout(place.layout)
+    try:
+        chunks = unpack_layout(place.layout)
+    except ContentDamaged as damage:
+        return damage
     return chunks[0] if len(chunks) == 1 else ContentDamaged(f"blob {digest.hex()} is not one chunk")
 
 

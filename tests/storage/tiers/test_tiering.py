@@ -31,18 +31,38 @@ async def test_what_is_old_goes_cold_and_is_read_as_before(attic: Attic) -> None
     assert await attic.one.octets() == before
 
 
-async def test_many_messages_are_read_by_few_requests(attic: Attic) -> None:
-    await fill(attic, 20)
-    before = await attic.one.octets()
-    attic.age()
-    await attic.tier()
+async def fetched(attic: Attic) -> list[bytes | None]:
+    """Of each message what a FETCH of many brings at once."""
     shown = await attic.one.contents()
     found = []
     async for some in messages.fetch_messages(
         attic.one.store, attic.one.who, shown.mailbox.id, [Uid(uid) for uid in shown.uids], Columns.WIRE
     ):
         found += [each.octets for each in some]
-    assert found == before
+    return found
+
+
+async def test_many_messages_are_read_by_few_requests(attic: Attic) -> None:
+    await fill(attic, 20)
+    before = await attic.one.octets()
+    attic.age()
+    await attic.tier()
+    assert await fetched(attic) == before
+
+
+async def test_one_row_that_is_damaged_is_in_no_other_messages_way(attic: Attic) -> None:
+    await fill(attic, 3)
+    before = await attic.one.octets()
+    attic.age()
+    await attic.tier()
+    attic.sql(
+        """
+        UPDATE blob SET layout = 'cut'
+         WHERE tenant_id = {t} AND object_offset = (SELECT min(object_offset) FROM blob WHERE tenant_id = {t})
+        """
+    )
+    assert await fetched(attic) == [None, *before[1:]]
+    assert await attic.one.octets() == before, "from the copy that Postgres holds still"
 
 
 async def test_a_pack_says_itself_what_it_holds(attic: Attic) -> None:
