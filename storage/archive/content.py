@@ -11,14 +11,15 @@ from pathlib import Path
 from storage.archive.files import Archive, ArchiveWriter
 from storage.archive.format import KEYS, ArchiveUnusable, BlobHead, key_check
 from storage.blobs.codec import CHUNK_OCTETS, decompress
-from storage.blobs.layout import SealedChunk, unpack_layout
+from storage.blobs.hot import put_chunks
+from storage.blobs.layout import SealedChunk, cut_chunks, unpack_layout
 from storage.blobs.opening import last_chunk
 from storage.blobs.ranges import Range, RangeReader, ReadsObjects
 from storage.blobs.tiered import object_name
 from storage.errors import ColdTierUnavailable, ContentDamaged
 from storage.key_files import read_master_keys, read_tenant_key
 from storage.keys import DIGEST_OCTETS, KeyRow, TenantKeys, unwrap_tenant_keys
-from storage.query import Connection, Query
+from storage.query import Connection
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
@@ -39,12 +40,6 @@ class _Place:
     offset: int | None
     layout: bytes | None
     object_octets: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    is_new: bool
-    content_on: date
 
 
 # Each by its key, whatever Postgres knows of the tables (see `taking`).
@@ -185,11 +180,10 @@ class SnapshotContent:
         assert place.object_id is not None
         assert place.offset is not None
         assert place.layout is not None
-        parts = unpack_layout(bytes(place.layout))
-        length = sum(part.octets for part in parts)
+        layout = bytes(place.layout)
+        length = sum(part.octets for part in unpack_layout(layout))
         name = object_name(self._keys.tenant_id, place.object_id)
-        sealed = await self._ranges.read(Range(name, place.offset, length, place.object_octets or 0))
-        return [SealedChunk(part.key_id, part.codec, sealed[part.offset : part.offset + part.octets]) for part in parts]
+        return cut_chunks(layout, await self._ranges.read(Range(name, place.offset, length, place.object_octets or 0)))
 
     async def _chunks(self, digests: Sequence[BlobDigest]) -> dict[BlobDigest, list[list[SealedChunk]]]:
         """Every copy that Postgres holds, the newest first."""
@@ -205,47 +199,11 @@ class SnapshotContent:
 
 # -- and back
 
-_CLAIM = Query(
-    """
-    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, stored_octets)
-    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now(), %(stored)s)
-    ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
-    RETURNING xmax = 0 AS is_new, content_on
-    """,
-    row=_Claimed,
-)
-_ADD_CHUNK = Query[None](
-    """
-    INSERT INTO blob_content (tenant_id, digest, chunk, content_on, key_id, codec, sealed)
-    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(chunk)s, %(content_on)s, %(key_id)s, %(codec)s, %(sealed)s)
-    ON CONFLICT (tenant_id, digest, chunk, content_on)
-    DO UPDATE SET key_id = EXCLUDED.key_id, codec = EXCLUDED.codec, sealed = EXCLUDED.sealed
-    """
-)
-
 
 async def put_back(connection: Connection, tenant_id: TenantId, blobs: Sequence[Blob]) -> None:
     """In a transaction: claim blobs, and write those that are not here. They are checked already."""
     for head, chunks in sorted(blobs, key=lambda blob: blob[0].digest):
-        claimed = await _CLAIM.one(
-            connection,
-            tenant_id=tenant_id,
-            digest=head.digest,
-            octets=head.octets,
-            stored=sum(len(chunk.sealed) for chunk in chunks),
-        )
-        if claimed.is_new:
-            for number, chunk in enumerate(chunks):
-                await _ADD_CHUNK.execute(
-                    connection,
-                    tenant_id=tenant_id,
-                    digest=head.digest,
-                    chunk=number,
-                    content_on=claimed.content_on,
-                    key_id=chunk.key_id,
-                    codec=chunk.codec,
-                    sealed=chunk.sealed,
-                )
+        await put_chunks(connection, tenant_id, head.digest, head.octets, chunks)
 
 
 def batches(blobs: Iterable[Blob]) -> Iterator[list[Blob]]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from storage.blobs.codec import CHUNK_OCTETS, compress
-from storage.blobs.layout import InObject
+from storage.blobs.layout import InObject, SealedChunk
 from storage.blobs.opening import ChunkRange, NumberedChunk, last_chunk, maybe_in_thread, open_range
 from storage.errors import ContentDamaged
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
 from storage.types import BlobDigest, BlobOctets
+from tenants.types import TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ _PUT_ONE = Query[None](
 )
 _CLAIM = Query(
     """
-    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, is_waiting)
-    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now(), %(is_waiting)s)
+    INSERT INTO blob (tenant_id, digest, octets, content_on, touched_at, is_waiting, stored_octets)
+    VALUES (waypost_tenant(%(tenant_id)s), %(digest)s, %(octets)s, CURRENT_DATE, now(), %(is_waiting)s, %(stored)s)
     ON CONFLICT (tenant_id, digest) DO UPDATE SET touched_at = now()
     RETURNING xmax = 0 AS is_new, content_on
     """,
@@ -169,7 +170,7 @@ class HotBlobs:
         `is_waiting`: for a place in an object.
         """
         claimed = await _CLAIM.one(
-            connection, tenant_id=keys.tenant_id, digest=digest, octets=len(octets), is_waiting=is_waiting
+            connection, tenant_id=keys.tenant_id, digest=digest, octets=len(octets), is_waiting=is_waiting, stored=0
         )
         if not claimed.is_new:
             return
@@ -230,6 +231,29 @@ class HotBlobs:
     async def delete(self, connection: Connection, keys: TenantKeys, digests: Sequence[BlobDigest]) -> int:
         deleted = await _DELETE.one(connection, tenant_id=keys.tenant_id, digests=list(digests), grace_s=self.grace_s)
         return deleted.blobs
+
+
+async def put_chunks(
+    connection: Connection, tenant_id: TenantId, digest: BlobDigest, octets: int, chunks: Sequence[SealedChunk]
+) -> None:
+    """A blob that is sealed already, in a transaction; one that is here is claimed."""
+    stored = sum(len(chunk.sealed) for chunk in chunks)
+    claimed = await _CLAIM.one(
+        connection, tenant_id=tenant_id, digest=digest, octets=octets, is_waiting=False, stored=stored
+    )
+    if not claimed.is_new:
+        return
+    for number, chunk in enumerate(chunks):
+        await _ADD_CHUNK.execute(
+            connection,
+            tenant_id=tenant_id,
+            digest=digest,
+            chunk=number,
+            content_on=claimed.content_on,
+            key_id=chunk.key_id,
+            codec=chunk.codec,
+            sealed=chunk.sealed,
+        )
 
 
 def _seal_chunk(
