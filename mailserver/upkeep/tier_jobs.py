@@ -1,4 +1,9 @@
-"""What upkeep does with content that is old, read again, or no longer used."""
+"""What upkeep does with content that is old, read again, or no longer used.
+
+Moving and compacting take turns, and rest after each (`storage.tiers.pace`).
+"""
+
+import asyncio
 
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter, gauge
@@ -8,6 +13,7 @@ from storage.store import MailStore
 from storage.tiers import orphans, weeks
 from storage.tiers.moving import Moved, Progress
 from storage.tiers.rounds import Round, TieringConfig, Tiers, clock_is_steady
+from storage.tiers.turns import Turns
 
 MOVED_BLOBS = counter("tiers_moved_blobs", "Blobs written to packs, by work.", "work")
 MOVED_OCTETS = counter("tiers_moved_octets", "Octets of packs that were written, by work.", "work")
@@ -17,7 +23,12 @@ DELETED = counter("tiers_deleted_objects", "Objects deleted from the bucket, by 
 ORPHANS = gauge("tiers_orphan_objects", "Objects in the bucket that no row knows.", across="livemax")
 MISSING = gauge("tiers_missing_objects", "Objects that rows know and the bucket does not hold.", across="livemax")
 BUCKET_OCTETS = gauge("tiers_bucket_octets", "Octets in the bucket at the last look.", across="livemax")
+RESTS = gauge("tiers_rests", "1 while moving and compacting rest after a turn.")
+RESTED = counter("tiers_rested_seconds", "How long moving and compacting rested after their turns.")
+PRESSING = gauge("tiers_pressing_tenants", "Tenants whose mail is moved without rests, because far too much is hot.")
 DAY_S = 24 * HOUR_S
+ROUND_S = 11 * HOUR_S
+"""After so long moving ends in good order, and is begun again with the next hour."""
 
 log = get_logger()
 
@@ -34,13 +45,15 @@ def tier_jobs(
     if objects is None:
         return tuple(jobs)
     tiers = Tiers(database, objects, store.keys, config)
+    turns = Turns(config.duty, wait=_rest)
     kept_s = keep_doomed_days * DAY_S
 
     async def tier() -> str:
-        return _told("tiering", await tiers.tier(_counted("tiering")))
+        count = _counted("tiering")
+        return _told("tiering", await tiers.tier(count, turns=turns, lasts_s=ROUND_S, pressing=PRESSING.labels().set))
 
     async def compact() -> str:
-        return _told("compaction", await tiers.compact(_counted("compaction")))
+        return _told("compaction", await tiers.compact(_counted("compaction"), turns=turns))
 
     async def promote() -> str:
         done = await tiers.promote()
@@ -75,6 +88,15 @@ def tier_jobs(
         Job("delete objects that nothing uses", HOUR_S, HOUR_S, delete_doomed),
         Job("compare bucket and rows", DAY_S, 6 * HOUR_S, sweep),
     )
+
+
+async def _rest(seconds: float) -> None:
+    RESTS.labels().set(1)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        RESTS.labels().set(0)
+    RESTED.labels().inc(seconds)
 
 
 def _counted(work: str) -> Progress:

@@ -6,7 +6,7 @@ legal hold are left where they are, doomed like others; S3 itself keeps them unt
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from storage.blobs.hot import HotBlobs
@@ -17,10 +17,10 @@ from storage.blobs.tiered import object_name
 from storage.database import Database
 from storage.errors import ContentDamaged
 from storage.keys import TenantKeys
-from storage.leases import leased
 from storage.query import Query
 from storage.steps import reached
 from storage.tiers.moving import Moved, Progress, Source, move, seal_content, verified
+from storage.tiers.turns import FULL_SPEED, Turns, in_turns
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
@@ -104,6 +104,7 @@ async def compact(
     keys: TenantKeys,
     *,
     packs: Sequence[WornPack] | None = None,
+    turns: Turns = FULL_SPEED,
     progress: Progress = lambda _: None,
 ) -> Moved:
     """Write worn packs anew, or those given. Does nothing while another process does it for the tenant.
@@ -111,19 +112,25 @@ async def compact(
     Raises ColdTierUnavailable, StoreUnavailable; what was moved until then stays moved.
     """
     moved = Moved()
-    async with leased(database, keys.tenant_id, WORK) as lease:
-        if lease is None:
-            return moved
-        chosen = worn_packs(database, keys.tenant_id) if packs is None else _given(packs)
-        async for sources, damaged in _loads(database, objects, keys, chosen):
-            moved.damaged += damaged
-            reached("compaction: read")
-            done = await move(database, objects, keys, sources)
-            moved.add(done)
-            progress(done)
-            if not await lease.renew():
-                break
+
+    def tell(pack: Moved) -> None:
+        moved.add(pack)
+        progress(pack)
+
+    chosen = worn_packs(database, keys.tenant_id) if packs is None else _given(packs)
+    await in_turns(turns, database, keys.tenant_id, WORK, _compacted(database, objects, keys, chosen), tell)
     return moved
+
+
+async def _compacted(
+    database: Database, objects: ObjectStore, keys: TenantKeys, packs: AsyncIterator[WornPack]
+) -> AsyncGenerator[Moved, None]:
+    """One new pack after the other, each told of when it is in its place."""
+    async for sources, damaged in _loads(database, objects, keys, packs):
+        reached("compaction: read")
+        done = await move(database, objects, keys, sources)
+        done.damaged += damaged
+        yield done
 
 
 async def _loads(

@@ -46,13 +46,17 @@ class Source:
 
 @dataclass(slots=True)
 class Moved:
-    """What a run of moving came to; `damaged` could not be opened, or is not what its name says, and stays."""
+    """What a run of moving came to; `damaged` could not be opened, or is not what its name says, and stays.
+
+    `is_unfinished`: it ended because as much was moved as was asked for, and there may be more.
+    """
 
     blobs: int = 0
     octets_before: int = 0
     octets: int = 0
     packs: int = 0
     damaged: list[BlobDigest] = field(default_factory=list)
+    is_unfinished: bool = False
 
     def add(self, other: "Moved") -> None:
         self.blobs += other.blobs

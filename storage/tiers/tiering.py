@@ -16,10 +16,10 @@ from storage.blobs.objects import ObjectStore
 from storage.blobs.packs import TARGET_OCTETS, SealedContent
 from storage.database import Database
 from storage.keys import TenantKeys
-from storage.leases import leased
 from storage.query import Query
 from storage.steps import reached
 from storage.tiers.moving import Moved, Progress, Source, move
+from storage.tiers.turns import FULL_SPEED, Turns, in_turns
 from storage.types import BlobDigest
 from tenants.types import TenantId
 
@@ -102,6 +102,17 @@ async def hot(database: Database, tenant_id: TenantId) -> Hot:
         return await _HOT.one(connection, tenant_id=tenant_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What moving a tenant's blobs needs. `stuck` grows by what cannot be moved: what has moved does not come again."""
+
+    database: Database
+    objects: ObjectStore
+    keys: TenantKeys
+    stuck: set[bytes]
+    packs_at_once: int
+
+
 async def tier(
     database: Database,
     objects: ObjectStore,
@@ -109,52 +120,62 @@ async def tier(
     *,
     cold_after_days: int | None,
     hot_budget_octets: int | None,
+    most_packs: int | None = None,
+    stuck: set[bytes] | None = None,
+    turns: Turns = FULL_SPEED,
     progress: Progress = lambda _: None,
 ) -> Moved:
-    """Move what is past the age, then the oldest until no more than the budget is hot.
+    """Move what is past the age, then the oldest until no more than the budget is hot; or until `most_packs` were made.
 
-    Does nothing while another process does it for the tenant. Raises ColdTierUnavailable, StoreUnavailable; what was
-    moved until then stays moved.
+    What is in `stuck` is left out, and what turns out not to be movable is added there. Does nothing while another
+    process does it for the tenant. Raises ColdTierUnavailable, StoreUnavailable; what was moved until then stays moved.
     """
     moved = Moved()
-    async with leased(database, keys.tenant_id, WORK) as lease:
-        if lease is None:
-            return moved
+    tried = 0
+    at_once = 1 if turns.are_short else PACKS_AT_ONCE
+    work = _Work(database, objects, keys, set() if stuck is None else stuck, at_once)
 
-        async def work(days: int, octets: int | None) -> None:
-            async with aclosing(_packs(database, objects, keys, days, octets)) as packs:
-                async for pack in packs:
-                    moved.add(pack)
-                    progress(pack)
-                    if not await lease.renew():
-                        return
+    def tell(pack: Moved) -> None:
+        nonlocal tried
+        tried += 1
+        moved.add(pack)
+        progress(pack)
 
-        if cold_after_days is not None:
-            await work(max(cold_after_days, 0), None)
-        if hot_budget_octets is not None:
-            excess = (await hot(database, keys.tenant_id)).octets - hot_budget_octets
-            if excess > 0:
-                await work(YOUNGEST_DAYS, excess)
+    async def make(packs: AsyncGenerator[Moved, None]) -> None:
+        await in_turns(turns, database, keys.tenant_id, WORK, packs, tell)
+
+    if cold_after_days is not None:
+        await make(_packs(work, max(cold_after_days, 0), None, most_packs))
+    left = None if most_packs is None else most_packs - tried
+    if hot_budget_octets is not None and left != 0:
+        excess = (await hot(database, keys.tenant_id)).octets - hot_budget_octets
+        if excess > 0:
+            await make(_packs(work, YOUNGEST_DAYS, excess, left))
+    moved.is_unfinished = tried == most_packs
     return moved
 
 
 async def _packs(
-    database: Database, objects: ObjectStore, keys: TenantKeys, days: int, limit_octets: int | None
+    work: _Work, days: int, limit_octets: int | None, most_packs: int | None
 ) -> AsyncGenerator[Moved, None]:
     """One pack after the other, each told of when it is in its place."""
-    stuck: set[bytes] = set()  # not all that was tried: what has moved does not come again
-    while True:
-        candidates = await _candidates(database, keys.tenant_id, days, CANDIDATES + len(stuck), limit_octets)
-        candidates = [each for each in candidates if each.digest not in stuck]
+    left = most_packs
+    while left != 0:
+        limit = CANDIDATES + len(work.stuck)
+        candidates = await _candidates(work.database, work.keys.tenant_id, days, limit, limit_octets)
+        candidates = [each for each in candidates if each.digest not in work.stuck]
         if not candidates or not _is_worth_it(candidates, days, limit_octets):
             return
+        groups = _groups(candidates)[:left]
         before = 0
-        async with aclosing(_moved(database, objects, keys, _groups(candidates))) as packs:
+        async with aclosing(_moved(work, groups)) as packs:
             async for group, sources, done in packs:
                 before += done.octets_before
                 if done.blobs < len(group):
-                    stuck |= _stuck(group, sources, done)
+                    work.stuck.update(_stuck(group, sources, done))
                 yield done
+        if left is not None:
+            left -= len(groups)
         if limit_octets is not None:
             limit_octets -= before
             if limit_octets <= 0:
@@ -162,16 +183,17 @@ async def _packs(
 
 
 async def _moved(
-    database: Database, objects: ObjectStore, keys: TenantKeys, groups: Sequence[Sequence[_Candidate]]
+    work: _Work, groups: Sequence[Sequence[_Candidate]]
 ) -> AsyncGenerator[tuple[Sequence[_Candidate], Sequence[Source], Moved], None]:
     """Each group with what became of it. While a pack is on its way to S3 the next one is made."""
     under_way: deque[tuple[Sequence[_Candidate], Sequence[Source], asyncio.Task[Moved]]] = deque()
     try:
         for group in groups:
             reached("tiering: chosen")
-            sources = await _sealed(database, keys.tenant_id, group)
-            under_way.append((group, sources, asyncio.create_task(move(database, objects, keys, sources))))
-            if len(under_way) == PACKS_AT_ONCE:
+            sources = await _sealed(work.database, work.keys.tenant_id, group)
+            task = asyncio.create_task(move(work.database, work.objects, work.keys, sources))
+            under_way.append((group, sources, task))
+            if len(under_way) == work.packs_at_once:
                 earliest, theirs, task = under_way.popleft()
                 yield earliest, theirs, await task
         while under_way:

@@ -38,7 +38,7 @@ async def attic(services: RunningServices, tiered_store: MailStore, objects: Obj
 
 
 def jobs(attic: Attic) -> dict[str, Job]:
-    found: Sequence[Job] = tier_jobs(attic.one.store, attic.objects, TieringConfig(), keep_doomed_days=14)
+    found: Sequence[Job] = tier_jobs(attic.one.store, attic.objects, TieringConfig(duty=0.9), keep_doomed_days=14)
     return {job.name: job for job in found}
 
 
@@ -93,6 +93,14 @@ async def test_after_a_leap_of_the_clock_nothing_leaves_the_bucket(attic: Attic)
     await work["delete objects that nothing uses"].run()
     assert attic.sql("SELECT count(*) FROM object WHERE tenant_id = {t}") == [(1,)]
     attic.sql("DELETE FROM clock_seen")
+
+
+async def test_moving_rests_after_each_turn_and_says_so(attic: Attic) -> None:
+    rested = number("waypost_tiers_rested_seconds_total")
+    await jobs(attic)["move old content to packs"].run()
+    assert number("waypost_tiers_rested_seconds_total") > rested
+    assert number("waypost_tiers_rests") == 0
+    assert number("waypost_tiers_pressing_tenants") == 0
 
 
 async def test_an_object_that_is_missing_is_told_of(attic: Attic) -> None:

@@ -12,7 +12,9 @@ from storage.blobs.objects import ObjectStore
 from storage.key_files import tenant_key_path
 from storage.provisioning import provision_account
 from storage.store import MailStore
+from storage.tiers import rounds, tiering
 from storage.tiers.rounds import Round, TieringConfig, Tiers
+from storage.tiers.turns import Turns
 from tenants.types import TenantId
 from tests.conftest import RunningServices, objects_config, owner_connection, plain_message
 from tests.people import new_person
@@ -102,3 +104,84 @@ async def test_when_postgres_holds_too_much_everybody_gives_the_same_share(attic
     await tiers(first, first.objects, hot_limit_octets=int(hot) // 2).tier()
     cold = [attic.hot_and_cold()[1] for attic in attics]
     assert all(4 <= count <= 6 for count in cold), cold
+
+
+async def no_rest(_seconds: float) -> None:
+    pass
+
+
+async def test_who_has_much_to_move_keeps_nobody_waiting(attics: list[Attic], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiering, "_PACK_BLOBS", 3)
+    monkeypatch.setattr(rounds, "VISIT_PACKS", 1)
+    halfway: list[list[int]] = []
+    await tiers(attics[0], attics[0].objects).tier(
+        lambda _: halfway.append([attic.hot_and_cold()[1] for attic in attics]), turns=Turns(0.5, wait=no_rest)
+    )
+    ours = [cold for n, cold in enumerate(halfway) if n == 0 or cold != halfway[n - 1]]
+    assert ours[:4] == [[3, 0, 0], [3, 3, 0], [3, 3, 3], [6, 3, 3]]
+    assert ours[-1] == [10, 10, 10]
+
+
+async def test_a_round_ends_when_its_time_is_over(attics: list[Attic], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiering, "_PACK_BLOBS", 5)
+    monkeypatch.setattr(rounds, "VISIT_PACKS", 1)
+    now_s = 0.0
+
+    async def wait(_seconds: float) -> None:
+        nonlocal now_s
+        now_s += 1000
+
+    first = attics[0]
+    turns = Turns(0.5, clock=lambda: now_s, wait=wait)
+    await tiers(first, first.objects).tier(turns=turns, lasts_s=1)
+    assert sum(attic.hot_and_cold()[1] for attic in attics) <= 5
+
+
+async def test_once_in_an_hour_policies_are_read_anew(attics: list[Attic], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here nothing is to go cold any more, when the first pack of each was made."""
+    monkeypatch.setattr(tiering, "_PACK_BLOBS", 5)
+    monkeypatch.setattr(rounds, "VISIT_PACKS", 1)
+    ids = [int(attic.keys.tenant_id) for attic in attics]
+    now_s = 0.0
+
+    def progress(_: object) -> None:
+        nonlocal now_s
+        if [attic.hot_and_cold()[1] for attic in attics] == [5, 5, 5]:
+            attics[0].sql("UPDATE tenant SET cold_after_days = NULL WHERE id = ANY (%s)", ids)
+            now_s += rounds.LOOK_EVERY_S
+
+    turns = Turns(0.5, clock=lambda: now_s, wait=no_rest)
+    await tiers(attics[0], attics[0].objects).tier(progress, turns=turns)
+    assert [attic.hot_and_cold()[1] for attic in attics] == [5, 5, 5]
+
+
+@pytest.mark.parametrize(("share", "presses"), [(0.9, False), (0.5, True)])
+async def test_when_far_too_much_is_hot_there_are_no_rests(attics: list[Attic], share: float, presses: bool) -> None:
+    first = attics[0]
+    ((hot,),) = first.sql(
+        "SELECT sum(b.stored_octets) FROM blob b JOIN tenant t ON t.id = b.tenant_id WHERE b.object_id IS NULL"
+    )
+    pressing: list[int] = []
+    rests: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        rests.append(seconds)
+
+    work = tiers(first, first.objects, hot_limit_octets=int(float(hot) * share))
+    await work.tier(turns=Turns(0.5, wait=wait), pressing=pressing.append)
+    assert (pressing[0] > 0, not rests) == (presses, presses)
+
+
+async def test_a_tenant_far_over_its_budget_is_served_first_and_without_rests(attics: list[Attic]) -> None:
+    first, second, third = attics
+    third.sql("UPDATE tenant SET hot_budget_octets = 1000 WHERE id = {t}")
+    pressing: list[int] = []
+    seen: list[list[int]] = []
+
+    async def wait(_seconds: float) -> None:
+        seen.append([attic.hot_and_cold()[1] for attic in attics])
+
+    await tiers(first, first.objects).tier(turns=Turns(0.5, wait=wait), pressing=pressing.append)
+    assert pressing == [1]
+    assert seen[0][2] == 10
+    assert second.hot_and_cold() == (0, 10)
