@@ -21,6 +21,7 @@ from storage.tiers import orphans, status
 from storage.tiers.moving import Moved
 from storage.tiers.rounds import Round, TieringConfig, Tiers, clock_is_steady
 from storage.tiers.status import TierStatus
+from storage.tiers.turns import FULL_SPEED, Turns
 from tenants.management.command import Options
 from tenants.management.table import aligned
 from tenants.models import Tenant
@@ -49,6 +50,10 @@ class Command(StoreCommand):
         ):
             parser = actions.add_parser(name, help=text)
             parser.set_defaults(run=run)
+            if name in ("run", "compact"):
+                parser.add_argument(
+                    "--in-turns", action="store_true", help="rest between packs, as upkeep does, instead of hurrying"
+                )
         add_cost_action(self, actions)
 
     # -- looking
@@ -83,12 +88,17 @@ class Command(StoreCommand):
 
     # -- working
 
-    def run_tiering(self, _options: Options) -> None:
+    def run_tiering(self, options: Options) -> None:
+        turns = self._turns(options)
         due = sum(each.due_blobs for _, _, each in self.with_database(_status))
-        self._tell_of(*self._work("Moving", due, lambda tiers, progress: tiers.tier(progress)))
+        self._tell_of(*self._work("Moving", due, lambda tiers, progress: tiers.tier(progress, turns=turns)))
 
-    def compact(self, _options: Options) -> None:
-        self._tell_of(*self._work("Compacting", None, lambda tiers, progress: tiers.compact(progress)))
+    def compact(self, options: Options) -> None:
+        turns = self._turns(options)
+        self._tell_of(*self._work("Compacting", None, lambda tiers, progress: tiers.compact(progress, turns=turns)))
+
+    def _turns(self, options: Options) -> Turns:
+        return Turns(self._config().duty) if options["in_turns"] else FULL_SPEED
 
     def collect(self, _options: Options) -> None:
         count = self.with_keys(lambda database, keys: collect_blobs(database, keys, HotBlobs()))
@@ -142,8 +152,10 @@ class Command(StoreCommand):
             )
 
     def _config(self) -> TieringConfig:
+        usual = TieringConfig()
         return TieringConfig(
-            int(os.environ.get("WAYPOST_TIERING_HOT_LIMIT_OCTETS") or TieringConfig().hot_limit_octets)
+            int(os.environ.get("WAYPOST_TIERING_HOT_LIMIT_OCTETS") or usual.hot_limit_octets),
+            float(os.environ.get("WAYPOST_TIERING_DUTY") or usual.duty),
         )
 
     @contextmanager

@@ -74,3 +74,12 @@ async def test_a_sweep_by_hand_keeps_doomed_objects_for_as_long_as_the_installat
 async def test_unused_content_is_collected_where_there_is_no_s3(tiers: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAYPOST_S3_URL")
     assert "blobs that nothing used were deleted" in await asyncio.to_thread(tiers, "collect")
+
+
+@pytest.mark.parametrize("work", ["run", "compact"])
+@pytest.mark.parametrize("pace", [(), ("--in-turns",)])
+def test_work_by_hand_hurries_or_rests_as_upkeep_does(
+    tiers: Say, monkeypatch: pytest.MonkeyPatch, work: str, pace: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("WAYPOST_TIERING_DUTY", "0.9")
+    assert "moved into" in tiers(work, *pace)
