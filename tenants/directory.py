@@ -2,7 +2,7 @@
 `storage.sign_in`).
 
 Neither knows a tenant yet, and the tables show nothing to a session without one, so these read through SECURITY DEFINER
-functions (tenants/migrations/0002, 0005, 0007), which give one address's answer and nothing else.
+functions (tenants/migrations/0002, 0005, 0010), which give one address's answer and nothing else.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ EXPANSION_LIMIT = 10_000  # addresses behind one: members of groups and targets 
 
 @dataclass(frozen=True, slots=True)
 class LoginRow:
-    """A row of `directory_login_v2`; the lists are None without app passwords, else of one length and order."""
+    """A row of `directory_login_v3`; the lists are None without app passwords, else of one length and order."""
 
     tenant_id: int
     account_id: int
@@ -62,6 +62,7 @@ class LoginRow:
     app_digests: list[bytes] | None
     app_stored_keys: list[bytes] | None
     app_server_keys: list[bytes] | None
+    sign_in_epoch: int
 
 
 RECIPIENT: LiteralString = """
@@ -74,8 +75,8 @@ LOGIN: LiteralString = """
 SELECT tenant_id, account_id, local_part, domain, display_name, password_hash, tenant_status, domain_status,
        account_status, is_administrator, language, time_zone, quota_octets, app_passwords_only, scram_salt,
        scram_iterations, scram_stored_key, scram_server_key, app_ids, app_names, app_scopes, app_digests,
-       app_stored_keys, app_server_keys
-  FROM directory_login_v2(%(local_part)s, %(domain)s)
+       app_stored_keys, app_server_keys, sign_in_epoch
+  FROM directory_login_v3(%(local_part)s, %(domain)s)
 """
 SENDER_ADDRESSES: LiteralString = """
 SELECT local_part || '@' || domain AS address
@@ -143,6 +144,7 @@ def login_record(row: LoginRow) -> LoginRecord:
         salting=None if row.scram_salt is None else Salting(row.scram_salt, row.scram_iterations or 0),
         scram=_scram_keys(row.scram_stored_key, row.scram_server_key),
         app_passwords=_app_passwords(row) if row.app_ids else (),
+        sign_in_epoch=row.sign_in_epoch,
     )
 
 

@@ -127,6 +127,9 @@ class Account(models.Model):
     A deleted one can be restored until the tenant's `account_recovery_days` after `deleted_at`. Then it ends: from
     `ended_at` on its mail is being deleted, and at `gone_at` it was. `is_held` is a legal hold: nothing of it is
     deleted for good.
+
+    `sign_in_epoch` counts how often everything this person had open was ended, last at `sign_ins_ended_at`: what was
+    admitted in an earlier epoch is over (`sign_in_ends`).
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")
@@ -151,9 +154,18 @@ class Account(models.Model):
     gone_at = models.DateTimeField(null=True)
     is_held = models.BooleanField(default=False, db_default=False)
     hold_reason = models.CharField(max_length=500, default="", db_default="")
+    sign_in_epoch = models.BigIntegerField(default=0, db_default=0)
+    sign_ins_ended_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "account"
+        indexes = (
+            models.Index(
+                fields=["sign_ins_ended_at"],
+                condition=Q(sign_ins_ended_at__isnull=False),
+                name="account_sign_ins_ended",
+            ),
+        )
         constraints = (
             models.UniqueConstraint(fields=["tenant", "id"], name="account_tenant_id_unique"),
             models.CheckConstraint(condition=STATUS_IS_KNOWN, name="account_status_known"),
@@ -330,3 +342,99 @@ class RetentionRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.folder}: {self.action} after {self.days} days"
+
+
+class WebSession(models.Model):
+    """Somebody signed in with a browser; `digest` is SHA-256 of the token in its cookie (256 random bits).
+
+    In the stage `code` the password was right and the second factor has not come yet. `verified_at` is when the person
+    last showed who they are. `network` is where the browser was seen last, `client` what it calls itself.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="web_sessions", db_constraint=False)
+    digest = models.BinaryField()
+    stage = models.CharField(max_length=8, choices=[("code", "code"), ("open", "open")])
+    created_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())
+    verified_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    network = models.CharField(max_length=64)
+    client = models.CharField(max_length=300)
+
+    class Meta:
+        db_table = "web_session"
+        constraints = (
+            models.UniqueConstraint(fields=["digest"], name="web_session_digest_unique"),
+            models.CheckConstraint(condition=Q(stage__in=["code", "open"]), name="web_session_stage_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"web session {self.pk}"
+
+
+class Totp(models.Model):
+    """The secret of a person's authenticator app (RFC 6238), sealed under keys that Postgres does not have.
+
+    Until `confirmed_at` it counts for nothing. `last_step` is that of the last code that was good: none is good twice.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.OneToOneField(Account, on_delete=models.PROTECT, related_name="totp", db_constraint=False)
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    confirmed_at = models.DateTimeField(null=True)
+    last_step = models.BigIntegerField(default=0, db_default=0)
+
+    class Meta:
+        db_table = "totp"
+
+    def __str__(self) -> str:
+        return f"totp {self.pk}"
+
+
+class RecoveryCode(models.Model):
+    """A code that stands in for a second factor once. `digest` is keyed, so that the table alone tells nothing."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="recovery_codes", db_constraint=False)
+    digest = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "recovery_code"
+        constraints = (models.UniqueConstraint(fields=["account", "digest"], name="recovery_code_unique"),)
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk}"
+
+
+class Passkey(models.Model):
+    """A WebAuthn credential of a person. `rp_id` is the host name it was made at and is good at.
+
+    `last_challenge_at` is when the challenge of its last use was made: one made no later is not taken again.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="passkeys", db_constraint=False)
+    credential_id = models.BinaryField()
+    public_key = models.BinaryField()
+    sign_count = models.BigIntegerField()
+    rp_id = models.CharField(max_length=255)
+    transports = models.CharField(max_length=100, default="", db_default="")
+    is_backed_up = models.BooleanField()
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)
+    last_challenge_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "passkey"
+        constraints = (
+            models.UniqueConstraint(fields=["credential_id"], name="passkey_credential_unique"),
+            models.UniqueConstraint(fields=["account", "name"], name="passkey_name_unique"),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -149,6 +149,7 @@ class LoginRecord:
     """All that a sign-in must know of an account, read in one query; `password_hash` is argon2id in PHC form.
 
     `salting` is None until a password was kept for SCRAM; `scram` is of the account's own password of today.
+    `app_passwords_only` holds for everybody who has a second factor, too.
     """
 
     tenant_id: TenantId
@@ -166,11 +167,15 @@ class LoginRecord:
     salting: Salting | None = None
     scram: ScramKeys | None = None
     app_passwords: tuple[AppPasswordRecord, ...] = ()
+    sign_in_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A person who has signed in: whom a session acts as. `language` is a BCP 47 tag, `time_zone` an IANA name."""
+    """A person who has signed in: whom a session acts as. `language` is a BCP 47 tag, `time_zone` an IANA name.
+
+    What was signed in in an earlier `sign_in_epoch` than the account's of today is over (`services.endings`).
+    """
 
     tenant_id: TenantId
     account_id: AccountId
@@ -181,6 +186,7 @@ class Principal:
     quota_octets: int | None
     is_administrator: bool
     credential: Credential = OWN_PASSWORD
+    sign_in_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,4 +282,5 @@ class Logins:
             quota_octets=record.quota_octets,
             is_administrator=record.is_administrator,
             credential=credential,
+            sign_in_epoch=record.sign_in_epoch,
         )

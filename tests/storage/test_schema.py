@@ -28,6 +28,10 @@ DIRECTORY_TABLES = {
     "forwarding",
     "app_password",
     "retention_rule",
+    "web_session",
+    "totp",
+    "recovery_code",
+    "passkey",
 }
 TYPES: dict[str, Any] = {
     "bool": bool,
