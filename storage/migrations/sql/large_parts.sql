@@ -58,38 +58,3 @@ BEGIN
 EXCEPTION WHEN SQLSTATE 'WP010' THEN
     RETURN false;
 END $$;
-
--- As before, but sound whatever the clock does: who uses a blob is looked up anew once its row is locked, so a message
--- that claimed it and committed while this waited keeps it, also when the grace time says nothing.
-CREATE OR REPLACE FUNCTION delete_blobs_v1(p_tenant bigint, p_digests bytea[], p_grace_s double precision) RETURNS bigint
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_digests bytea[];
-    v_days date[];
-    v_objects bigint[];
-    v_stored bigint[];
-BEGIN
-    PERFORM waypost_tenant(p_tenant);
-    SELECT array_agg(i.digest) INTO v_digests FROM (
-        SELECT b.digest FROM blob b
-         WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests)
-           AND b.touched_at < now() - make_interval(secs => p_grace_s)
-           AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = p_tenant AND u.digest = b.digest)
-         ORDER BY b.digest FOR UPDATE) i;
-    WITH gone AS (
-        DELETE FROM blob b
-         WHERE b.tenant_id = p_tenant AND b.digest = ANY (v_digests)
-           AND b.touched_at < now() - make_interval(secs => p_grace_s)
-           AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = p_tenant AND u.digest = b.digest)
-        RETURNING b.digest, b.content_on, b.object_id, b.stored_octets
-    )
-    SELECT array_agg(g.digest), array_agg(g.content_on), array_agg(g.object_id), array_agg(g.stored_octets)
-      INTO v_digests, v_days, v_objects, v_stored FROM gone g;
-    IF v_digests IS NULL THEN
-        RETURN 0;
-    END IF;
-    DELETE FROM blob_content c USING unnest(v_digests, v_days) AS g (digest, content_on)
-     WHERE c.tenant_id = p_tenant AND c.digest = g.digest AND c.content_on = g.content_on;
-    PERFORM forget_in_objects_v1(p_tenant, v_objects, v_stored);
-    RETURN cardinality(v_digests);
-END $$;

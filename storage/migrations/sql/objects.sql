@@ -74,6 +74,8 @@ BEGIN
 END $$;
 
 -- Deletes blobs that nothing uses and nobody claimed within the grace time, wherever they rest. Returns how many.
+-- Who uses a blob is looked up anew once its row is locked: a message that claimed it and committed while this waited
+-- keeps it, also when a clock that leapt makes the grace time say nothing.
 CREATE FUNCTION delete_blobs_v1(p_tenant bigint, p_digests bytea[], p_grace_s double precision) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -83,16 +85,17 @@ DECLARE
     v_stored bigint[];
 BEGIN
     PERFORM waypost_tenant(p_tenant);
-    WITH idle AS (
+    SELECT array_agg(i.digest) INTO v_digests FROM (
         SELECT b.digest FROM blob b
          WHERE b.tenant_id = p_tenant AND b.digest = ANY (p_digests)
            AND b.touched_at < now() - make_interval(secs => p_grace_s)
            AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = p_tenant AND u.digest = b.digest)
-         ORDER BY b.digest FOR UPDATE
-    ), gone AS (
-        DELETE FROM blob b USING idle
-         WHERE b.tenant_id = p_tenant AND b.digest = idle.digest
+         ORDER BY b.digest FOR UPDATE) i;
+    WITH gone AS (
+        DELETE FROM blob b
+         WHERE b.tenant_id = p_tenant AND b.digest = ANY (v_digests)
            AND b.touched_at < now() - make_interval(secs => p_grace_s)
+           AND NOT EXISTS (SELECT FROM message_blob u WHERE u.tenant_id = p_tenant AND u.digest = b.digest)
         RETURNING b.digest, b.content_on, b.object_id, b.stored_octets
     )
     SELECT array_agg(g.digest), array_agg(g.content_on), array_agg(g.object_id), array_agg(g.stored_octets)
