@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from storage.errors import ContentDamaged
 
 _CHUNK = struct.Struct(">IBI")
+CHUNK_PLACE_OCTETS = _CHUNK.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.blobs.layout import SealedChunk, pack_layout
+from storage.blobs.layout import CHUNK_PLACE_OCTETS, SealedChunk, pack_layout, unpack_layout
 from storage.errors import ContentDamaged
 from storage.types import BlobDigest
 
@@ -23,7 +23,6 @@ TARGET_OCTETS = 16 * 1024 * 1024
 _BEGINNING = b"WPPACK\x00\x01"
 _END = b"WPPACKED"
 _ENTRY = struct.Struct(">20sQQI")
-_CHUNK_OCTETS = 9
 _TRAILER = struct.Struct(">32sIQ8s")
 
 
@@ -68,7 +67,7 @@ def build_pack(contents: Sequence[SealedContent]) -> Pack:
         pieces += [chunk.sealed for chunk in content.chunks]
         offset += stored
     index = b"".join(
-        _ENTRY.pack(blob.digest, blob.offset, blob.octets, len(blob.layout) // _CHUNK_OCTETS) + blob.layout
+        _ENTRY.pack(blob.digest, blob.offset, blob.octets, len(blob.layout) // CHUNK_PLACE_OCTETS) + blob.layout
         for blob in blobs
     )
     pieces += [index, _TRAILER.pack(hashlib.sha256(index).digest(), len(index), len(blobs), _END)]
@@ -78,7 +77,7 @@ def build_pack(contents: Sequence[SealedContent]) -> Pack:
 
 def read_index(octets: bytes) -> list[PackedBlob]:
     """What a pack holds, by itself. Raises ContentDamaged."""
-    if not octets.startswith(_BEGINNING) or not octets.endswith(_END):
+    if not octets.startswith(_BEGINNING) or not octets.endswith(_END) or len(octets) < _TRAILER.size:
         raise ContentDamaged("this is no pack")
     digest, length, count, _ = _TRAILER.unpack(octets[-_TRAILER.size :])
     index = octets[-_TRAILER.size - length : -_TRAILER.size]
@@ -86,11 +85,13 @@ def read_index(octets: bytes) -> list[PackedBlob]:
         raise ContentDamaged("the index of a pack is damaged")
     blobs = []
     at = 0
-    for _ in range(count):
+    while at < len(index):
         name, offset, blob_octets, chunks = _ENTRY.unpack_from(index, at)
         at += _ENTRY.size
-        layout = index[at : at + chunks * _CHUNK_OCTETS]
+        layout = index[at : at + chunks * CHUNK_PLACE_OCTETS]
         at += len(layout)
-        stored = sum(struct.unpack_from(">I", layout, place + 5)[0] for place in range(0, len(layout), _CHUNK_OCTETS))
+        stored = sum(place.octets for place in unpack_layout(layout))
         blobs.append(PackedBlob(BlobDigest(name), blob_octets, offset, layout, stored))
+    if len(blobs) != count:
+        raise ContentDamaged("the index of a pack holds more or fewer blobs than it says")
     return blobs
