@@ -29,7 +29,7 @@ class AccountState(models.Model):
 
 
 class Mailbox(models.Model):
-    """A mailbox, or (deleted_at set) the tombstone that keeps its subscription."""
+    """A mailbox, or (deleted_at set) the tombstone that keeps its subscription. `sort_order` is what a person chose."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -48,6 +48,7 @@ class Mailbox(models.Model):
     unseen = models.IntegerField(db_default=0)
     octets = models.BigIntegerField(db_default=0)
     deleted = models.IntegerField(db_default=0)
+    sort_order = models.IntegerField(null=True)
 
     class Meta:
         db_table = "mailbox"
@@ -128,7 +129,10 @@ class Placement(models.Model):
 
 
 class Change(models.Model):
-    """The append-only log of an account: what IMAP resynchronisation and JMAP changes are answered from."""
+    """The append-only log of an account: what IMAP resynchronisation and JMAP changes are answered from.
+
+    `thread_id` stands beside removals only: the message may be gone when somebody asks.
+    """
 
     pk = models.CompositePrimaryKey("tenant_id", "account_id", "modseq", "seq", "logged_on")
     tenant_id = models.BigIntegerField()
@@ -144,6 +148,7 @@ class Change(models.Model):
     flags_after = models.SmallIntegerField(null=True)
     keywords_before = ArrayField(models.TextField(), null=True)
     keywords_after = ArrayField(models.TextField(), null=True)
+    thread_id = models.BigIntegerField(null=True)
 
     class Meta:
         db_table = "change"
@@ -655,3 +660,16 @@ class TierUsage(models.Model):
     class Meta:
         db_table = "tier_usage"
         indexes = [models.Index(fields=["tenant_id", "day"], name="tier_usage_by_day")]
+
+
+class TypeState(models.Model):
+    """The account's modseq at which a JMAP type last changed that the log of mail does not know: Identity, Quota …"""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "type_name")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    type_name = models.TextField()
+    modseq = models.BigIntegerField()
+
+    class Meta:
+        db_table = "type_state"

@@ -61,4 +61,5 @@ LEFT_OUT: Mapping[str, str] = {
     "sending_count": "of the moment",
     "event": "what happened, not what is",
     "tier_usage": "what happened, not what is",
+    "type_state": "a restored account begins a new epoch, whose states are new",
 }

@@ -1,0 +1,441 @@
+"""An account's mail as JMAP sees it: packed arrays of all its messages, loaded in one statement, and its log.
+
+Postgres packs the columns, so that 100,000 messages cost Python some copies of bytes rather than 100,000 rows. What is
+in the bin comes along: its facts are as true as before should it be brought back.
+"""
+
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from storage.mailboxes import MAILBOX_COLUMNS, MailboxRow
+from storage.query import Connection, Query
+from storage.search_pages import NEVER
+from storage.type_states import STATE_COLUMNS, StateRow, TypeStates, others_of, type_states
+from storage.types import Mailbox, MailboxId, Modseq
+from tenants.types import AccountId, TenantId
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an account stands: its epoch and modseq, and the first modseq that the log still has."""
+
+    epoch: int
+    modseq: int
+    oldest_modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountContents:
+    """An account at `modseq` on `day`, in equally long arrays. Moments are microseconds since 2000, NEVER for none.
+
+    Messages stand by ascending id; placements, \\Deleted ones too, by mailbox and ascending uid. Tombstones may have
+    some that are not removed yet. `keywords` has those that have any, in lower case.
+    """
+
+    modseq: Modseq
+    day: date
+    states: TypeStates
+    ids: "array[int]"
+    threads: "array[int]"
+    received: "array[int]"
+    sent: "array[int]"
+    octets: "array[int]"
+    attachments: bytes
+    placed_in: "array[int]"
+    uids: "array[int]"
+    placed: "array[int]"
+    flags: bytes
+    keywords: dict[int, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFacts:
+    """Of one message, as the arrays of AccountContents have them."""
+
+    thread_id: int
+    received: int
+    sent: int
+    octets: int
+    has_attachment: bool
+
+
+class Logged(NamedTuple):
+    """One row of the log. `facts` are those of a message that was placed, unless it is gone by now; `thread_id` that
+    of one that was removed. A change of mailboxes has no message and no uid."""
+
+    modseq: int
+    seq: int
+    kind: int
+    mailbox_id: int
+    uid: int
+    message_id: int
+    flags_before: int
+    flags_after: int
+    keywords_after: frozenset[str]
+    thread_id: int
+    facts: MessageFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAdvance:
+    """What happened to an account since a modseq, in the order in which it did. `is_whole` False: more than asked for,
+    or the log no longer reaches back, and then nothing of it is told."""
+
+    epoch: int
+    modseq: Modseq
+    day: date
+    oldest_modseq: int
+    others: dict[str, Modseq]
+    logged: Sequence[Logged]
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxesAt:
+    """Live mailboxes with the places people gave them (None: none), when the account was at `modseq`."""
+
+    modseq: Modseq
+    mailboxes: dict[MailboxId, Mailbox]
+    sort_orders: dict[MailboxId, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed(StateRow):
+    modseq: int
+    today: date
+    ids: bytes | None
+    threads: bytes | None
+    received: bytes | None
+    sent: bytes | None
+    octets: bytes | None
+    attachments: bytes | None
+    placed_in: bytes | None
+    uids: bytes | None
+    placed: bytes | None
+    flags: bytes | None
+    keyword_ids: list[int] | None
+    keywords: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Advance:
+    epoch: int
+    modseq: int
+    today: date
+    oldest_modseq: int
+    type_names: list[str] | None
+    type_modseqs: list[int] | None
+    changed_at: int | None
+    seq: int | None
+    kind: int | None
+    mailbox_id: int | None
+    uid: int | None
+    message_id: int | None
+    flags_before: int | None
+    flags_after: int | None
+    keywords_after: list[str] | None
+    removed_thread_id: int | None
+    thread_id: int | None
+    received_at: datetime | None
+    sent_at: datetime | None
+    octets: int | None
+    has_attachment: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    modseq: int
+    seq: int
+    kind: int
+    mailbox_id: int
+    uid: int | None
+    message_id: int | None
+    flags_before: int | None
+    flags_after: int | None
+    thread_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mailbox(MailboxRow):
+    sort_order: int | None
+    account_modseq: int
+
+
+_STANDING = Query(
+    """
+    SELECT a.epoch, a.modseq, a.oldest_modseq FROM account_state a
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+    """,
+    row=Standing,
+)
+_LOAD = Query(
+    f"""
+    SELECT {STATE_COLUMNS}, a.modseq, CURRENT_DATE AS today,
+           m.ids, m.threads, m.received, m.sent, m.octets, m.attachments,
+           p.placed_in, p.uids, p.placed, p.flags, p.keyword_ids, p.keywords
+      FROM account_state a
+     CROSS JOIN (
+        SELECT string_agg(int8send(o.id), '' ORDER BY o.id) AS ids,
+               string_agg(int8send(o.thread_id), '' ORDER BY o.id) AS threads,
+               string_agg(timestamptz_send(o.received_at), '' ORDER BY o.id) AS received,
+               string_agg(timestamptz_send(coalesce(o.sent_at, '-infinity'::timestamptz)), '' ORDER BY o.id) AS sent,
+               string_agg(int8send(o.octets), '' ORDER BY o.id) AS octets,
+               string_agg(boolsend(o.has_attachment), '' ORDER BY o.id) AS attachments
+          FROM message o
+         WHERE o.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND o.account_id = %(account_id)s) m
+     CROSS JOIN (
+        SELECT string_agg(int8send(o.mailbox_id), '' ORDER BY o.mailbox_id, o.uid) AS placed_in,
+               string_agg(int8send(o.uid), '' ORDER BY o.mailbox_id, o.uid) AS uids,
+               string_agg(int8send(o.message_id), '' ORDER BY o.mailbox_id, o.uid) AS placed,
+               string_agg(int2send(o.flags), '' ORDER BY o.mailbox_id, o.uid) AS flags,
+               array_agg(o.message_id ORDER BY o.mailbox_id, o.uid) FILTER (WHERE o.keywords IS NOT NULL)
+                   AS keyword_ids,
+               array_agg(array_to_string(o.keywords, ' ') ORDER BY o.mailbox_id, o.uid)
+                   FILTER (WHERE o.keywords IS NOT NULL) AS keywords
+          FROM mailbox b
+         CROSS JOIN LATERAL (
+            SELECT p.mailbox_id, p.uid, p.message_id, p.flags, p.keywords
+              FROM placement p
+             WHERE p.tenant_id = b.tenant_id AND p.mailbox_id = b.id AND p.account_id = b.account_id) o
+         WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.account_id = %(account_id)s) p
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+    """,  # noqa: S608 - our own column list
+    row=_Packed,
+)
+_ADVANCE = Query(
+    """
+    SELECT a.epoch, a.modseq, CURRENT_DATE AS today, a.oldest_modseq,
+           (SELECT array_agg(t.type_name ORDER BY t.type_name) FROM type_state t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_names,
+           (SELECT array_agg(t.modseq ORDER BY t.type_name) FROM type_state t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_modseqs,
+           c.modseq AS changed_at, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after,
+           c.keywords_after, c.thread_id AS removed_thread_id, m.thread_id, m.received_at, m.sent_at, m.octets,
+           m.has_attachment
+      FROM account_state a
+      LEFT JOIN LATERAL (
+        SELECT c.modseq, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after,
+               c.keywords_after, c.thread_id
+          FROM change c
+         WHERE c.tenant_id = a.tenant_id AND c.account_id = a.account_id AND c.modseq > %(modseq)s
+           AND c.logged_on >= %(since_day)s::date - 1 AND c.logged_on <= CURRENT_DATE + 1
+           AND a.epoch = %(epoch)s
+         ORDER BY c.modseq, c.seq LIMIT %(limit)s) c ON true
+      LEFT JOIN LATERAL (
+        SELECT o.thread_id, o.received_at, o.sent_at, o.octets, o.has_attachment
+          FROM message o
+         WHERE c.kind = 1 AND o.tenant_id = a.tenant_id AND o.account_id = a.account_id AND o.id = c.message_id) m
+        ON true
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+     ORDER BY c.modseq, c.seq
+    """,
+    row=_Advance,
+)
+_LOG = Query(
+    """
+    SELECT c.modseq, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after, c.thread_id
+      FROM change c
+     WHERE c.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND c.account_id = %(account_id)s
+       AND c.modseq >= %(first)s AND c.modseq <= %(last)s
+     ORDER BY c.modseq, c.seq LIMIT %(limit)s
+    """,
+    row=_Logged,
+)
+_MAILBOXES = Query(
+    f"""
+    SELECT {MAILBOX_COLUMNS}, m.sort_order, a.modseq AS account_modseq
+      FROM account_state a
+      JOIN mailbox m ON m.tenant_id = a.tenant_id AND m.account_id = a.account_id AND m.deleted_at IS NULL
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+     ORDER BY m.name
+    """,  # noqa: S608 - our own column list
+    row=_Mailbox,
+)
+_SET_SORT_ORDER = Query[None](
+    """
+    WITH altered AS (
+        UPDATE mailbox SET sort_order = %(sort_order)s, modseq = %(modseq)s
+         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
+           AND deleted_at IS NULL
+        RETURNING tenant_id, account_id, modseq, id
+    )
+    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
+    SELECT tenant_id, account_id, modseq, %(seq)s, 5, id FROM altered
+    """
+)
+
+
+async def standing(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Standing | None:
+    """None: the account was never provisioned."""
+    return await _STANDING.first(connection, tenant_id=tenant_id, account_id=account_id)
+
+
+async def load(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> AccountContents | None:
+    """All of an account at one moment; None: it was never provisioned."""
+    row = await _LOAD.first(connection, tenant_id=tenant_id, account_id=account_id)
+    if row is None:
+        return None
+    return AccountContents(
+        modseq=Modseq(row.modseq),
+        day=row.today,
+        states=type_states(row),
+        ids=_unpacked(row.ids),
+        threads=_unpacked(row.threads),
+        received=_unpacked(row.received),
+        sent=_unpacked(row.sent),
+        octets=_unpacked(row.octets),
+        attachments=row.attachments or b"",
+        placed_in=_unpacked(row.placed_in),
+        uids=_unpacked(row.uids),
+        placed=_unpacked(row.placed),
+        flags=(row.flags or b"")[1::2],
+        keywords=_keywords(row.keyword_ids or (), row.keywords or ()),
+    )
+
+
+async def advance(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    *,
+    epoch: int,
+    modseq: Modseq,
+    since_day: date,
+    limit: int,
+) -> AccountAdvance | None:
+    """What was logged after `modseq` of this epoch, read on `since_day`, if that is less than `limit` rows."""
+    rows = await _ADVANCE.all(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        epoch=epoch,
+        modseq=modseq,
+        since_day=since_day,
+        limit=limit,
+    )
+    if not rows:
+        return None
+    first = rows[0]
+    is_whole = first.epoch == epoch and first.oldest_modseq <= modseq + 1 and len(rows) < limit
+    return AccountAdvance(
+        epoch=first.epoch,
+        modseq=Modseq(first.modseq),
+        day=first.today,
+        oldest_modseq=first.oldest_modseq,
+        others=others_of(first.type_names, first.type_modseqs),
+        logged=[_logged(row) for row in rows if row.kind is not None] if is_whole else (),
+        is_whole=is_whole,
+    )
+
+
+async def log_between(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, *, first: int, last: int, limit: int
+) -> list[Logged] | None:
+    """The log from a modseq to another, both included, in its order; None when there are `limit` rows or more."""
+    rows = await _LOG.tuples(
+        connection, tenant_id=tenant_id, account_id=account_id, first=first, last=last, limit=limit
+    )
+    if len(rows) >= limit:
+        return None
+    return [
+        Logged(
+            modseq, seq, kind, mailbox_id, uid or 0, message_id or 0, before or 0, after or 0, _NO_KEYWORDS, thread or 0
+        )
+        for modseq, seq, kind, mailbox_id, uid, message_id, before, after, thread in rows
+    ]
+
+
+async def mailboxes(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> MailboxesAt:
+    """Those that are not deleted, by name."""
+    rows = await _MAILBOXES.all(connection, tenant_id=tenant_id, account_id=account_id)
+    return MailboxesAt(
+        modseq=Modseq(rows[0].account_modseq if rows else 0),
+        mailboxes={MailboxId(row.id): row.mailbox() for row in rows},
+        sort_orders={MailboxId(row.id): row.sort_order for row in rows},
+    )
+
+
+async def set_sort_order(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    modseq: Modseq,
+    sort_order: int | None,
+    *,
+    seq: int = 0,
+) -> None:
+    """Where a person wants the mailbox to stand among its siblings (RFC 8621 §2); None: wherever its role puts it.
+
+    In the transaction that took the modseq; `seq` counts what is logged at it.
+    """
+    await _SET_SORT_ORDER.execute(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        mailbox_id=mailbox_id,
+        modseq=modseq,
+        sort_order=sort_order,
+        seq=seq,
+    )
+
+
+_NO_KEYWORDS: frozenset[str] = frozenset()
+
+
+def _logged(row: _Advance) -> Logged:
+    facts = None
+    if row.thread_id is not None and row.received_at is not None:
+        facts = MessageFacts(
+            thread_id=row.thread_id,
+            received=moment_of(row.received_at),
+            sent=NEVER if row.sent_at is None else moment_of(row.sent_at),
+            octets=row.octets or 0,
+            has_attachment=bool(row.has_attachment),
+        )
+    return Logged(
+        modseq=row.changed_at or 0,
+        seq=row.seq or 0,
+        kind=row.kind or 0,
+        mailbox_id=row.mailbox_id or 0,
+        uid=row.uid or 0,
+        message_id=row.message_id or 0,
+        flags_before=row.flags_before or 0,
+        flags_after=row.flags_after or 0,
+        keywords_after=lower(row.keywords_after) if row.keywords_after else _NO_KEYWORDS,
+        thread_id=row.removed_thread_id or 0,
+        facts=facts,
+    )
+
+
+def lower(keywords: Sequence[str]) -> frozenset[str]:
+    return frozenset([keyword.lower() for keyword in keywords])
+
+
+def moment_of(moment: datetime) -> int:
+    """Microseconds since 2000."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def datetime_of(moment: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=moment)
+
+
+def _unpacked(octets: bytes | None) -> "array[int]":
+    values = array("q", octets or b"")
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values
+
+
+def _keywords(ids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:
+    """Equal sets are one object."""
+    distinct = {each: lower(each.split(" ")) for each in set(words)}
+    return dict(zip(ids, map(distinct.__getitem__, words), strict=True))
