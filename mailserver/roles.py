@@ -111,11 +111,11 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
 
 async def start_web(parts: Parts, failed: Failed) -> Running:
     """Raises CannotListen."""
-    from mailserver.web import Web  # only this role loads granian and Django
+    from mailserver.web import Web, load_application  # only this role loads granian and Django
 
     endpoint = parts.config.listeners.http
     assert endpoint is not None  # check_roles has asked for it
-    web = Web(endpoint, parts.config.web)
+    web = Web(endpoint, parts.config.web, load_application(parts))
     web.start(failed=failed)
     return web
 

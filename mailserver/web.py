@@ -21,7 +21,7 @@ from mailserver.observability.metrics import counter, histogram
 RESPONSES = counter("http_responses", "Responses, by the hundreds of their status.", "status")
 SECONDS = histogram("http_request_seconds", "From a request's header to the end of its answer.")
 
-APPLICATION = ("webmail.asgi", "application")
+APPLICATION = ("webmail.asgi", "build")  # called with the parts of the process
 LOGS_TO_ROOT = {"handlers": {}, "loggers": {"_granian": {"handlers": [], "propagate": True}}}
 
 
@@ -40,11 +40,10 @@ class WebConfig:
 class Web:
     """The HTTP door of a process."""
 
-    def __init__(self, endpoint: Endpoint, config: WebConfig) -> None:
+    def __init__(self, endpoint: Endpoint, config: WebConfig, application: Application) -> None:
         demand_bindable(endpoint)  # granian would end without a word
-        module, name = APPLICATION
         self._server: Any = Server(
-            counted(getattr(importlib.import_module(module), name)),
+            counted(application),
             address=endpoint.host,
             port=endpoint.port,
             interface=Interfaces.ASGINL,
@@ -75,6 +74,13 @@ class Web:
         finally:
             if not self._is_stopping:
                 failed("the HTTP server ended by itself")
+
+
+def load_application(parts: object) -> Application:
+    """What webmail makes of the parts of a process."""
+    module, name = APPLICATION
+    build: Callable[[object], Application] = getattr(importlib.import_module(module), name)
+    return build(parts)
 
 
 def counted(application: Application) -> Application:

@@ -26,7 +26,6 @@ MIDDLEWARE = [
     "webmail.pages.headers.security_headers",
 ]
 ROOT_URLCONF = "webmail.urls"
-ASGI_APPLICATION = "webmail.asgi.application"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 
 LANGUAGE_CODE = "en"

@@ -19,3 +19,5 @@ class Limits:
     max_calls_in_request: int = field(default=32, metadata={"least": 16})  # method calls in one request
     max_objects_in_get: int = field(default=500, metadata={"least": 500})  # ids in one /get
     max_objects_in_set: int = field(default=500, metadata={"least": 500})  # objects in one /set
+    max_size_blob_set: int = field(default=10_000_000, metadata={"least": 1_000})  # octets of one blob of Blob/upload
+    max_data_sources: int = field(default=64, metadata={"least": 64})  # sources of one blob of Blob/upload
