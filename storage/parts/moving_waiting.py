@@ -4,25 +4,24 @@ name on the way. The rows in Postgres stay until their week is dropped.
 
 import asyncio
 import hashlib
-import hmac
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from storage.blobs.codec import decompress
 from storage.blobs.layout import pack_place
 from storage.blobs.objects import ObjectStore
-from storage.blobs.opening import last_chunk
+from storage.blobs.opening import NumberedChunk, last_chunk
 from storage.blobs.tiered import object_name
 from storage.database import Database
 from storage.errors import ColdTierUnavailable, ContentDamaged, KeyUnusable
-from storage.keys import DIGEST_OCTETS, KeyRing, TenantKeys
+from storage.keys import KeyRing, TenantKeys
 from storage.leases import leased
 from storage.parts.uploading import Uploaded, forget
 from storage.query import Query
 from storage.steps import reached
 from storage.tiers.moving import PART, begin_object
 from storage.types import BlobDigest
+from storage.verification.examination import Examination
 from tenants.types import TenantId
 
 WORK = "parts"
@@ -188,16 +187,15 @@ class _VerifiedPieces:
 
     def __iter__(self) -> Iterator[bytes]:
         digest = BlobDigest(self._part.digest)
-        running = hmac.new(self._keys.naming_key, digestmod=hashlib.sha256)
+        examination = Examination(self._keys, digest, self._part.octets)
         last = last_chunk(self._part.octets)
         for number in range(last + 1):
             row = self._chunk(number)
             if row is None:
                 raise ContentDamaged(f"blob {digest.hex()} has not all of its chunks")
-            opened = self._keys.open(row.key_id, digest, number, number == last, row.codec, row.sealed)
-            running.update(decompress(row.codec, opened))
-            if number == last and running.digest()[:DIGEST_OCTETS] != digest:
-                raise ContentDamaged(f"blob {digest.hex()} is not what its name says")
+            examination.take(NumberedChunk(number, row.key_id, row.codec, row.sealed))
+            if number == last:
+                examination.end()
             self.layout += pack_place(row.key_id, row.codec, len(row.sealed))
             self.octets += len(row.sealed)
             self.sha256.update(row.sealed)
