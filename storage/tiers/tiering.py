@@ -41,7 +41,6 @@ YOUNGEST_DAYS = 1
 class Hot:
     """What of a tenant rests in Postgres."""
 
-    blobs: int
     octets: int
 
 
@@ -64,7 +63,7 @@ class _Sealed:
 
 _HOT = Query(
     """
-    SELECT count(*) AS blobs, coalesce(sum(stored_octets), 0)::bigint AS octets FROM blob
+    SELECT coalesce(sum(stored_octets), 0)::bigint AS octets FROM blob
      WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND object_id IS NULL
     """,
     row=Hot,
