@@ -4,7 +4,7 @@ Only what a restore could want still is there to be found, so none is no surpris
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -83,7 +83,14 @@ class PackCopy:
     blob: PackedBlob
 
 
-Copy = SpareDay | PackCopy
+@dataclass(frozen=True, slots=True)
+class FetchedCopy:
+    """Chunks that were read from such a pack."""
+
+    chunks: Sequence[NumberedChunk]
+
+
+Copy = SpareDay | FetchedCopy
 
 
 async def spare_days(connection: Connection, tenant_id: TenantId, digest: bytes) -> list[SpareDay]:
@@ -113,19 +120,30 @@ async def _index_of(bucket: Bucket, name: str, octets: int) -> list[PackedBlob]:
     return read_index(await bucket.get(name, 0, octets))
 
 
+async def fetch(bucket: Bucket, tenant_id: TenantId, copy: PackCopy) -> FetchedCopy:
+    """All of it in memory: nothing is to be locked while S3 is asked. Raises ContentDamaged, ColdTierUnavailable."""
+    name = object_name(tenant_id, copy.object_id)
+    places = unpack_layout(copy.blob.layout)
+    sealed = await bucket.get(name, copy.blob.offset, sum(place.octets for place in places))
+    return FetchedCopy(
+        [
+            NumberedChunk(number, place.key_id, place.codec, sealed[place.offset : place.offset + place.octets])
+            for number, place in enumerate(places)
+        ]
+    )
+
+
 async def chunks_of(
-    connection: Connection, bucket: Bucket | None, tenant_id: TenantId, digest: bytes, copy: Copy
+    connection: Connection, tenant_id: TenantId, digest: bytes, copy: Copy
 ) -> AsyncIterator[NumberedChunk]:
-    """The chunks of a copy in order, as far as there are any. Raises ContentDamaged, ColdTierUnavailable."""
-    if isinstance(copy, SpareDay):
-        number = 0
-        while row := await _SPARE.first(
-            connection, tenant_id=tenant_id, digest=digest, content_on=copy.content_on, chunk=number
-        ):
-            yield NumberedChunk(row.chunk, row.key_id, row.codec, row.sealed)
-            number += 1
-    elif bucket is not None:
-        name = object_name(tenant_id, copy.object_id)
-        for number, place in enumerate(unpack_layout(copy.blob.layout)):
-            sealed = await bucket.get(name, copy.blob.offset + place.offset, place.octets)
-            yield NumberedChunk(number, place.key_id, place.codec, sealed)
+    """The chunks of a copy in order, as far as there are any."""
+    if isinstance(copy, FetchedCopy):
+        for chunk in copy.chunks:
+            yield chunk
+        return
+    number = 0
+    while row := await _SPARE.first(
+        connection, tenant_id=tenant_id, digest=digest, content_on=copy.content_on, chunk=number
+    ):
+        yield NumberedChunk(row.chunk, row.key_id, row.codec, row.sealed)
+        number += 1

@@ -8,7 +8,7 @@ from storage.errors import ColdTierUnavailable, ContentDamaged, StorageError
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
 from storage.types import BlobDigest
-from storage.verification.blob_copies import Copy, SpareDay, chunks_of, replaced_packs, spare_days
+from storage.verification.blob_copies import Copy, SpareDay, chunks_of, fetch, replaced_packs, spare_days
 from storage.verification.blob_rows import BlobRow, one_blob
 from storage.verification.examination import Examination
 from storage.verification.ground import Ground
@@ -62,8 +62,8 @@ async def restore_blob(ground: Ground, keys: TenantKeys, damage: Damage) -> bool
     async for copy in _copies(ground, keys, damage.row):
         try:
             async with ground.database.transaction(keys.tenant_id) as connection:
-                await _restore(ground, connection, keys, damage.row, copy)
-        except (_NotThatOne, ContentDamaged, ColdTierUnavailable):
+                await _restore(connection, keys, damage.row, copy)
+        except (_NotThatOne, ContentDamaged):
             continue
         return True
     return False
@@ -85,10 +85,14 @@ async def _copies(ground: Ground, keys: TenantKeys, row: BlobRow) -> AsyncIterat
             return
         ground.replaced[keys.tenant_id] = replaced
     if (copy := replaced.get(row.digest)) is not None:
-        yield copy
+        try:
+            fetched = await fetch(ground.bucket, keys.tenant_id, copy)
+        except (ContentDamaged, ColdTierUnavailable):
+            return
+        yield fetched
 
 
-async def _restore(ground: Ground, connection: Connection, keys: TenantKeys, row: BlobRow, copy: Copy) -> None:
+async def _restore(connection: Connection, keys: TenantKeys, row: BlobRow, copy: Copy) -> None:
     """Under the blob's lock; every chunk is examined on its way."""
     locked = await _LOCK.first(connection, tenant_id=keys.tenant_id, digest=row.digest)
     now = await one_blob(connection, keys.tenant_id, row.digest)
@@ -98,7 +102,7 @@ async def _restore(ground: Ground, connection: Connection, keys: TenantKeys, row
     if not rests_already:
         await _CLEAR.execute(connection, tenant_id=keys.tenant_id, digest=row.digest, content_on=locked.today)
     examination = Examination(keys, BlobDigest(row.digest), row.octets)
-    async for chunk in chunks_of(connection, ground.bucket, keys.tenant_id, row.digest, copy):
+    async for chunk in chunks_of(connection, keys.tenant_id, row.digest, copy):
         examination.take(chunk)
         if not rests_already:
             await _ADD.execute(

@@ -101,27 +101,29 @@ async def verify_objects(ground: Ground, keys: TenantKeys, first: int, before: i
 
 
 async def _verify(ground: Ground, keys: TenantKeys, row: ObjectRow) -> None:
+    try:
+        if ground.bucket is None:
+            raise ColdTierUnavailable("no object store is configured")
+        await _verify_in(ground.bucket, ground, keys, row)
+    except ColdTierUnavailable as away:
+        ground.report.add(unreachable(keys, f"object {row.id:016x}", away))
+
+
+async def _verify_in(bucket: Bucket, ground: Ground, keys: TenantKeys, row: ObjectRow) -> None:
+    """Raises ColdTierUnavailable."""
     name = object_name(keys.tenant_id, row.id)
-    if ground.bucket is None:
-        ground.report.add(
-            unreachable(keys, f"object {row.id:016x}", ColdTierUnavailable("no object store is configured"))
-        )
-        return
     async with ground.database.read(keys.tenant_id) as connection:
         reading = _Reading(keys, await blobs_in(connection, keys.tenant_id, row.id))
     reading.lay_out()
     is_cut = False
     try:
-        async for octets in one_ahead(_ranges(ground, ground.bucket, name, row.octets)):
+        async for octets in one_ahead(_ranges(ground, bucket, name, row.octets)):
             await asyncio.to_thread(reading.take, octets)
     except ObjectMissing:
         await judge_missing(ground, keys, row)
         return
     except ContentDamaged:
         is_cut = True
-    except ColdTierUnavailable as away:
-        ground.report.add(unreachable(keys, f"object {row.id:016x}", away))
-        return
     ground.report.tally.objects += 1
     ground.report.tally.cold_blobs += len(reading.blobs)
     suspects = dict(reading.damaged)
@@ -135,7 +137,7 @@ async def _verify(ground: Ground, keys: TenantKeys, row: ObjectRow) -> None:
         values = {"object": f"{row.id:016x}", "octets": row.octets, "blobs": len(suspects)}
         ground.report.add(Finding(Kind.OBJECT_DAMAGED, keys.tenant_id, values))
     if is_cut and await still_live(ground, keys, row):
-        facts = await ground.bucket.facts(name)
+        facts = await bucket.facts(name)
         values = {"object": f"{row.id:016x}", "counted": row.octets, "found": facts.octets if facts else 0}
         ground.report.add(Finding(Kind.OBJECT_LENGTH, keys.tenant_id, values))
     for digest in suspects:

@@ -6,7 +6,9 @@ import pytest
 
 from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.blobs.tiered import object_name
+from storage.errors import ColdTierUnavailable
 from storage.store import MailStore
+from storage.verification.bucket import Stored
 from storage.verification.findings import Kind
 from storage.verification.slices import Slice
 from tests.conftest import plain_message
@@ -179,3 +181,26 @@ async def test_without_s3_it_is_said_that_nothing_was_looked_at(
     assert set(looked.kinds) == {Kind.CONTENT_UNREACHABLE}
     assert len(looked.kinds) == 3, "once for the message, its object, and the list of the bucket"
     assert set((await Damager(cold.owner_url, store, cold.tenant_id).look()).kinds) == {Kind.CONTENT_UNREACHABLE}
+
+
+class GoneAfterReading:
+    """S3 that goes away when somebody looks for the second time."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self.get, self.list = objects.get, objects.list
+
+    async def facts(self, name: str) -> Stored | None:
+        raise ColdTierUnavailable("it went away")
+
+
+async def test_s3_that_goes_away_between_two_looks_ends_nothing(
+    ada: Someone, cold: Damager, store: MailStore, objects: ObjectStore
+) -> None:
+    packs = []
+    for number in range(2):
+        await ada.receive(plain_message(number, body=f"Body {number}"))
+        packs.append(await go_cold(store, objects, cold.tenant_id))
+    await objects.delete([object_name(cold.tenant_id, packs[0])])
+    await replace(cold, objects, packs[1], (await whole(cold, objects, packs[1]))[:40])
+    looked = await cold.with_bucket(GoneAfterReading(objects)).look(parts=CONTENT)
+    assert looked.kinds == [Kind.CONTENT_UNREACHABLE] * 2
