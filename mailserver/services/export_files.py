@@ -57,20 +57,14 @@ class MboxFile(MailboxFiles):
     Flags of messages that came by an earlier export stay as they were then.
     """
 
-    def __init__(self, path: Path, mailbox: Mailbox, uids: Iterable[Uid]) -> None:
+    def __init__(self, path: Path, mailbox: Mailbox) -> None:
         self._path, self._mailbox = path, mailbox
         self._part = path.with_name(path.name + PART)
-        is_whole = path.exists() and not self._part.exists()
-        at = self._look(path if is_whole else self._part, is_whole=is_whole)
-        highest = max(self.present, default=0)
         self._file: BinaryIO | None = None
-        if is_whole and not any(uid > highest for uid in uids):
-            return
-        if is_whole:
-            path.rename(self._part)
-        self._file = os.fdopen(_open(self._part, os.O_RDWR | os.O_CREAT), "r+b", buffering=line_ends.PIECE_OCTETS)
-        self._file.seek(at)
-        self._file.truncate()
+        is_whole = path.exists() and not self._part.exists()
+        self._at = self._look(path if is_whole else self._part, is_whole=is_whole)
+        if not is_whole:
+            self._file = self._open()
 
     def _look(self, path: Path, *, is_whole: bool) -> int:
         """Find out what is there; returns where to go on."""
@@ -82,11 +76,12 @@ class MboxFile(MailboxFiles):
             for entry in entries(octets):
                 if last:
                     self.present[last] = ""
-                if entry.mark is None or entry.mark.uidvalidity != self._mailbox.uidvalidity or entry.mark.uid <= last:
+                mark = entry.mark
+                if mark is None or mark.uidvalidity != self._mailbox.uidvalidity or Uid(mark.uid) in self.present:
                     if is_whole or (not last and len(octets) - entry.start > _MARK_OCTETS):
                         raise ExportElsewhere(path)
                     return entry.at
-                last_at, last = entry.at, Uid(entry.mark.uid)
+                last_at, last = entry.at, Uid(mark.uid)
             if not last:
                 if is_whole:
                     raise ExportElsewhere(path)
@@ -95,8 +90,16 @@ class MboxFile(MailboxFiles):
                 self.present[last] = ""
             return len(octets) if is_whole else last_at
 
+    def _open(self) -> BinaryIO:
+        file = os.fdopen(_open(self._part, os.O_RDWR | os.O_CREAT), "r+b", buffering=line_ends.PIECE_OCTETS)
+        file.seek(self._at)
+        file.truncate()
+        return file
+
     def put(self, row: FetchRow, octets: bytes | mmap, flags: Flags, *, is_recent: bool) -> None:
-        assert self._file is not None
+        if self._file is None:
+            self._path.rename(self._part)
+            self._file = self._open()
         self._file.writelines(
             mbox.written(
                 octets, uidvalidity=self._mailbox.uidvalidity, uid=row.uid, received_at=row.received_at, flags=flags,

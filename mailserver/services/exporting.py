@@ -169,7 +169,7 @@ async def _export(
     target: MailboxFiles
     match form:
         case MailFormat.MBOX:
-            target = MboxFile(path, mailbox, flags)
+            target = MboxFile(path, mailbox)
         case MailFormat.MAILDIR:
             keywords = {word for words in shown.keywords.values() for word in words}
             target = MaildirFolder(path, mailbox, keywords, is_subfolder=bool(place))

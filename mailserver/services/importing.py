@@ -15,7 +15,7 @@ from mailserver.services.appending import append_all, prepare
 from mailserver.services.import_sources import Complaint, Letter
 from mailserver.services.spool import Spool
 from storage.equal_messages import MESSAGES_AT_ONCE, Likeness, likeness, likenesses
-from storage.errors import MailboxNotFound, MessageGone, OverQuota
+from storage.errors import ContentDamaged, MailboxNotFound, MessageGone, OverQuota
 from storage.placing import PreparedMessage
 from storage.rows import Columns
 from storage.store import MailStore
@@ -187,5 +187,5 @@ class _Import:
                 for at in range(0, content.octets, _READ_OCTETS):
                     spool.write(await content.read(at, _READ_OCTETS))
                 return sha256_of(spool.octets()) == sha256_of(taken.octets)
-        except MessageGone:
+        except (MessageGone, ContentDamaged):
             return False
