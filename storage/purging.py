@@ -12,7 +12,7 @@ from storage import recoverable
 from storage.database import Database
 from storage.recoverable import CEILING_MESSAGES, Binned
 from storage.types import MessageId
-from tenants.policies import AccountLimits, account_limits, frozen_accounts, keeping_of, policy_of
+from tenants.policies import account_limits, frozen_accounts, keeping_of, policy_of
 from tenants.types import AccountId, TenantId
 
 _FIRST = (datetime(1970, 1, 1, tzinfo=UTC), 0)
@@ -64,21 +64,24 @@ async def trim_bins(database: Database, *, ceiling_messages: int = CEILING_MESSA
     trimmed = 0
     for each in binned:
         limit = limits[each.tenant_id].get(AccountId(each.account_id))
-        trimmed += await _trim(database, each, limit, ceiling_messages)
+        if limit is None or not limit.is_deleted:
+            trimmed += await _trim(database, each, limit.quota_octets if limit else None, ceiling_messages)
     return trimmed
 
 
-async def _trim(database: Database, binned: Binned, limit: AccountLimits | None, ceiling_messages: int) -> int:
+async def _trim(database: Database, binned: Binned, quota_octets: int | None, ceiling_messages: int) -> int:
     tenant_id, account_id = TenantId(binned.tenant_id), AccountId(binned.account_id)
-    quota_octets = limit.quota_octets if limit else None
-    too_many = binned.binned_messages - ceiling_messages
-    too_much = 0 if quota_octets is None else binned.binned_octets - quota_octets
+    now: Binned | None = binned
     trimmed = 0
-    while too_many > 0 or too_much > 0:
+    while now is not None and any(each > 0 for each in _surplus(now, quota_octets, ceiling_messages)):
         async with database.read(tenant_id) as connection:
             if (await keeping_of(connection, tenant_id, account_id)).is_held:
                 break
             oldest = await recoverable.oldest(connection, tenant_id, account_id)
+            now = await recoverable.binned_of(connection, tenant_id, account_id)  # somebody may have restored some
+        if now is None:
+            break
+        too_many, too_much = _surplus(now, quota_octets, ceiling_messages)
         chosen: list[MessageId] = []
         for message_id, octets in oldest:
             if too_many <= 0 and too_much <= 0:
@@ -90,6 +93,12 @@ async def _trim(database: Database, binned: Binned, limit: AccountLimits | None,
             break
         trimmed += await _purge(database, tenant_id, account_id, chosen)
     return trimmed
+
+
+def _surplus(binned: Binned, quota_octets: int | None, ceiling_messages: int) -> tuple[int, int]:
+    """Messages and octets beyond what an account may have in the bin; none if not above 0."""
+    too_much = 0 if quota_octets is None else binned.binned_octets - quota_octets
+    return binned.binned_messages - ceiling_messages, too_much
 
 
 async def _purge(database: Database, tenant_id: TenantId, account_id: AccountId, message_ids: list[MessageId]) -> int:

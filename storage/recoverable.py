@@ -50,7 +50,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Binned:
-    """What an account has in the bin."""
+    """An account with something in the bin."""
 
     tenant_id: int
     account_id: int
@@ -109,6 +109,13 @@ _BINNED = Query(
     row=Binned,
     role="waypost_system",
     scans=["account_state"],
+)
+_BINNED_OF_ONE = Query(
+    """
+    SELECT tenant_id, account_id, binned_octets, binned_messages FROM account_state
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s
+    """,
+    row=Binned,
 )
 _OLDEST = Query(
     """
@@ -200,6 +207,11 @@ async def due(
 async def all_binned(connection: Connection) -> list[Binned]:
     """Of every account that has anything in the bin, on a system connection."""
     return await _BINNED.all(connection)
+
+
+async def binned_of(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Binned | None:
+    """Of one account, on a connection that carries its tenant."""
+    return await _BINNED_OF_ONE.first(connection, tenant_id=tenant_id, account_id=account_id)
 
 
 async def oldest(

@@ -68,9 +68,7 @@ class AccountLimits:
 
     account_id: AccountId
     quota_octets: int | None
-    is_held: bool
     is_deleted: bool
-    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +112,7 @@ KEEPING = """
 """
 RULES = "SELECT tenant_id, account_id, folder, days, action FROM retention_rule ORDER BY id"
 ACCOUNTS = """
-    SELECT a.id AS account_id, a.quota_octets, a.is_held OR t.is_held AS is_held, a.status = 'deleted' AS is_deleted,
-           a.language
-      FROM account a JOIN tenant t ON t.id = a.tenant_id
-     WHERE a.tenant_id = %(tenant_id)s
+    SELECT id AS account_id, quota_octets, status = 'deleted' AS is_deleted FROM account WHERE tenant_id = %(tenant_id)s
 """
 POOLS = "SELECT id, quota_octets FROM tenant WHERE quota_octets IS NOT NULL"
 HELD = "SELECT id FROM account WHERE tenant_id = %(tenant_id)s AND is_held"

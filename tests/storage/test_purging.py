@@ -134,3 +134,13 @@ async def test_a_bin_holds_no_more_than_the_quota(ada: Someone, directory: Direc
     await trim_bins(ada.store.database)
     assert left(directory, ada) == 2
     assert await trim_bins(ada.store.database) == 0
+
+
+async def test_the_bin_of_a_deleted_account_stays_for_whoever_restores_it(ada: Someone, directory: Directory) -> None:
+    await expunged(ada, 3)
+    directory.account(ada.who, quota_octets=1, status="deleted", deleted_at="2026-11-01")
+    await trim_bins(ada.store.database)
+    assert left(directory, ada) == 3
+    directory.account(ada.who, status="active", deleted_at=None)
+    await trim_bins(ada.store.database)
+    assert left(directory, ada) == 0

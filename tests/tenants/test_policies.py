@@ -25,7 +25,6 @@ from tenants.policies import (
     Rule,
     TenantPolicy,
     account_is_gone,
-    account_limits,
     end_accounts,
     keeping_of,
     policies,
@@ -92,7 +91,6 @@ def test_a_hold_of_tenant_or_account_counts_for_the_account(asking: Asking, ann:
     policy_changes.free_account(f"ann@{ann.tenant.slug}")
     policy_changes.hold_tenant(ann.tenant.slug, "case 8")
     assert asking.of(tenant_id, keeping_of, account_id).keeps
-    assert asking.of(tenant_id, account_limits)[account_id].is_held
     assert not policy_changes.free_tenant(ann.tenant.slug).is_held
 
 
