@@ -20,6 +20,7 @@ from typing import Any
 
 import psycopg
 
+from storage.durable_files import sync_directory
 from storage.errors import KeyUnusable
 from storage.key_files import (
     KEY_OCTETS,
@@ -39,7 +40,7 @@ from storage.key_files import (
     write_previous_masters,
 )
 from storage.keys import MASTERS_KNOWN_S, open_inbound, read_sign_in_key
-from storage.secret_files import destroy_all_drafts, locked, replace_file, sync_directory, write_once
+from storage.secret_files import destroy_all_drafts, locked, replace_file, write_once
 from storage.steps import reached
 
 Owner = psycopg.Connection[tuple[Any, ...]]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from storage.durable_files import sync_directory
+
 
 @contextlib.contextmanager
 def locked(secrets_directory: Path) -> Iterator[None]:
@@ -95,11 +97,3 @@ def _give_to_owner_of(directory: Path, path: Path) -> None:
     if os.geteuid() == 0:
         owner = directory.stat()
         os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -28,10 +28,11 @@ from deploy.local.recovery import recover
 from storage import outgoing_acts
 from storage.backup import object_copies
 from storage.backup.object_copies import Copied, Listed
-from storage.backup.place import Backup, BackupFailed, Place, sync_directory
+from storage.backup.place import Backup, BackupFailed, Place
 from storage.backup.taking import Steps
 from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.database import Database, DatabaseConfig
+from storage.durable_files import sync_directory
 from storage.epochs import (
     EpochsStarted,
     LostTime,

@@ -29,6 +29,7 @@ from storage.archive.format import (
     sealed_octets,
 )
 from storage.blobs.layout import SealedChunk
+from storage.durable_files import sync_directory
 from storage.types import BlobDigest
 
 PART = ".part"
@@ -80,11 +81,11 @@ class ArchiveWriter:
             file.write(packed_manifest(manifest))
         (self._part / _MARK).unlink()
         for directory in {self._part, *(path.parent for path in self._part.rglob("*"))}:
-            _sync(directory)
+            sync_directory(directory)
         if self._path.exists():
             self._path.rmdir()
         self._part.rename(self._path)
-        _sync(self._path.parent)
+        sync_directory(self._path.parent)
 
     def abandon(self) -> None:
         if self._content is not None:
@@ -149,14 +150,6 @@ class _Digested(io.RawIOBase):
             os.fsync(self._file.fileno())
             self._file.close()
         super().close()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Archive:

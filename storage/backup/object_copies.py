@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 
 from psycopg import AsyncConnection
 
-from storage.backup.place import Place, sync_directory
+from storage.backup.place import Place
 from storage.blobs.objects import ObjectStore
+from storage.durable_files import sync_directory
 from storage.errors import ContentDamaged, ObjectMissing
 
 AT_ONCE = 4
