@@ -111,7 +111,9 @@ def retire_data_keys(connection: Owner, tenant_id: TenantId, *, keep_days: int |
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('data_key'), %s)", (tenant_id % 2**31,))
         now = connection.execute("SELECT now()").fetchall()[0][0]
         facts = data_keys(connection, tenant_id)
-        current = next(each for each in facts if each.is_current)
+        current = next((each for each in facts if each.is_current), None)
+        if current is None:
+            return Retirement([], [], [], [])  # such as of a tenant that was shredded
         is_held = connection.execute(_IS_HELD, {"tenant": tenant_id}).fetchall()[0][0]
         is_settled = now - current.created_at > timedelta(seconds=SEALING_LASTS_S)
         for each in facts:

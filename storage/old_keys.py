@@ -54,12 +54,12 @@ class _HotRow:
 @dataclass(frozen=True, slots=True)
 class _Locked:
     digest: bytes
-    octets: int
 
 
 @dataclass(frozen=True, slots=True)
 class _HotChunk:
     digest: bytes
+    octets: int
     chunk: int
     content_on: date
     key_id: int
@@ -76,13 +76,16 @@ class _QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class _QueueChunk:
+    digest: bytes
+    octets: int
     outgoing_id: int
     chunk: int
     key_id: int
     codec: int
     sealed: bytes
-    content_name: bytes
-    octets: int
+
+
+_Chunk = TypeVar("_Chunk", _HotChunk, _QueueChunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ _HOT = Query(
 )
 _LOCK = Query(
     """
-    SELECT b.digest, b.octets FROM blob b
+    SELECT b.digest FROM blob b
      WHERE b.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND b.digest = ANY (%(digests)s)
      ORDER BY b.digest FOR UPDATE
     """,
@@ -133,9 +136,10 @@ _LOCK = Query(
 )
 _HOT_CHUNKS = Query(
     """
-    SELECT c.digest, c.chunk, c.content_on, c.key_id, c.codec, c.sealed
+    SELECT c.digest, b.octets, c.chunk, c.content_on, c.key_id, c.codec, c.sealed
       FROM unnest(%(digests)s::bytea[], %(chunks)s::integer[], %(days)s::date[]) AS w (digest, chunk, content_on)
       JOIN blob_content c ON c.digest = w.digest AND c.chunk = w.chunk AND c.content_on = w.content_on
+      JOIN blob b ON b.tenant_id = c.tenant_id AND b.digest = c.digest
      WHERE c.tenant_id = (SELECT waypost_tenant(%(tenant_id)s))
     """,
     row=_HotChunk,
@@ -160,7 +164,7 @@ _QUEUED = Query(
 )
 _QUEUED_CHUNKS = Query(
     """
-    SELECT c.outgoing_id, c.chunk, c.key_id, c.codec, c.sealed, o.content_name, o.octets
+    SELECT o.content_name AS digest, o.octets, c.outgoing_id, c.chunk, c.key_id, c.codec, c.sealed
       FROM unnest(%(ids)s::bigint[], %(chunks)s::integer[]) AS w (id, chunk)
       JOIN outgoing_content c ON c.outgoing_id = w.id AND c.chunk = w.chunk
       JOIN outgoing o ON o.tenant_id = c.tenant_id AND o.id = c.outgoing_id
@@ -280,10 +284,8 @@ async def _reseal_hot_page(database: Database, keys: TenantKeys, page: Sequence[
     """The blobs are locked first, by digest, as everywhere. Copies of a blob that is gone stay as they are."""
     async with database.transaction(keys.tenant_id) as connection:
         digests = sorted({row.digest for row in page})
-        blobs = {
-            row.digest: row.octets for row in await _LOCK.all(connection, tenant_id=keys.tenant_id, digests=digests)
-        }
-        used = [row for row in page if row.digest in blobs]
+        locked = {row.digest for row in await _LOCK.all(connection, tenant_id=keys.tenant_id, digests=digests)}
+        used = [row for row in page if row.digest in locked]
         chunks = await _HOT_CHUNKS.all(
             connection,
             tenant_id=keys.tenant_id,
@@ -291,7 +293,7 @@ async def _reseal_hot_page(database: Database, keys: TenantKeys, page: Sequence[
             chunks=[row.chunk for row in used],
             days=[row.content_on for row in used],
         )
-        anew = await asyncio.to_thread(_reseal_blobs, keys, blobs, chunks)
+        anew = await asyncio.to_thread(_sealed_anew, keys, chunks)
         await _HOT_UPDATE.execute(
             connection,
             tenant_id=keys.tenant_id,
@@ -303,19 +305,6 @@ async def _reseal_hot_page(database: Database, keys: TenantKeys, page: Sequence[
             sealed=[sealed for _, sealed in anew],
         )
     return Resealed(len(anew), sum(len(sealed) for _, sealed in anew), len(chunks) - len(anew))
-
-
-def _reseal_blobs(
-    keys: TenantKeys, blobs: dict[bytes, int], chunks: Sequence[_HotChunk]
-) -> list[tuple[_HotChunk, bytes]]:
-    """What does not open is left out."""
-    anew = []
-    for each in chunks:
-        is_last = each.chunk == last_chunk(blobs[each.digest])
-        with contextlib.suppress(ContentDamaged):
-            sealed = keys.reseal(BlobDigest(each.digest), each.chunk, is_last, each.codec, each.key_id, each.sealed)
-            anew.append((each, sealed))
-    return anew
 
 
 async def _reseal_queue(database: Database, keys: TenantKeys, done: Resealed, tell: Callable[[Resealed], None]) -> None:
@@ -339,7 +328,7 @@ async def _reseal_queue(database: Database, keys: TenantKeys, done: Resealed, te
                 ids=[row.outgoing_id for row in page],
                 chunks=[row.chunk for row in page],
             )
-            anew = await asyncio.to_thread(_reseal_queued, keys, chunks)
+            anew = await asyncio.to_thread(_sealed_anew, keys, chunks)
             await _QUEUED_UPDATE.execute(
                 connection,
                 tenant_id=keys.tenant_id,
@@ -355,14 +344,13 @@ async def _reseal_queue(database: Database, keys: TenantKeys, done: Resealed, te
         reached("reseal: page of the queue")
 
 
-def _reseal_queued(keys: TenantKeys, chunks: Sequence[_QueueChunk]) -> list[tuple[_QueueChunk, bytes]]:
+def _sealed_anew(keys: TenantKeys, chunks: Sequence[_Chunk]) -> list[tuple[_Chunk, bytes]]:
+    """What does not open is left out."""
     anew = []
     for each in chunks:
         is_last = each.chunk == last_chunk(each.octets)
         with contextlib.suppress(ContentDamaged):
-            sealed = keys.reseal(
-                BlobDigest(each.content_name), each.chunk, is_last, each.codec, each.key_id, each.sealed
-            )
+            sealed = keys.reseal(BlobDigest(each.digest), each.chunk, is_last, each.codec, each.key_id, each.sealed)
             anew.append((each, sealed))
     return anew
 
