@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from mailserver.observability.logs import get_logger
 from mailserver.services.delivery import Deliveries
 from mailserver.services.quota_wording import QuotaNotice, compose_notice
-from storage.errors import StorageError
+from storage.errors import KeyUnusable, StorageError
 from storage.placing import AlreadyPlaced
 from storage.quota_notices import POOL, Fullness, fullness_of_accounts, fullness_of_pools, note_told
 from storage.store import MailStore
-from storage.types import InboundId
+from storage.types import InboundId, Placed
 from tenants.quota_holders import QuotaHolder, quota_holders
 from tenants.types import AccountId, Address, Recipient, TenantId
 
@@ -107,7 +107,13 @@ class QuotaNotices:
             )
         )
         recipient = Recipient(finding.tenant_id, AccountId(reader.account_id), address, "", None)
-        [outcome] = await self._deliveries.deliver_once(octets, [recipient], once=_name(now, finding), received_at=now)
+        outcome: Placed | StorageError
+        try:
+            [outcome] = await self._deliveries.deliver_once(
+                octets, [recipient], once=_name(now, finding), received_at=now
+            )
+        except KeyUnusable as unusable:  # others are told all the same
+            outcome = unusable
         if isinstance(outcome, AlreadyPlaced):
             return 0
         if isinstance(outcome, StorageError):
