@@ -100,6 +100,7 @@ async def _snapshot(owner_url: str, keys: TenantKeys) -> AsyncIterator[Connectio
         await connection.execute("LOCK TABLE blob_content IN ACCESS SHARE MODE")
         await connection.execute("SELECT set_config('waypost.tenant', %s, false)", [str(keys.tenant_id)])
         await connection.execute("SET LOCAL TIME ZONE 'UTC'")
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # S3 may be slow
         yield connection
 
 
