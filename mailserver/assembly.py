@@ -14,6 +14,7 @@ from mailserver.redis_client import connect_redis
 from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.delivery import Deliveries
+from mailserver.services.endings import Endings
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
 from mailserver.services.queueing import Queueing, Wake
@@ -40,6 +41,7 @@ class Parts:
     store: MailStore
     watchers: Watchers
     logins: Logins
+    endings: Endings
     searches: Searches
     recipients: Recipients
     deliveries: Deliveries
@@ -79,6 +81,9 @@ async def assemble(
         ending.callback(logins.close)
         ending.push_async_callback(logins.settle)
         await logins.look_for_scram()
+        endings = Endings(database, logins.connections)
+        endings.start()
+        ending.push_async_callback(endings.close)
         searches = Searches(store, config.search)
         ending.push_async_callback(searches.close)
         deliveries = Deliveries(store, config.delivery)
@@ -91,6 +96,7 @@ async def assemble(
             store=store,
             watchers=watchers,
             logins=logins,
+            endings=endings,
             searches=searches,
             recipients=recipients,
             deliveries=deliveries,

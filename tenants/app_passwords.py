@@ -21,6 +21,7 @@ from tenants.models import Account, AppPassword
 from tenants.passwords import generate_password
 from tenants.scram_keys import ITERATIONS, derive_keys, new_salting
 from tenants.selectors import find_account
+from tenants.sign_in_ends import end_connections
 from tenants.types import Salting, Scope, Status
 
 MAIL_SCOPES = (Scope.IMAP, Scope.POP, Scope.SMTP)
@@ -83,10 +84,13 @@ def list_app_passwords(address: str) -> Sequence[AppPassword]:
 
 @transaction.atomic
 def revoke_app_password(address: str, name: str) -> None:
-    """Nobody signs in with it any more, from now on. Raises AddressInvalid, AccountNotFound, AppPasswordNotFound."""
-    removed, _ = find_account(address).app_passwords.filter(name=clean_name(name)).delete()
+    """Nobody signs in with it any more, and what it opened ends: everything that the person has open does, and comes
+    back by itself where another password is good. Raises AddressInvalid, AccountNotFound, AppPasswordNotFound."""
+    account = find_account(address)
+    removed, _ = account.app_passwords.filter(name=clean_name(name)).delete()
     if not removed:
         raise AppPasswordNotFound(address, name)
+    end_connections(account)
 
 
 def salting_of(account: Account) -> Salting:

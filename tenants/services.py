@@ -31,6 +31,7 @@ from tenants.models import Account, Address, Domain, Tenant
 from tenants.passwords import hash_password
 from tenants.scram_keys import derive_keys
 from tenants.selectors import find_account, find_living_account, find_living_tenant
+from tenants.sign_in_ends import end_sign_ins, end_sign_ins_of_tenant
 from tenants.types import Status
 
 
@@ -112,18 +113,24 @@ def set_tenant(name: str, change: TenantChange) -> Tenant:
     return tenant
 
 
+@transaction.atomic
 def suspend_tenant(name: str) -> Tenant:
-    """Nobody of the company signs in, and mail for it is put off."""
-    return _set_tenant_status(find_living_tenant(name), Status.SUSPENDED)
+    """Nobody of the company signs in or stays signed in, and mail for it is put off."""
+    tenant = find_living_tenant(name)
+    end_sign_ins_of_tenant(tenant)
+    return _set_tenant_status(tenant, Status.SUSPENDED)
 
 
 def resume_tenant(name: str) -> Tenant:
     return _set_tenant_status(find_living_tenant(name), Status.ACTIVE)
 
 
+@transaction.atomic
 def delete_tenant(name: str) -> Tenant:
     """Its domains are no longer served, but stay reserved until `release_domain`. There is no way back."""
-    return _set_tenant_status(find_living_tenant(name), Status.DELETED)
+    tenant = find_living_tenant(name)
+    end_sign_ins_of_tenant(tenant)
+    return _set_tenant_status(tenant, Status.DELETED)
 
 
 @transaction.atomic
@@ -181,6 +188,7 @@ def add_account(
 
 @transaction.atomic
 def set_account(address: str, change: AccountChange) -> Account:
+    """A new password ends everything that the person has open."""
     account = find_living_account(address)
     if change.name is not None:
         account.display_name = clean_name(change.name)
@@ -193,6 +201,8 @@ def set_account(address: str, change: AccountChange) -> Account:
     if change.quota is not None:
         account.quota_octets = change.quota.octets
     if change.app_passwords_only is not None:
+        if change.app_passwords_only and not account.app_passwords_only:
+            end_sign_ins(account)
         account.app_passwords_only = change.app_passwords_only
     account.save(
         update_fields=[
@@ -207,12 +217,16 @@ def set_account(address: str, change: AccountChange) -> Account:
     if change.password is not None:
         check_password(change.password)
         _set_password(account, change.password)
+        end_sign_ins(account)
     return account
 
 
+@transaction.atomic
 def suspend_account(address: str) -> Account:
-    """The person does not sign in, and mail for them is put off."""
-    return _set_account_status(find_living_account(address), Status.SUSPENDED)
+    """The person does not sign in or stay signed in, and mail for them is put off."""
+    account = find_living_account(address)
+    end_sign_ins(account)
+    return _set_account_status(account, Status.SUSPENDED)
 
 
 def resume_account(address: str) -> Account:
@@ -227,6 +241,7 @@ def delete_account(address: str) -> Account:
     policy says.
     """
     account = find_living_account(address)
+    end_sign_ins(account)
     Account.objects.filter(pk=account.pk).update(status=Status.DELETED, deleted_at=Now())
     account.refresh_from_db()
     return account

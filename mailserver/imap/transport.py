@@ -59,6 +59,7 @@ async def start(
             can_encrypt=client.can_encrypt,
             append_limit_octets=message_limit_octets,
             mechanisms=mechanisms(services.logins, Scope.IMAP),
+            sign_out=client.sign_out,
         )
         return Dialogue(Session(talk, monotonic), limits=limits, limits_signed_in=limits_signed_in)
 

@@ -1,6 +1,6 @@
 """What a POP3 session knows between commands (RFC 1939 §3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -12,6 +12,8 @@ from mailserver.services.login import Logins
 from mailserver.services.maildrop import Maildrop, MaildropMessage
 from storage.store import MailStore
 from tenants.types import Principal
+
+SIGNED_OUT = "You were signed out: sign in again"
 
 
 class State(Enum):
@@ -36,7 +38,7 @@ class Services:
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """`peer` is the client's address. `deleted` holds message numbers.
+    """`peer` is the client's address. `deleted` holds message numbers. `sign_out` ends the connection.
 
     `exchange`: a challenge was sent, and the next line answers it.
 
@@ -58,6 +60,7 @@ class Conversation:
     exchange: Exchange | None = None
     wants_tls: bool = False
     is_interrupted: bool = False
+    sign_out: Callable[[str], None] | None = None
 
     @property
     def person(self) -> Principal:
@@ -69,6 +72,16 @@ class Conversation:
         """The maildrop; ALLOWED_IN sees to it that handlers which ask have one."""
         assert self.maildrop is not None
         return self.maildrop
+
+    def enter(self, who: Principal) -> None:
+        """Somebody has signed in. Raises TooManyConnections."""
+        self.seat = self.services.logins.connections.enter(
+            who.account_id, self.peer, epoch=who.sign_in_epoch, end=self._signed_out
+        )
+
+    def _signed_out(self) -> None:
+        if self.sign_out is not None:
+            self.sign_out(SIGNED_OUT)
 
     def close(self) -> None:
         """The connection is gone: let go of everything."""

@@ -113,7 +113,7 @@ async def _advanced(
         yield replies.challenge(b64encode(who))
         return
     maildrop = await open_maildrop(talk.services.store, who)
-    talk.seat = talk.services.logins.connections.enter(who.account_id, talk.peer)
+    talk.enter(who)
     talk.maildrop = maildrop
     talk.who = who
     talk.state = State.TRANSACTION

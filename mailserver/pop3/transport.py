@@ -46,6 +46,7 @@ async def start(
             sign_in_failures_left=config.sign_in_failures,
             is_encrypted=client.is_encrypted,
             can_encrypt=client.can_encrypt,
+            sign_out=client.sign_out,
         )
         session = Session(talk, bad_commands=config.bad_commands)
         return Dialogue(session, hostname=hostname, line_octets=config.line_octets)

@@ -1,19 +1,31 @@
-"""How many connections a person has open in this process, in all and from one network; pure counts."""
+"""What people have open in this process: how many connections of whom, in all and from one network, and their end.
+
+Each was admitted in an epoch of its account (`account.sign_in_epoch`). When the account is known to be in a later one,
+what was admitted before is over: `endings` finds out and says so here.
+"""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from mailserver.services.errors import TooManyConnections
 from mailserver.services.throttle import networks_of
 from tenants.types import AccountId
 
 
-@dataclass(frozen=True, slots=True)
+def _nothing() -> None:
+    """Whoever cannot be told sees `is_over`."""
+
+
+@dataclass(slots=True, eq=False)
 class Seat:
-    """A connection that was counted: what `leave` takes back."""
+    """A connection that was counted: what `leave` takes back. `is_over`: the person has been signed out of it."""
 
     account_id: AccountId
     network: str | None
+    epoch: int = 0
+    end: Callable[[], None] = field(default=_nothing, repr=False)
+    is_over: bool = False
 
 
 class AccountConnections:
@@ -22,24 +34,43 @@ class AccountConnections:
     def __init__(self, *, per_account: int, per_network: int) -> None:
         self._per_account = per_account
         self._per_network = per_network
-        self._of_account: Counter[AccountId] = Counter()
-        self._of_seat: Counter[Seat] = Counter()
+        self._seats: dict[AccountId, set[Seat]] = {}
+        self._of_network: Counter[tuple[AccountId, str]] = Counter()
 
-    def enter(self, account_id: AccountId, peer: str) -> Seat:
-        """Raises TooManyConnections, and then nothing was counted."""
-        seat = Seat(account_id, networks_of(peer).narrow)
-        if self._of_account[account_id] >= self._per_account:
+    def enter(self, account_id: AccountId, peer: str, *, epoch: int = 0, end: Callable[[], None] | None = None) -> Seat:
+        """`end` is called once, on the loop, when the person is signed out of what was admitted in `epoch`.
+
+        Raises TooManyConnections, and then nothing was counted.
+        """
+        seat = Seat(account_id, networks_of(peer).narrow, epoch, end or _nothing)
+        if len(self._seats.get(account_id, ())) >= self._per_account:
             raise TooManyConnections(self._per_account)
-        if seat.network is not None and self._of_seat[seat] >= self._per_network:
-            raise TooManyConnections(self._per_network)
-        self._of_account[account_id] += 1
-        self._of_seat[seat] += 1
+        if seat.network is not None:
+            if self._of_network[account_id, seat.network] >= self._per_network:
+                raise TooManyConnections(self._per_network)
+            self._of_network[account_id, seat.network] += 1
+        self._seats.setdefault(account_id, set()).add(seat)
         return seat
 
     def leave(self, seat: Seat) -> None:
-        self._of_account[seat.account_id] -= 1
-        self._of_seat[seat] -= 1
-        if not self._of_account[seat.account_id]:
-            del self._of_account[seat.account_id]
-        if not self._of_seat[seat]:
-            del self._of_seat[seat]
+        seats = self._seats[seat.account_id]
+        seats.remove(seat)
+        if not seats:
+            del self._seats[seat.account_id]
+        if seat.network is not None:
+            key = (seat.account_id, seat.network)
+            self._of_network[key] -= 1
+            if not self._of_network[key]:
+                del self._of_network[key]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._seats
+
+    def end_before(self, account_id: AccountId, epoch: int) -> int:
+        """End what was admitted before that epoch began; how many there were."""
+        over = [seat for seat in self._seats.get(account_id, ()) if seat.epoch < epoch and not seat.is_over]
+        for seat in over:
+            seat.is_over = True
+            seat.end()
+        return len(over)

@@ -95,6 +95,7 @@ class SubmissionSignIn:
     def begin(self, mechanism: str, /, *, network: str) -> Exchange | None:
         return begin_exchange(self._logins, mechanism, network=network, scope=Scope.SMTP)
 
-    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
-        seat = self._logins.connections.enter(principal.account_id, network)
+    def enter(self, principal: Principal, /, *, network: str, end: Callable[[], None]) -> Callable[[], None]:
+        connections = self._logins.connections
+        seat = connections.enter(principal.account_id, network, epoch=principal.sign_in_epoch, end=end)
         return lambda: self._logins.connections.leave(seat)

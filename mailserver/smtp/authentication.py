@@ -83,7 +83,7 @@ class Authentication:
             self._exchange = exchange
             return replies.challenge(b64encode(principal))
         try:
-            self._leave = self._sign_in.enter(principal, network=self._client.address)
+            self._leave = self._sign_in.enter(principal, network=self._client.address, end=self._client.sign_out)
         except TooManyConnections as error:
             self.is_over = True
             return replies.for_error(error)

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._is_reading = True
         self._is_lost = False
         self._has_ended = False
-        self._is_draining = False
+        self._last_word: Reply | None = None
         self._is_timed_out = False
         self._can_write = True
         self._waiting: asyncio.Future[None] | None = None
@@ -108,7 +108,14 @@ class Connection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Say 421 and hang up, at once or after the message that is on its way."""
-        self._is_draining = True
+        self._hang_up(replies.SHUTTING_DOWN)
+
+    def sign_out(self) -> None:
+        """The same, because the person is signed in no longer."""
+        self._hang_up(replies.SIGNED_OUT)
+
+    def _hang_up(self, last_word: Reply) -> None:
+        self._last_word = last_word
         self._wake()
 
     def abort(self) -> None:
@@ -137,8 +144,8 @@ class Connection(asyncio.Protocol):
             if self._is_timed_out:
                 self._say(replies.IDLE_TOO_LONG)
                 return
-            if self._is_draining and not session.is_in_message:
-                self._say(replies.SHUTTING_DOWN)
+            if self._last_word is not None and not session.is_in_message:
+                self._say(self._last_word)
                 return
             event = framer.next_event() if self._can_write else None
             if event is None:

@@ -40,8 +40,9 @@ class SignIn(Protocol):
 
     def begin(self, mechanism: str, /, *, network: str) -> Exchange | None: ...
 
-    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
-        """Count the connection of who signed in; what is returned takes it back. Raises TooManyConnections."""
+    def enter(self, principal: Principal, /, *, network: str, end: Callable[[], None]) -> Callable[[], None]:
+        """Count the connection of who signed in; what is returned takes it back. `end` is called when they are signed
+        out. Raises TooManyConnections."""
 
 
 class SenderAddresses(Protocol):

@@ -68,6 +68,7 @@ TOO_MANY_COMMANDS = reply(421, "4.7.0", "Too many commands on this connection")
 TOO_MANY_CONNECTIONS = reply(421, "4.3.2", "Too many connections; try again later")
 TOO_MANY_FROM_NETWORK = reply(421, "4.7.0", "Too many connections from your network; try again later")
 TOO_MANY_OF_PERSON = reply(421, "4.7.0", "You have too many connections open already")
+SIGNED_OUT = reply(421, "4.7.0", "You were signed out; sign in again")
 TOO_MANY_SIGN_INS = reply(421, "4.7.0", "Too many failed sign-ins on this connection")
 GOES_ON_WITHOUT_END = reply(421, "4.7.0", "What you send goes on without end")
 

@@ -167,7 +167,7 @@ class SmtpServer:
                 connection.drain()
             return Session(
                 rules,
-                Client(connection_id, address, network),
+                Client(connection_id, address, network, connection.sign_out),
                 config,
                 self._surroundings,
                 offers_tls=self._tls is not None and door is not Door.LMTP,

@@ -18,12 +18,14 @@ from tenants.types import Principal, Resolution
 class Client:
     """What is known of the client. `address` is its IP address, empty on a unix socket; `network` is what limits count.
 
-    `name` is what it called itself, empty before HELO; `is_extended` says that it was EHLO or LHLO.
+    `name` is what it called itself, empty before HELO; `is_extended` says that it was EHLO or LHLO. `sign_out` ends the
+    connection.
     """
 
     connection_id: str
     address: str
     network: str
+    sign_out: Callable[[], None] = field(default=lambda: None, repr=False)
     name: str = ""
     is_extended: bool = False
     tls: TlsFacts | None = None

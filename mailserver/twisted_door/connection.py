@@ -47,6 +47,7 @@ class Connection(Protocol):
         self._is_reading = True
         self._has_ended = False
         self._closing_since: float | None = None
+        self._ends_at: float | None = None
         self._strange_since = self._active_at = monotonic()
         self._wire: Any = None  # the transport, whose interfaces have no types
         self.peer = ""
@@ -113,6 +114,11 @@ class Connection(Protocol):
             self._talk.end(reason)
             self.wake()
 
+    def sign_out(self, reason: str) -> None:
+        """The same, and who goes on reading or sending is cut off soon."""
+        self._ends_at = monotonic() + self._door.linger_s
+        self.end(reason)
+
     def abort(self) -> None:
         self._wire.abortConnection()
 
@@ -127,6 +133,9 @@ class Connection(Protocol):
         if self._closing_since is not None:
             if now - self._closing_since > self._door.linger_s:
                 self.abort()
+        elif self._ends_at is not None and now > self._ends_at:
+            self._door.metrics.expired.labels("signed out").inc()
+            self.abort()
         elif self._talk is None or self._task is not None:
             return
         elif not self._talk.is_signed_in:

@@ -137,7 +137,7 @@ class Door:
         self._strangers.append(connection)
         self._make_room()
         can_encrypt = self.certificate is not None
-        return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake))
+        return self._begin(Client(connection.peer, is_encrypted, can_encrypt, connection.wake, connection.sign_out))
 
     def _make_room(self) -> None:
         """Too many who have not signed in: the one that has waited longest goes, for whoever means to sign in has done

@@ -63,12 +63,13 @@ class Talk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A connection as its talk sees it. `wake` has `turn` called."""
+    """A connection as its talk sees it. `wake` has `turn` called, `sign_out` ends it with these last words."""
 
     peer: str
     is_encrypted: bool
     can_encrypt: bool
     wake: Callable[[], None]
+    sign_out: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ CHINESE: dict[str, str] = {
     "Released {name}.": "已释放 {name}。",
     "Added account {address} (id {id}).": "已添加帐号 {address}（编号 {id}）。",
     "Changed account {address}.": "已修改帐号 {address}。",
+    "{address} is signed out of everything.": "已将 {address} 在所有设备上登出。",
     "Suspended account {address}. Mail for it waits at its senders.": "已停用帐号 {address}，来信在发件方等待。",
     "Account {address} is active again.": "帐号 {address} 已恢复。",
     "Deleted account {address}. Its addresses stay reserved; free one with: manage.py account release ADDRESS": (

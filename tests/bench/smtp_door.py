@@ -48,7 +48,7 @@ class NobodySignsIn:
     def begin(self, mechanism: str, /, *, network: str) -> None:
         return None
 
-    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+    def enter(self, principal: Principal, /, *, network: str, end: Callable[[], None]) -> Callable[[], None]:
         raise NotImplementedError
 
 

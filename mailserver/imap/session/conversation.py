@@ -65,13 +65,14 @@ class Appending:
                 content.close()
 
 
-OF_THE_CONNECTION = frozenset({"append_limit_octets", "mechanisms"})
+SIGNED_OUT = "You were signed out: sign in again"
+OF_THE_CONNECTION = frozenset({"append_limit_octets", "mechanisms", "sign_out"})
 """Of what has a default, that which is not forgotten with the person."""
 
 
 @dataclass(slots=True, eq=False)
 class Conversation:
-    """`peer` is the client's address, `wake` has the transport look for updates.
+    """`peer` is the client's address, `wake` has the transport look for updates, `sign_out` end the connection.
 
     `must_look`: the selected mailbox is to be asked for changes. `is_interrupted`: a literal was promised and not
     delivered, so nothing that follows could be understood.
@@ -110,6 +111,7 @@ class Conversation:
     wants_tls: bool = False
     is_compressed: bool = False
     is_interrupted: bool = False
+    sign_out: Callable[[str], None] | None = None
 
     @property
     def person(self) -> Principal:
@@ -142,7 +144,9 @@ class Conversation:
 
     def admit(self, who: Principal) -> None:
         """Somebody has signed in. Raises TooManyConnections."""
-        self.seat = self.services.logins.connections.enter(who.account_id, self.peer)
+        self.seat = self.services.logins.connections.enter(
+            who.account_id, self.peer, epoch=who.sign_in_epoch, end=self._signed_out
+        )
         self.who = who
         self.state = State.AUTHENTICATED
 
@@ -196,6 +200,10 @@ class Conversation:
         if self.seat is not None:
             self.services.logins.connections.leave(self.seat)
             self.seat = None
+
+    def _signed_out(self) -> None:
+        if self.sign_out is not None:
+            self.sign_out(SIGNED_OUT)
 
     def _hinted(self) -> None:
         if self.is_idling:

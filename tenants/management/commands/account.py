@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
-from tenants import policy_changes, selectors, services
+from tenants import policy_changes, selectors, services, sign_in_ends
 from tenants.errors import ImportRefused
 from tenants.management.app_password_actions import add_app_password_actions
 from tenants.management.block_actions import add_block_actions
@@ -58,6 +58,11 @@ class Command(ActionCommand):
         change.add_argument("address", metavar="ADDRESS")
         _add_person_options(change)
         change.add_argument("--generate-password", action="store_true", help="a new password, shown once")
+        change.add_argument(
+            "--remove-second-factors",
+            action="store_true",
+            help="of who has lost them: authenticator app, recovery codes and passkeys",
+        )
         change.add_argument("--administrator", action=argparse.BooleanOptionalAction, help="may administer the company")
         change.add_argument(
             "--app-passwords-only",
@@ -67,6 +72,7 @@ class Command(ActionCommand):
         change.set_defaults(run=self.set)
 
         for name, run, text in (
+            ("sign-out", self.sign_out, "end everything a person has open: browsers and mail programs"),
             ("suspend", self.suspend, "no signing in, mail waits at its senders"),
             ("resume", self.resume, "undo suspend"),
             ("delete", self.delete, "refuse mail from now on; it can be restored for a while"),
@@ -155,12 +161,21 @@ class Command(ActionCommand):
             quota=services.Quota(parse_quota(options["quota"])) if options["quota"] else None,
             app_passwords_only=options["app_passwords_only"],
         )
-        if change == services.AccountChange():
+        if change == services.AccountChange() and not options["remove_second_factors"]:
             raise self.failure("Say what to change; --help lists it.")
-        account = services.set_account(options["address"], change)
+        with transaction.atomic():
+            account = services.set_account(options["address"], change)
+            if options["remove_second_factors"]:
+                sign_in_ends.remove_second_factors(options["address"])
         self.tell("Changed account {address}.", address=_name_of(account))
+        if password is not None or options["remove_second_factors"]:
+            self.tell("{address} is signed out of everything.", address=_name_of(account))
         if options["generate_password"] and not options["password_stdin"]:
             self.tell("Password, shown only now: {password}", password=password)
+
+    def sign_out(self, options: Options) -> None:
+        account = sign_in_ends.sign_out(options["address"])
+        self.tell("{address} is signed out of everything.", address=_name_of(account))
 
     def suspend(self, options: Options) -> None:
         account = services.suspend_account(options["address"])

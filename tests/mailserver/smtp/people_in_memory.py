@@ -109,7 +109,7 @@ class Town:
         found: dict[str, Exchange] = {PLAIN: PlainExchange(sign_in), LOGIN: LoginExchange(sign_in)}
         return found.get(mechanism)
 
-    def enter(self, principal: Principal, /, *, network: str) -> Callable[[], None]:
+    def enter(self, principal: Principal, /, *, network: str, end: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 
     async def sign_in(self, address: str, password: str, /, *, network: str) -> Principal:

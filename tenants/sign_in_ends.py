@@ -1,0 +1,55 @@
+"""Ending everything that people have open: web sessions at once, mail connections within seconds.
+
+The doors hear of it by the epoch (`mailserver.services.endings`). Each is called within the transaction of what it is
+for, so that nobody is signed out of nothing.
+"""
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+
+from tenants.models import Account, Passkey, RecoveryCode, Tenant, Totp, WebSession
+from tenants.selectors import find_living_account
+
+
+@transaction.atomic
+def sign_out(address: str) -> Account:
+    """Of everything, whatever password it was opened with. Raises AddressInvalid, AccountNotFound, AccountDeleted."""
+    account = find_living_account(address)
+    end_sign_ins(account)
+    return account
+
+
+@transaction.atomic
+def remove_second_factors(address: str) -> Account:
+    """For who has lost theirs: authenticator app, recovery codes and passkeys are gone, and everything open ends.
+
+    Raises AddressInvalid, AccountNotFound, AccountDeleted.
+    """
+    account = find_living_account(address)
+    for kept in (Totp, RecoveryCode, Passkey):
+        kept.objects.filter(account=account).delete()
+    end_sign_ins(account)
+    return account
+
+
+def end_sign_ins(account: Account) -> None:
+    _end(Account.objects.filter(pk=account.pk))
+
+
+def end_connections(account: Account) -> None:
+    """Web sessions stay."""
+    _move_epoch(Account.objects.filter(pk=account.pk))
+
+
+def end_sign_ins_of_tenant(tenant: Tenant) -> None:
+    _end(Account.objects.filter(tenant=tenant))
+
+
+def _end(accounts: "QuerySet[Account]") -> None:
+    WebSession.objects.filter(account__in=accounts).delete()
+    _move_epoch(accounts)
+
+
+def _move_epoch(accounts: "QuerySet[Account]") -> None:
+    accounts.update(sign_in_epoch=F("sign_in_epoch") + 1, sign_ins_ended_at=Now())
