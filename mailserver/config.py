@@ -111,6 +111,7 @@ class ElsewhereConfig:
     database_role: str = ""  # as which role Django speaks to Postgres: owner or app
     secret_key: str = ""  # signs sessions; else derived from the master key
     allowed_hosts: str = ""  # more host names under which pages are served
+    public_doors: str = ""  # what people reach from outside, where listeners differ: imaps=mail.example.com:993, …
     ca_file: str = ""  # the installation's own certificate authority, offered for download
     var: str = ""  # make up: where everything is kept
     port_base: str = ""  # make up: doors are at base + 143, 993, …

@@ -7,7 +7,15 @@ from django.db.models import Count, F, Q
 
 from tenants.address_rows import address_row
 from tenants.addresses import parse_address, parse_domain
-from tenants.errors import AccountDeleted, AccountNotFound, DomainInvalid, GroupNotFound, TenantDeleted, TenantNotFound
+from tenants.errors import (
+    AccountDeleted,
+    AccountNotFound,
+    DomainInvalid,
+    DomainNotLocal,
+    GroupNotFound,
+    TenantDeleted,
+    TenantNotFound,
+)
 from tenants.models import Account, Domain, Group, RetentionRule, Tenant
 from tenants.types import Status
 
@@ -84,6 +92,15 @@ def list_domains(tenant: Tenant | None) -> Sequence[Domain]:
     if tenant is not None:
         domains = domains.filter(tenant=tenant)
     return list(domains.exclude(tenant__status="deleted").exclude(status="deleted").order_by("tenant__slug", "id"))
+
+
+def find_domain(name: str) -> Domain:
+    """One that mail is taken for. Raises DomainInvalid, DomainNotLocal."""
+    canonical = parse_domain(name.strip())
+    living = Domain.objects.exclude(status=Status.DELETED).exclude(tenant__status=Status.DELETED)
+    if (found := living.filter(name=canonical).first()) is not None:
+        return found
+    raise DomainNotLocal(canonical)
 
 
 def list_tenants(*, with_deleted: bool = False) -> Sequence[TenantSummary]:

@@ -2,12 +2,16 @@
 
 from django.urls import path
 
-from webmail.pages import health, views
+from webmail.pages import discovery, health, views
 
 urlpatterns = [
     path("", views.start, name="start"),
     path("ca.pem", views.certificate_authority, name="ca"),
     path("assets/waypost.css", views.stylesheet, name="stylesheet"),
+    path(".well-known/autoconfig/mail/config-v1.1.xml", discovery.autoconfiguration, name="autoconfig"),
+    path("mail/config-v1.1.xml", discovery.autoconfiguration, name="autoconfig-of-host"),
+    path("autodiscover/autodiscover.xml", discovery.autodiscovery, name="autodiscover"),
+    path("Autodiscover/Autodiscover.xml", discovery.autodiscovery, name="autodiscover-as-outlook-spells-it"),
     path("healthz", health.is_alive, name="healthz"),
     path("readyz", health.is_ready, name="readyz"),
 ]

@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ClassVar, TypeVar
-
-from django.core.management.base import CommandError
+from typing import TypeVar
 
 from storage.blobs.objects import ObjectsConfig, ObjectStore
 from storage.database import Database, DatabaseConfig
@@ -25,24 +23,12 @@ CHINESE = {
 
 
 class StoreCommand(ActionCommand):
-    """`manage.py NAME ACTION …` over the mail store. `chinese` is what it says, by the English text."""
-
-    chinese: ClassVar[Mapping[str, str]] = {}
+    """`manage.py NAME ACTION …` over the mail store."""
 
     def phrase(self, text: str, **values: object) -> str:
-        own = self.chinese.get(text) or CHINESE.get(text)
-        if self.language == "zh-hans" and own is not None:
-            return own.format(**values)
+        if self.language == "zh-hans" and text in CHINESE and text not in self.chinese:
+            return CHINESE[text].format(**values)
         return super().phrase(text, **values)
-
-    def word(self, text: str) -> str:
-        return self.phrase(text)
-
-    def tell(self, text: str, **values: object) -> None:
-        self.stdout.write(self.phrase(text, **values))
-
-    def failure(self, text: str, **values: object) -> CommandError:
-        return CommandError(self.phrase(text, **values))
 
     def with_database(self, work: Callable[[Database], Awaitable[Result]]) -> Result:
         async def run() -> Result:

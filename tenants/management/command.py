@@ -4,7 +4,7 @@ import argparse
 import getpass
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -27,10 +27,14 @@ def _parsers_under(actions: "argparse._SubParsersAction[CommandParser]") -> Iter
 
 
 class ActionCommand(BaseCommand):
-    """`manage.py NAME ACTION …`: subclasses add the parsers of their actions, each with `run=` the method to call."""
+    """`manage.py NAME ACTION …`: subclasses add the parsers of their actions, each with `run=` the method to call.
+
+    `chinese` is what a command says beyond the words that all share, by the English text.
+    """
 
     requires_system_checks = ()
     language = "en"
+    chinese: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -67,15 +71,17 @@ class ActionCommand(BaseCommand):
             raise self.failure("The database has no tables yet. Run: manage.py migrate") from None
 
     def tell(self, text: str, **values: object) -> None:
-        self.stdout.write(say(self.language, text, **values))
+        self.stdout.write(self.phrase(text, **values))
 
     def failure(self, text: str, **values: object) -> CommandError:
-        return CommandError(say(self.language, text, **values))
+        return CommandError(self.phrase(text, **values))
 
     def word(self, text: str) -> str:
-        return say(self.language, text)
+        return self.phrase(text)
 
     def phrase(self, text: str, **values: object) -> str:
+        if self.language == "zh-hans" and text in self.chinese:
+            return self.chinese[text].format(**values)
         return say(self.language, text, **values)
 
     def demand_yes(self, options: Options, what: str) -> None:
