@@ -1,11 +1,12 @@
 """Mail that went cold beside the same mail hot, over IMAP, and what moving it costs the others.
 
-    python -m tests.bench.cold [--messages 10000] [--single 500]
+    python -m tests.bench.cold [--messages 10000] [--single 500] [--rounds 3]
 
-One person gets messages of 16 KB, another a mix of text mail, twice as many. Those of 16 KB are read one by one at
-random and all in a row, hot; then all are made older than 90 days and moved by `manage.py tiers run`, while somebody
-else, whose mail is hot, goes on reading and getting mail; then they are read again, cold. Their copies in PostgreSQL
-are deleted first. Everything is on this machine.
+One person gets messages of 16 KB, another a mix of text mail, twice as many and what the rounds take. Those of 16 KB
+are read one by one at random and all in a row, hot; then all are made older than 90 days. First some move in short
+turns, as upkeep has it, a minute or more in each round, and as long nothing; the rest is moved by `manage.py tiers
+run`, at full speed. All the while somebody else, whose mail is hot, goes on reading and getting mail. Then the mail of
+16 KB is read again, cold; copies in PostgreSQL are deleted first. Everything is on this machine.
 """
 
 import argparse
@@ -16,8 +17,6 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -25,30 +24,20 @@ import psycopg
 
 from deploy.local.places import make_places
 from deploy.local.postgres import Postgres
+from tests.bench.cold_beside import in_turns
+from tests.bench.cold_requests import OTHER, OTHERS_MESSAGES, Timed, somebody_else, timed
 from tests.bench.installation import Waypost, remove_waypost
 from tests.bench.load.options import Options
 from tests.bench.load.rig import Rig
 from tests.bench.target import Ports
 
 OCTETS = 16_384
-READER, OTHER, BULK = 0, 1, 2
+READER, BULK = 0, 2
 TEXT_KINDS = {"plain", "gb18030", "utf8", "japanese", "html", "alternative"}
-OTHERS_MESSAGES = 1_000
 DAYS = 120
 CALM_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Seconds of each request, sorted."""
-
-    seconds: list[float]
-
-    def at(self, share: float) -> float:
-        return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * share))]
-
-    def told(self) -> str:
-        return f"p50 {self.at(0.5) * 1e3:6.2f} ms  p95 {self.at(0.95) * 1e3:6.2f} ms"
+A_ROUND = 12_000
+"""More messages than move in short turns in a stretch."""
 
 
 async def fill(rig: Rig, user: int, count: int) -> None:
@@ -71,7 +60,7 @@ async def one_by_one(rig: Rig, count: int, messages: int) -> Timed:
     client = await rig.imap(READER, b"INBOX")
     dice = random.Random(16)
     wanted = [dice.randint(1, messages) for _ in range(count)]
-    seconds = [await _timed(client.command(b"UID FETCH %d (BODY.PEEK[])" % uid)) for uid in wanted]
+    seconds = [await timed(client.command(b"UID FETCH %d (BODY.PEEK[])" % uid)) for uid in wanted]
     client.close()
     return Timed(sorted(seconds))
 
@@ -79,33 +68,9 @@ async def one_by_one(rig: Rig, count: int, messages: int) -> Timed:
 async def in_a_row(rig: Rig) -> float:
     """Seconds to download everything."""
     client = await rig.imap(READER, b"INBOX")
-    seconds = await _timed(client.command(b"FETCH 1:* (UID BODY.PEEK[])"))
+    seconds = await timed(client.command(b"FETCH 1:* (UID BODY.PEEK[])"))
     client.close()
     return seconds
-
-
-async def somebody_else(rig: Rig, stop: Callable[[], bool]) -> tuple[Timed, Timed]:
-    """Reads hot mail and gets some, hardly with a pause, until told: how long each reading took, and each APPEND."""
-    client = await rig.imap(OTHER, b"INBOX")
-    dice = random.Random(17)
-    read: list[float] = []
-    appended: list[float] = []
-    while not stop():
-        if dice.random() < 0.2:
-            letter = rig.corpus.sized(dice.randrange(1000), 4_096)
-            appended.append(await _timed(client.append_many(b"INBOX", [letter])))
-        else:
-            uid = dice.randint(1, OTHERS_MESSAGES)
-            read.append(await _timed(client.command(b"UID FETCH %d (BODY.PEEK[])" % uid)))
-        await asyncio.sleep(0.005)
-    client.close()
-    return Timed(sorted(read)), Timed(sorted(appended))
-
-
-async def _timed(work: Awaitable[object]) -> float:
-    began = time.perf_counter()
-    await work
-    return time.perf_counter() - began
 
 
 def grow_old(url: str) -> None:
@@ -139,15 +104,17 @@ def forget_copies(url: str) -> None:
         sql.execute("ANALYZE")  # as autovacuum does a minute later
 
 
-async def measure(waypost: Waypost, url: str, messages: int, single: int) -> None:
+async def measure(waypost: Waypost, url: str, messages: int, single: int, rounds: int) -> None:
     rig = Rig(Options(name="waypost", imap=waypost.doors.imap, imaps=waypost.doors.imaps))
     await fill(rig, READER, messages)
     await fill(rig, OTHER, OTHERS_MESSAGES)
-    await fill_with_text(rig, BULK, 2 * messages)
+    await fill_with_text(rig, BULK, 2 * messages + rounds * A_ROUND)
     hot_single, hot_all = await one_by_one(rig, single, messages), await in_a_row(rig)
     print(f"hot   one by one  {hot_single.told()}   all {messages / hot_all:8,.0f} messages/s", flush=True)
 
     await asyncio.to_thread(grow_old, url)
+    if rounds:
+        await in_turns(waypost, url, rig, rounds)
     calm_until = time.monotonic() + CALM_S
     calm = await somebody_else(rig, lambda: time.monotonic() > calm_until)
     moving = asyncio.create_task(asyncio.to_thread(waypost.manage, "tiers", "run"))
@@ -172,6 +139,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--single", type=int, default=500, help="messages that are read one by one")
+    parser.add_argument("--rounds", type=int, default=3, help="stretches of short turns, and as many of nothing")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="waypost-cold-") as directory:
         var = Path(directory) / "var"
@@ -179,7 +147,7 @@ def main(arguments: list[str]) -> int:
         try:
             waypost.start_for_seeding()
             url = Postgres(make_places(var)).urls().owner
-            asyncio.run(measure(waypost, url, options.messages, options.single))
+            asyncio.run(measure(waypost, url, options.messages, options.single, options.rounds))
         finally:
             waypost.stop()
             remove_waypost(var)

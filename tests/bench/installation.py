@@ -113,6 +113,16 @@ class Waypost:
             raise CannotStart(f"manage.py {' '.join(arguments[:2])}: {done.stderr.decode(errors='replace').strip()}")
         return done.stdout.decode()
 
+    def managing(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """The command at work. Whoever asks for it ends it."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=SOURCE,
+            env=self._environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
         return {
