@@ -27,7 +27,7 @@ RESTS = gauge("tiers_rests", "1 while moving and compacting rest after a turn.")
 RESTED = counter("tiers_rested_seconds", "How long moving and compacting rested after their turns.")
 PRESSING = gauge("tiers_pressing_tenants", "Tenants whose mail is moved without rests, because far too much is hot.")
 DAY_S = 24 * HOUR_S
-ROUND_S = 11 * HOUR_S
+ROUND_S = 10 * HOUR_S
 """After so long moving ends in good order, and is begun again with the next hour."""
 
 log = get_logger()
