@@ -151,6 +151,7 @@ class _Restoring:
             found = there.get(MailboxId(row["id"])) or by_name.get(row["name"])
             if found is not None and in_place_of_old:
                 await mailboxes.bury(connection, tenant_id, account_id, found.id, await self._take_modseq(connection))
+                there.pop(found.id)
                 uses -= set((found.special_use or "").split())
                 by_name.pop(found.name)
                 found = None
@@ -204,15 +205,15 @@ class _Restoring:
             connection, tenant_id, account_id, [MessageId(each) for each in binned]
         )
         await placing.add_messages(connection, tenant_id, account_id, modseq, [(ids[each.id], each) for each in new])
-        placings = []
+        placings: dict[tuple[MailboxId, MessageId], Placing] = {}  # two archived mailboxes may go into one
         for each in whole:
             for at in each.placements:
                 placed = _placing(each, at, targets[at.mailbox_id], ids, found.get(each.id), keeps_uids=keeps_uids)
                 if placed is not None:
-                    placings.append(placed)
+                    placings.setdefault((placed.mailbox_id, placed.message_id), placed)
         self.result.present += sum(len(each.placements) for each in whole) - len(placings)
         self.result.added += len(placings)
-        await placing.add_placements(connection, tenant_id, account_id, modseq, placings)
+        await placing.add_placements(connection, tenant_id, account_id, modseq, list(placings.values()))
         await placing.count(connection, tenant_id, account_id, [each.octets for each in new], octets_of_binned)
         self.progress("messages", self.result.added + self.result.present)
 

@@ -123,6 +123,26 @@ async def test_a_mailbox_that_was_renamed_is_the_same(filled: Office) -> None:
     assert (told.added, told.present) == (0, 9)
 
 
+@pytest.mark.parametrize("is_emptied", [False, True])
+async def test_two_mailboxes_of_which_one_has_the_others_name_now(filled: Office, is_emptied: bool) -> None:
+    one = filled.one
+    for name in ("Alpha", "Work"):
+        await mailboxes.create(one.store, one.who, name)
+    await one.append("Alpha", plain_message(700))
+    await one.copy("Alpha", await one.uids("Alpha"), "Work")
+    archive = await filled.archive()
+    await mailboxes.delete(one.store, one.who, "Alpha")
+    await mailboxes.rename(one.store, one.who, "Work", "Alpha")
+    if is_emptied:
+        for uid_box in ("INBOX", "Alpha"):
+            await one.flag(uid_box, await one.uids(uid_box), ADD, DELETED)
+            await one.expunge(uid_box)
+    told = await filled.restore(archive)
+    assert told.lost == 0
+    assert await one.octets("Alpha") == [plain_message(700)]
+    assert (await filled.restore(archive)).added == 0
+
+
 async def test_it_goes_into_another_account_of_the_company(filled: Office, colleague: Join) -> None:
     archive = await filled.archive()
     bob = await colleague()
