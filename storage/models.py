@@ -673,3 +673,35 @@ class TypeState(models.Model):
 
     class Meta:
         db_table = "type_state"
+
+
+class Upload(models.Model):
+    """Octets that somebody uploaded and no message has taken in yet. `octets` NULL: it is still coming; `name` is what
+    its chunks are sealed under."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    name = models.BinaryField()
+    octets = models.BigIntegerField(null=True)
+    uploaded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "upload"
+        indexes = [models.Index(fields=["tenant_id", "account_id", "id"], name="upload_of_account")]
+
+
+class UploadContent(models.Model):
+    """The octets of an upload in chunks, sealed under the tenant's data key."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "upload_id", "chunk")
+    tenant_id = models.BigIntegerField()
+    upload_id = models.BigIntegerField()
+    chunk = models.IntegerField()
+    key_id = models.IntegerField()
+    codec = models.SmallIntegerField()
+    sealed = models.BinaryField()
+
+    class Meta:
+        db_table = "upload_content"

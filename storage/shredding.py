@@ -41,7 +41,12 @@ Tell = Callable[[str, int], None]
 SETTLE_S = KNOWN_S + 60.0  # a process knows the key so long, and its last statement may run a minute
 CHUNK_ROWS = 5000
 KEPT_TABLES = frozenset({"domain"})  # names stay reserved; `manage.py tenant release` frees them
-_OCTETS = {"message": "octets", "blob_content": "length(sealed)", "outgoing_content": "length(sealed)"}
+_OCTETS = {
+    "message": "octets",
+    "blob_content": "length(sealed)",
+    "outgoing_content": "length(sealed)",
+    "upload_content": "length(sealed)",
+}
 _HOLDS_ASKED_AT_ONCE = 8
 LOCK_TRIES = 20
 

@@ -15,6 +15,7 @@ UidValidity = NewType("UidValidity", int)
 Modseq = NewType("Modseq", int)
 BlobDigest = NewType("BlobDigest", bytes)
 InboundId = NewType("InboundId", int)
+UploadId = NewType("UploadId", int)
 
 
 class SystemFlag(IntFlag):

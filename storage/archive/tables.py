@@ -61,5 +61,7 @@ LEFT_OUT: Mapping[str, str] = {
     "sending_count": "of the moment",
     "event": "what happened, not what is",
     "tier_usage": "what happened, not what is",
+    "upload": "of the moment",
+    "upload_content": "of the moment",
     "type_state": "a restored account begins a new epoch, whose states are new",
 }

@@ -199,7 +199,7 @@ async def test_every_table_that_names_a_key_is_counted(services: RunningServices
              WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace
             """
         ).fetchall()
-    assert {name for (name,) in tables} == {"blob_content", "outgoing_content", "smarthost"}
+    assert {name for (name,) in tables} == {"blob_content", "outgoing_content", "upload_content", "smarthost"}
 
 
 acts = st.lists(

@@ -252,6 +252,7 @@ def test_the_serving_roles_are_ordinary_and_own_nothing(role: str, owner: "psyco
         ("mailbox", "name"),
         ("inbound_content", "sealed"),
         ("outgoing_content", "sealed"),
+        ("upload_content", "sealed"),
         ("smarthost", "sealed_password"),
         ("smarthost", "username"),
     ],

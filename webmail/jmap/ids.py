@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import NewType
 
-from storage.types import MailboxId, MessageId, ThreadId
+from storage.types import MailboxId, MessageId, ThreadId, UploadId
 from tenants.types import AccountId
 
 IdentityId = NewType("IdentityId", int)
 SubmissionId = NewType("SubmissionId", int)
 PushSubscriptionId = NewType("PushSubscriptionId", int)
-UploadId = NewType("UploadId", int)
 PartPath = tuple[int, ...]
 
 VACATION_ID = "singleton"  # RFC 8621 §8
