@@ -11,6 +11,7 @@ from mailserver.config import Config
 from mailserver.queue_hints import QueueHintSender
 from mailserver.reading_notes import NoteWriter, tell_of_damage
 from mailserver.redis_client import connect_redis
+from mailserver.services.account_views import AccountViews
 from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.delivery import Deliveries
@@ -43,6 +44,7 @@ class Parts:
     logins: Logins
     endings: Endings
     searches: Searches
+    account_views: AccountViews
     recipients: Recipients
     deliveries: Deliveries
     queueing: Queueing
@@ -86,6 +88,8 @@ async def assemble(
         ending.push_async_callback(endings.close)
         searches = Searches(store, config.search)
         ending.push_async_callback(searches.close)
+        account_views = AccountViews(store)
+        ending.push_async_callback(account_views.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
         wake_queue = _queue_wake(redis, ending)
@@ -98,6 +102,7 @@ async def assemble(
             logins=logins,
             endings=endings,
             searches=searches,
+            account_views=account_views,
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,

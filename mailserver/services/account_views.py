@@ -1,0 +1,168 @@
+"""The accounts that a process has in memory for JMAP: loaded when first asked for, then led on by the log of changes.
+
+Every question is answered as the database is now. Who asks while another's question is on its way waits for the next,
+which all share: an answer that was begun before one's own change must not be taken for what came after it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from mailserver.services.account_view import (
+    AccountView,
+    Counts,
+    MailboxContents,
+    advanced,
+    first_view,
+    has_mailbox_changes,
+    with_mailboxes,
+)
+from storage import account_contents as stored
+from storage.account_contents import AccountAdvance, Logged
+from storage.errors import StoreUnavailable
+from storage.provisioning import provision_account
+from storage.store import MailStore
+from tenants.types import AccountId, Principal, TenantId
+
+__all__ = ["AccountView", "AccountViews", "Counts", "MailboxContents"]
+
+VIEWS_OCTETS = 256 * 1024 * 1024
+CATCH_UP_ROWS = 4_000
+"""A picture that more has happened to is drawn anew."""
+LOG_ROWS = 30_000
+"""Changes are told from at most so many rows of the log; whoever is further behind reads everything again."""
+_IN_A_THREAD_MESSAGES = 5_000
+_ATTEMPTS = 10
+
+_Key = tuple[TenantId, AccountId]
+
+
+@dataclass(slots=True, eq=False)
+class _Account:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    next: "asyncio.Task[AccountView] | None" = None
+    view: AccountView | None = None
+    octets: int = 0
+
+
+class AccountViews:
+    """One per process; the least recently used are forgotten beyond about `limit_octets`."""
+
+    def __init__(self, store: MailStore, *, limit_octets: int = VIEWS_OCTETS) -> None:
+        self._store = store
+        self._limit_octets = limit_octets
+        self._octets = 0
+        self._accounts: OrderedDict[_Key, _Account] = OrderedDict()
+
+    async def of(self, who: Principal) -> AccountView:
+        """The account as the database is now. Makes its first folders at the first call of its life.
+
+        Raises StoreUnavailable.
+        """
+        key = (who.tenant_id, who.account_id)
+        account = self._accounts.get(key)
+        if account is None:
+            account = self._accounts[key] = _Account()
+        self._accounts.move_to_end(key)
+        if account.next is None:
+            account.next = asyncio.create_task(self._next(key, account), name="account view")
+            account.next.add_done_callback(_heard)
+        return await asyncio.shield(account.next)
+
+    async def log(self, who: Principal, view: AccountView, first: int) -> list[Logged] | None:
+        """What was logged from modseq `first` to that of the view; None: more than anybody wants to hear."""
+        async with self._store.database.read(who.tenant_id) as connection:
+            return await stored.log_between(
+                connection, who.tenant_id, who.account_id, first=first, last=view.modseq, limit=LOG_ROWS
+            )
+
+    async def close(self) -> None:
+        """Nobody asks any more: let what is on its way end."""
+        under_way = [account.next for account in self._accounts.values() if account.next is not None]
+        self._accounts.clear()
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _next(self, key: _Key, account: _Account) -> AccountView:
+        async with account.lock:
+            account.next = None  # who comes from now on is not told what this finds
+            view = await self._brought_up(key, account.view)
+            self._keep(key, account, view)
+            return view
+
+    def _keep(self, key: _Key, account: _Account, view: AccountView) -> None:
+        if account.view is view or self._accounts.get(key) is not account:
+            account.view = view
+            return
+        account.view = view
+        octets = view.octets
+        self._octets += octets - account.octets
+        account.octets = octets
+        while self._octets > self._limit_octets and len(self._accounts) > 1:
+            _, forgotten = self._accounts.popitem(last=False)
+            self._octets -= forgotten.octets
+            forgotten.octets = 0
+
+    async def _brought_up(self, key: _Key, view: AccountView | None) -> AccountView:
+        if view is None:
+            return await self._loaded(key)
+        async with self._store.database.read(key[0]) as connection:
+            standing = await stored.standing(connection, *key)
+        if standing is not None and (standing.epoch, standing.modseq) == (view.epoch, view.modseq):
+            return view
+        later = await self._led_on(key, view)
+        return later if later is not None else await self._loaded(key)
+
+    async def _loaded(self, key: _Key) -> AccountView:
+        for _attempt in range(_ATTEMPTS):
+            async with self._store.database.read(key[0]) as connection:
+                contents = await stored.load(connection, *key)
+                if contents is not None:
+                    mailboxes = await stored.mailboxes(connection, *key)
+            if contents is None:
+                await provision_account(self._store.database, *key)
+                continue
+            if len(contents.ids) > _IN_A_THREAD_MESSAGES:
+                view = await asyncio.to_thread(first_view, contents, mailboxes)
+            else:
+                view = first_view(contents, mailboxes)
+            if mailboxes.modseq == view.modseq:
+                return view
+            later = await self._led_on(key, view, mailboxes_at=mailboxes.modseq)
+            if later is not None:
+                return later
+        raise StoreUnavailable("the account changes faster than it can be read")
+
+    async def _led_on(self, key: _Key, view: AccountView, *, mailboxes_at: int | None = None) -> AccountView | None:
+        """The picture as the log leads on from it, its mailboxes those of its modseq; None: it must be drawn anew."""
+        known_at = view.modseq if mailboxes_at is None else mailboxes_at
+        for _attempt in range(_ATTEMPTS):
+            step = await self._advance(key, view)
+            if step is None or not step.is_whole:
+                return None
+            later = advanced(view, step)
+            if later is None:
+                return None
+            view = later
+            if not has_mailbox_changes(row for row in step.logged if row.modseq > known_at) and known_at <= view.modseq:
+                return view
+            if known_at < view.modseq:
+                async with self._store.database.read(key[0]) as connection:
+                    mailboxes = await stored.mailboxes(connection, *key)
+                view, known_at = with_mailboxes(view, mailboxes), mailboxes.modseq
+                if known_at == view.modseq:
+                    return view
+        return None
+
+    async def _advance(self, key: _Key, view: AccountView) -> AccountAdvance | None:
+        async with self._store.database.read(key[0]) as connection:
+            return await stored.advance(
+                connection, *key, epoch=view.epoch, modseq=view.modseq, since_day=view.day, limit=CATCH_UP_ROWS
+            )
+
+
+def _heard(task: "asyncio.Task[AccountView]") -> None:
+    """What it raised was raised to whoever still waited."""
+    if not task.cancelled():
+        task.exception()
