@@ -1,6 +1,7 @@
 """COPY and MOVE: placements in a further mailbox of the same account, with fresh uids and shared blobs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
@@ -39,7 +40,7 @@ async def copy(
     quota_octets: int | None,
 ) -> tuple[list[CopiedMessage], Modseq | None]:
     """Copy or move messages that still exist, at one modseq. Raises OverQuota, MailboxNotFound (the target went)."""
-    try:
+    with named_refusals(target_id, quota_octets):
         rows = await _COPY.all(
             connection,
             tenant_id=tenant_id,
@@ -50,10 +51,17 @@ async def copy(
             is_move=is_move,
             quota_octets=quota_octets,
         )
+    return rows, Modseq(rows[0].modseq) if rows else None
+
+
+@contextmanager
+def named_refusals(target_id: MailboxId, quota_octets: int | None) -> Iterator[None]:
+    """What the functions of the database refuse that place messages in a mailbox: OverQuota, MailboxNotFound."""
+    try:
+        yield
     except psycopg.Error as refusal:
         if refusal.sqlstate == "WP002":
             raise OverQuota(int(refusal.diag.message_detail or 0), quota_octets or 0) from None
         if refusal.sqlstate == "WP003":
             raise MailboxNotFound(str(target_id)) from None
         raise
-    return rows, Modseq(rows[0].modseq) if rows else None

@@ -7,9 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import psycopg
-
-from storage.errors import MailboxNotFound, OverQuota
+from storage.copies import named_refusals
 from storage.query import Connection, Query
 from storage.types import MailboxId, MessageId, Modseq, Uid
 from tenants.types import AccountId, TenantId
@@ -164,7 +162,7 @@ async def restore(
 ) -> tuple[list[tuple[MessageId, Uid]], Modseq | None]:
     r"""Bring messages back at one modseq, in this order, with their flags but \Deleted. Those not in the bin are left
     out. Raises OverQuota, MailboxNotFound; then nothing was done."""
-    try:
+    with named_refusals(mailbox_id, quota_octets):
         rows = await _RESTORE.all(
             connection,
             tenant_id=tenant_id,
@@ -173,12 +171,6 @@ async def restore(
             mailbox_id=mailbox_id,
             quota_octets=quota_octets,
         )
-    except psycopg.Error as refusal:
-        if refusal.sqlstate == "WP002":
-            raise OverQuota(int(refusal.diag.message_detail or 0), quota_octets or 0) from None
-        if refusal.sqlstate == "WP003":
-            raise MailboxNotFound(str(mailbox_id)) from None
-        raise
     restored = [(MessageId(row.message_id), Uid(row.uid)) for row in rows]
     return restored, Modseq(rows[0].modseq) if rows else None
 
