@@ -15,6 +15,7 @@ from mailserver.smtp.replies import Reply
 from mailserver.smtp.rules import Rules
 from mailserver.smtp.transaction import Arrival, Client, Transaction
 from mailserver.smtp.wire.message_text import Fault
+from storage.errors import KeyUnusable
 
 LOGGED_RECIPIENTS = 20
 
@@ -125,6 +126,8 @@ def refuse(error: Exception, log: FilteringBoundLogger) -> Reply:
     """The reply to a refusal, or to a bug, which is written down."""
     if not replies.is_expected(error):
         log.error("unexpected error", exc_info=error)
+    elif isinstance(error, KeyUnusable):
+        log.error("a tenant's keys cannot be used", reason=str(error))  # its senders try again for days
     return replies.for_error(error)
 
 
