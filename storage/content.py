@@ -13,7 +13,7 @@ from storage.errors import ContentDamaged, MessageGone
 from storage.header_column import unpack_header
 from storage.keys import TenantKeys
 from storage.query import Connection, Query
-from storage.types import BlobDigest, MailboxId, MessageId, Segment, Uid
+from storage.types import BlobDigest, MailboxId, MessageId, Segment, SegmentKind, Uid
 from tenants.types import AccountId, TenantId
 
 WHOLE_LIMIT_OCTETS = 256 * 1024  # longer messages are read in ranges
@@ -77,6 +77,24 @@ class Content:
         if len(octets) != length:
             raise ContentDamaged("a message's segments do not add up")
         return octets
+
+    def kept_decoded(self, offset: int, octets: int) -> Segment | None:
+        """The run of a base64 body that stands there and is kept decoded, so that it need not be encoded to be read."""
+        at = len(self._header)
+        for segment in self._segments:
+            if at == offset:
+                return segment if segment.kind == SegmentKind.BASE64 and segment.octets == octets else None
+            at += segment.octets
+            if at > offset:
+                return None
+        return None
+
+    async def read_decoded(self, kept: Segment, offset: int, length: int) -> bytes:
+        """Octets of such a run, decoded; less than `length` at its end. Raises as `read` does."""
+        length = max(0, min(length, kept.length - offset))
+        if not length:
+            return b""
+        return await self._read_blob(BlobRange(kept, kept.offset + offset, length, 0, length))
 
     def note_reading(self) -> None:
         """Somebody reads it now, and it alone: its text stays hot, or comes back. Large parts rest where they are."""

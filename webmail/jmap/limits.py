@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from storage.uploads import UploadRoom
+
 MAIL, SUBMISSION, VACATION = (f"urn:ietf:params:jmap:{name}" for name in ("mail", "submission", "vacationresponse"))
 CORE, BLOB, QUOTA, MDN, WEBSOCKET, WEBPUSH = (
     f"urn:ietf:params:jmap:{name}" for name in ("core", "blob", "quota", "mdn", "websocket", "webpush-vapid")
@@ -21,3 +23,8 @@ class Limits:
     max_objects_in_set: int = field(default=500, metadata={"least": 500})  # objects in one /set
     max_size_blob_set: int = field(default=10_000_000, metadata={"least": 1_000})  # octets of one blob of Blob/upload
     max_data_sources: int = field(default=64, metadata={"least": 64})  # sources of one blob of Blob/upload
+
+
+def upload_room(limits: Limits) -> UploadRoom:
+    """What all uploads of a person may take up: several times what one message can refer to (RFC 8620 §6)."""
+    return UploadRoom(octets=4 * limits.max_size_upload, uploads=1_000)

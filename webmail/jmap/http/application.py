@@ -15,10 +15,12 @@ from webmail.jmap.errors import RequestError
 from webmail.jmap.http.api import answer_api
 from webmail.jmap.http.authentication import signed_in
 from webmail.jmap.http.door import Door, Handler
+from webmail.jmap.http.download import answer_download
 from webmail.jmap.http.exchange import Answer, Application, ClientGone, HttpRequest, Message, Receive, Refused, Send
 from webmail.jmap.http.origins import ANY_ORIGIN, EXPOSED, PREFLIGHT
 from webmail.jmap.http.reading_scope import read_scope
 from webmail.jmap.http.session_resource import answer_session
+from webmail.jmap.http.upload import answer_upload
 from webmail.jmap.refusals import method_error
 
 log = get_logger()
@@ -39,6 +41,8 @@ ROUTES = (
     Route(re.compile(r"/\.well-known/jmap/?"), _GET, answer_session),
     Route(re.compile(r"/jmap/session/?"), _GET, answer_session),
     Route(re.compile(r"/jmap/api/?"), _POST, answer_api),
+    Route(re.compile(r"/jmap/upload/(?P<account>[^/]+)/?"), _POST, answer_upload),
+    Route(re.compile(r"/jmap/download/(?P<account>[^/]+)/(?P<blob>[^/]+)/(?P<name>[^/]*)"), _GET, answer_download),
 )
 SOCKETS: Mapping[str, Application] = {}
 

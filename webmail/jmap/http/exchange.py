@@ -97,7 +97,7 @@ class Answer:
 
     def __init__(self, send: Send, *, is_head: bool, more_headers: Iterable[tuple[str, str]]) -> None:
         self._send = send
-        self._is_head = is_head
+        self.is_head = is_head
         self._more_headers = tuple(more_headers)
         self.has_begun = False
 
@@ -107,7 +107,7 @@ class Answer:
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def write(self, octets: bytes) -> None:
-        if not self._is_head:
+        if not self.is_head:
             await self._send({"type": "http.response.body", "body": octets, "more_body": True})
 
     async def end(self) -> None:
@@ -115,7 +115,7 @@ class Answer:
 
     async def whole(self, status: int, octets: bytes, headers: Iterable[tuple[str, str]]) -> None:
         await self.begin(status, (*headers, ("content-length", str(len(octets)))))
-        await self._send({"type": "http.response.body", "body": b"" if self._is_head else octets, "more_body": False})
+        await self._send({"type": "http.response.body", "body": b"" if self.is_head else octets, "more_body": False})
 
     async def json(self, status: int, octets: bytes, headers: Iterable[tuple[str, str]] = ()) -> None:
         """JSON that is never kept: it is the person's own, as of now."""
