@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from mailserver.mime.addresses import Address, parse_addresses
-from mailserver.mime.comments import without_comments
+from mailserver.mime.comments import comment_end
 from mailserver.mime.header import parse_date
 from webmail.jmap.encoded_words import decoded, text_form, unfolded
 from webmail.jmap.errors import JsonObject
@@ -14,7 +14,7 @@ from webmail.jmap.header_properties import Form, HeaderProperty
 
 _FOLDS = b" \t"
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
-_ANGLE = re.compile(r"<([^<>]*)>")
+_ANGLE_OR_COMMENT = re.compile(r"<([^<>]*)>|\(")
 _ZONE = re.compile(r"\d[:.]\d{2}(?:[:.]\d{2})?(?:\.\d+)?\s*([+-])(\d{2})(\d{2})(?!\d)")
 _ZONES = {"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
 _NAMED_ZONE = re.compile(r"\d[:.]\d{2}\s*(" + "|".join(_ZONES) + r")\b", re.IGNORECASE)
@@ -162,9 +162,23 @@ def _email(mailbox: str, host: str) -> str:
 
 def message_ids_form(value: bytes, hint: str | None = None) -> list[str] | None:
     """§4.1.2.5: None where there is no msg-id. White space within one is that of folding, and goes."""
-    text = unfolded(value, hint)
-    found = [_SPACES.sub("", each) for each in _ANGLE.findall(without_comments(text) if "(" in text else text)]
-    return [each for each in found if each] or None
+    return _in_angles(unfolded(value, hint)) or None
+
+
+def _in_angles(text: str) -> list[str]:
+    """What stands in angle brackets outside of comments, without white space; nothing of what is empty."""
+    found = []
+    position = 0
+    has_comments = True  # until one is never closed
+    while (match := _ANGLE_OR_COMMENT.search(text, position)) is not None:
+        position = match.end()
+        if match[0] == "(":
+            end = comment_end(text, match.start()) if has_comments else -1
+            has_comments = end >= 0
+            position = max(position, end)
+        elif bare := _SPACES.sub("", match[1]):
+            found.append(bare)
+    return found
 
 
 def date_form(value: bytes, _hint: str | None = None) -> str | None:
@@ -202,8 +216,7 @@ def utc_date(moment: datetime) -> str:
 
 def urls_form(value: bytes, hint: str | None = None) -> list[str] | None:
     """§4.1.2.7, RFC 2369 §2: what stands in angle brackets, without white space; None where nothing does."""
-    text = without_comments(unfolded(value, hint))
-    return [url for each in _ANGLE.findall(text) if (url := _SPACES.sub("", each))] or None
+    return _in_angles(unfolded(value, hint)) or None
 
 
 FORMS: Mapping[Form, Callable[[bytes, str | None], Any]] = {
