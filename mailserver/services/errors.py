@@ -66,3 +66,20 @@ class SearchTooLong(ServiceError):
     def __init__(self, limit_s: float) -> None:
         super().__init__(f"a search may take {limit_s:.0f} s")
         self.limit_s = limit_s
+
+
+class SenderNotOwned(ServiceError):
+    """`where` (MAIL FROM, From, Sender) names an address that is not the signed-in account's."""
+
+    def __init__(self, where: str, address: str) -> None:
+        super().__init__(f"{where}: {address} does not belong to this account")
+        self.where = where
+        self.address = address
+
+
+class OriginatorInvalid(ServiceError):
+    """From or Sender is missing, repeated or cannot be read without doubt (RFC 5322 §3.6.2)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

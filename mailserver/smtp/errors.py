@@ -62,20 +62,3 @@ class TooManyHops(SmtpRefusal):
     def __init__(self, limit: int) -> None:
         super().__init__(f"over {limit} Received fields")
         self.limit = limit
-
-
-class SenderNotOwned(SmtpRefusal):
-    """`where` (MAIL FROM, From, Sender) names an address that is not the signed-in account's."""
-
-    def __init__(self, where: str, address: str) -> None:
-        super().__init__(f"{where}: {address} does not belong to this account")
-        self.where = where
-        self.address = address
-
-
-class OriginatorInvalid(SmtpRefusal):
-    """From or Sender is missing, repeated or cannot be read without doubt (RFC 5322 §3.6.2)."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from mmap import mmap
 
+from mailserver.mime.header_section import count_received, put_in_front
 from mailserver.services.incoming import IncomingMail
 from mailserver.smtp import replies
 from mailserver.smtp.config import Door, SmtpConfig
 from mailserver.smtp.errors import TooManyHops
-from mailserver.smtp.header_section import count_received, put_in_front
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import Hop, protocol, received_field, return_path_field

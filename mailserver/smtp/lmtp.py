@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from mmap import mmap
 
+from mailserver.mime.header_section import put_in_front
 from mailserver.smtp import inbound, replies
 from mailserver.smtp.config import Door, SmtpConfig
-from mailserver.smtp.header_section import put_in_front
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.transaction import Client, Transaction

@@ -174,7 +174,7 @@ def _path_invalid(error: smtp.PathInvalid) -> Reply:
     return reply(501, enhanced, f"Bad {'sender' if error.is_sender else 'recipient'} address: {error.reason}")
 
 
-def _sender_not_owned(error: smtp.SenderNotOwned) -> Reply:
+def _sender_not_owned(error: services.SenderNotOwned) -> Reply:
     code = 553 if error.where == "MAIL FROM" else 550
     return reply(code, "5.7.1", f"{error.where}: <{error.address}> does not belong to the account you signed in with")
 
@@ -219,8 +219,8 @@ _answer(
     smtp.TooManyHops,
     lambda error: reply(554, "5.4.6", f"The message goes in circles: over {error.limit} Received fields"),
 )
-_answer(smtp.SenderNotOwned, _sender_not_owned)
-_answer(smtp.OriginatorInvalid, lambda error: reply(550, "5.7.1", f"The sender is in doubt: {error.reason}"))
+_answer(services.SenderNotOwned, _sender_not_owned)
+_answer(services.OriginatorInvalid, lambda error: reply(550, "5.7.1", f"The sender is in doubt: {error.reason}"))
 
 _answer(services.LoginFailed, _always(AUTH_FAILED))
 _answer(services.LoginThrottled, _throttled)

@@ -5,12 +5,12 @@ from datetime import datetime
 from mmap import mmap
 
 from mailserver.mime.dates import format_date
+from mailserver.mime.header_section import complete_for_submission
+from mailserver.services.sender_checks import check_originators, check_reverse_path
 from mailserver.smtp import inbound, replies
 from mailserver.smtp.config import Door, SmtpConfig
-from mailserver.smtp.header_section import complete_for_submission
 from mailserver.smtp.ports import Services
 from mailserver.smtp.replies import Reply
-from mailserver.smtp.sender_checks import check_originators, check_reverse_path
 from mailserver.smtp.transaction import Client, Transaction
 from storage.outgoing_types import Submitter
 from tenants.errors import AddressInvalid

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailserver.mime.header_section import find_end
 from mailserver.services.incoming import Addressee
 from mailserver.services.spool import Spool
 from mailserver.smtp.errors import HeaderTooBig
-from mailserver.smtp.header_section import find_end
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.trace import TlsFacts
 from storage.outgoing_types import ReturnContent

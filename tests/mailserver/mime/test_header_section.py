@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailserver.smtp.header_section import complete_for_submission, count_received, fields, find_end
+from mailserver.mime.header_section import complete_for_submission, count_received, fields, find_end
 
 
 def complete(header: bytes) -> bytes:

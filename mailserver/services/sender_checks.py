@@ -8,8 +8,8 @@ not judged; that they hold an address in quotes, a comment or an encoded word fo
 import re
 from collections.abc import Collection
 
-from mailserver.smtp.errors import OriginatorInvalid, SenderNotOwned
-from mailserver.smtp.header_section import fields
+from mailserver.mime.header_section import fields
+from mailserver.services.errors import OriginatorInvalid, SenderNotOwned
 from tenants.addresses import may_send_as, parse_address
 from tenants.errors import AddressInvalid
 

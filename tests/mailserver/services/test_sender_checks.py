@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailserver.smtp.errors import OriginatorInvalid, SenderNotOwned
-from mailserver.smtp.sender_checks import check_originators, check_reverse_path, parse_mailboxes
+from mailserver.services.errors import OriginatorInvalid, SenderNotOwned
+from mailserver.services.sender_checks import check_originators, check_reverse_path, parse_mailboxes
 
 MINE = frozenset({"ann@demo.test", "annie@demo.test", "john doe@demo.test"})
 
