@@ -1,9 +1,9 @@
 """How long upkeep rests after moving mail, and when there is no time for that (pure).
 
-Moving a pack takes about a second of a processor, PostgreSQL and S3, however little claim the mover itself has to them,
-and meanwhile others wait longer. So the work is done in turns of one pack, with rests between that keep it to `duty` of
-the time. While that is less than 0.05, fewer than one in twenty requests of others meet a turn at all, which leaves
-their 95th percentile where it was.
+Moving a pack takes a second or more of a processor, PostgreSQL and S3, however little claim the mover itself has to
+them, and meanwhile others wait longer. So the work is done in turns of one pack, with rests between that keep it to
+`duty` of the time. That share of others' requests at most meets a turn. Were all of these slow, the 95th percentile of
+others would be what their 97th is without (duty 0.02), or their 99th (0.04).
 """
 
 LONGEST_REST_S = 300.0

@@ -35,7 +35,7 @@ class TieringConfig:
 
     hot_limit_octets: int = field(default=0, metadata={"least": 0})
     """content of all tenants in Postgres together; beyond it the oldest of each goes cold early; 0: no limit"""
-    duty: float = field(default=0.04, metadata={"least": 0.001, "most": 1})
+    duty: float = field(default=0.02, metadata={"least": 0.001, "most": 1})
     """share of the time in which upkeep moves and compacts, with rests between; 1: no rests"""
 
 
