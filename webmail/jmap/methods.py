@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping
 
-from webmail.jmap import core_methods
+from webmail.jmap import blob_methods, core_methods, mailbox_methods, quota_methods, thread_methods
 from webmail.jmap.method import Method
 
-_FILES = (core_methods.METHODS,)
+_FILES = (
+    core_methods.METHODS,
+    blob_methods.METHODS,
+    quota_methods.METHODS,
+    mailbox_methods.METHODS,
+    thread_methods.METHODS,
+)
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

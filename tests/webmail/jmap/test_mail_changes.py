@@ -1,0 +1,186 @@
+"""A client that applies what the server says changed has what the server has (RFC 8620 §5.2, RFC 8621 §§2-4)."""
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from mailserver.services import mailboxes
+from storage.epochs import start_epoch
+from tests.account_deeds import Deeds
+from tests.conftest import plain_message
+from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone
+from tests.webmail.jmap.client import Jmap
+
+Records = dict[str, Any]
+
+
+@pytest.fixture
+def someone(jmap: Jmap) -> Someone:
+    return Someone(jmap.store, jmap.person.principal)
+
+
+async def everything(jmap: Jmap, kind: str) -> tuple[Records, str]:
+    told = await jmap.call(f"{kind}/get", {"ids": None})
+    return {each["id"]: each for each in told["list"]}, told["state"]
+
+
+class Cache:
+    """Of one type: what a client has, and the state that it is at."""
+
+    def __init__(self, jmap: Jmap, kind: str, dice: random.Random) -> None:
+        self._jmap, self._kind, self._dice = jmap, kind, dice
+        self.records: Records = {}
+        self.state = ""
+
+    async def fill(self) -> None:
+        self.records, self.state = await everything(self._jmap, self._kind)
+
+    async def catch_up(self) -> None:
+        """A few changes at a time, or all."""
+        updated: set[str] = set()
+        while True:
+            most = self._dice.choice((1, 2, 3, None))
+            told = await self._jmap.call(f"{self._kind}/changes", {"sinceState": self.state, "maxChanges": most})
+            ids = [*told["created"], *told["updated"], *told["destroyed"]]
+            assert most is None or len(ids) <= most
+            assert len(ids) == len(set(ids))
+            assert not self.records.keys() & set(told["created"]), "created, though it was there"
+            assert self.records.keys() >= {*told["updated"], *told["destroyed"]}, "changed, though it was not there"
+            for each in told["destroyed"]:
+                del self.records[each]
+            for each in told["created"]:
+                self.records[each] = None
+            counts = told.get("updatedProperties")
+            for each in told["updated"]:
+                updated.add(each)
+                if counts is None:
+                    self.records[each] = None
+            self.state = told["newState"]
+            if not told["hasMoreChanges"]:
+                break
+        await self._fetch(updated)
+
+    async def _fetch(self, updated: set[str]) -> None:
+        now, _ = await everything(self._jmap, self._kind)
+        for each, record in self.records.items():
+            if record is None:
+                self.records[each] = now.get(each)
+            elif each in updated:
+                self.records[each] = {**record, **counts_of(now.get(each) or {})}
+
+
+def counts_of(record: Mapping[str, Any]) -> Records:
+    return {name: value for name, value in record.items() if name.startswith(("total", "unread"))}
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_clients_that_replay_changes_have_what_the_server_has(jmap: Jmap, someone: Someone, seed: int) -> None:
+    deeds, dice = Deeds(someone, 1000 + seed), random.Random(seed)
+    caches = {kind: Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread")}
+    for cache in caches.values():
+        await cache.fill()
+    for _ in range(12):
+        await deeds.some(dice.randrange(1, 7))
+        for kind, cache in caches.items():
+            await cache.catch_up()
+            assert (cache.records, cache.state) == await everything(jmap, kind)
+
+
+async def test_nothing_new_is_no_change(jmap: Jmap, someone: Someone) -> None:
+    await someone.receive()
+    for kind in ("Mailbox", "Thread"):
+        _, state = await everything(jmap, kind)
+        told = await jmap.call(f"{kind}/changes", {"sinceState": state})
+        assert (told["newState"], told["hasMoreChanges"]) == (state, False)
+        assert (told["created"], told["updated"], told["destroyed"]) == ([], [], [])
+
+
+async def test_only_counts_changed_when_mail_came(jmap: Jmap, someone: Someone) -> None:
+    found, state = await everything(jmap, "Mailbox")
+    placed = await someone.receive()
+    told = await jmap.call("Mailbox/changes", {"sinceState": state})
+    assert told["updated"] == [f"F{placed.mailbox_id}"]
+    assert told["updatedProperties"] == ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"]
+    assert f"F{placed.mailbox_id}" in found
+
+
+async def test_when_a_mailbox_itself_changed_more_than_counts_did(jmap: Jmap, someone: Someone) -> None:
+    _, state = await everything(jmap, "Mailbox")
+    await someone.receive()
+    await mailboxes.unsubscribe(jmap.store, someone.who, "Drafts")
+    told = await jmap.call("Mailbox/changes", {"sinceState": state})
+    assert len(told["updated"]) == 2
+    assert told["updatedProperties"] is None
+
+
+async def test_a_message_that_is_read_in_one_mailbox_changes_its_threads_others(jmap: Jmap, someone: Someone) -> None:
+    first = await someone.receive(plain_message(1))
+    await someone.receive(plain_message(2, in_reply_to="<1@elsewhere.test>"))
+    copied = await someone.move("INBOX", [first.uid], "Archive")
+    found, state = await everything(jmap, "Mailbox")
+    archive = next(each for each in found.values() if each["role"] == "archive")
+    await someone.flag("INBOX", await someone.uids(), ADD, SEEN)
+    told = await jmap.call("Mailbox/changes", {"sinceState": state})
+    assert archive["id"] in told["updated"]
+    assert copied
+
+
+async def test_a_flag_that_counts_for_nothing_is_no_news_of_mailboxes(jmap: Jmap, someone: Someone) -> None:
+    placed = await someone.receive()
+    _, state = await everything(jmap, "Mailbox")
+    await someone.flag("INBOX", [placed.uid], ADD, FLAGGED)
+    told = await jmap.call("Mailbox/changes", {"sinceState": state})
+    assert (told["updated"], told["newState"]) == ([], state)
+
+
+async def test_a_child_whose_parent_is_deleted_stands_below_the_name_that_stays(jmap: Jmap, someone: Someone) -> None:
+    await mailboxes.create(jmap.store, someone.who, "Work/Old")
+    before, state = await everything(jmap, "Mailbox")
+    work = next(each["id"] for each in before.values() if each["name"] == "Work")
+    old = next(each["id"] for each in before.values() if each["name"] == "Old")
+    await mailboxes.delete(jmap.store, someone.who, "Work")
+    told = await jmap.call("Mailbox/changes", {"sinceState": state})
+    after, _ = await everything(jmap, "Mailbox")
+    assert told["destroyed"] == [work]
+    assert told["created"] == [after[old]["parentId"]]
+    assert old in told["updated"]
+    assert after[after[old]["parentId"]]["myRights"]["mayAddItems"] is False
+
+
+async def test_a_thread_is_told_of_by_name_though_its_last_message_is_gone_for_good(
+    jmap: Jmap, someone: Someone
+) -> None:
+    placed = await someone.receive()
+    _, state = await everything(jmap, "Thread")
+    await someone.flag("INBOX", [placed.uid], ADD, DELETED)
+    await someone.expunge()
+    await someone.empty_bin()
+    told = await jmap.call("Thread/changes", {"sinceState": state})
+    assert told["destroyed"] == [f"T{placed.message_id}"]
+
+
+async def test_a_message_that_only_moves_does_not_change_its_thread(jmap: Jmap, someone: Someone) -> None:
+    placed = await someone.receive()
+    _, state = await everything(jmap, "Thread")
+    await someone.move("INBOX", [placed.uid], "Archive")
+    told = await jmap.call("Thread/changes", {"sinceState": state})
+    assert (told["created"], told["updated"], told["destroyed"]) == ([], [], [])
+
+
+@pytest.mark.parametrize("state", ["", "1", "x-1", "1-999999", "2-1", "1--1", "1-1-1-1", "0-0"])
+async def test_changes_since_a_state_that_nobody_was_given_cannot_be_calculated(jmap: Jmap, state: str) -> None:
+    for kind in ("Mailbox", "Thread"):
+        refused = await jmap.refusal(f"{kind}/changes", {"sinceState": state})
+        assert refused["type"] == "cannotCalculateChanges"
+
+
+async def test_changes_since_before_a_restore_cannot_be_calculated(jmap: Jmap, someone: Someone) -> None:
+    await someone.receive()
+    _, state = await everything(jmap, "Mailbox")
+    async with jmap.store.database.transaction(someone.who.tenant_id) as connection:
+        await start_epoch(connection, someone.who.tenant_id, someone.who.account_id)
+    assert (await jmap.refusal("Mailbox/changes", {"sinceState": state}))["type"] == "cannotCalculateChanges"
+    _, later = await everything(jmap, "Mailbox")
+    assert (await jmap.call("Mailbox/changes", {"sinceState": later}))["newState"] == later
