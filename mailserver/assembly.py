@@ -22,6 +22,7 @@ from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
 from mailserver.services.searching import Searches
 from mailserver.services.watching import Watchers
+from mailserver.services.web_sessions import WebSessions
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
 from storage.blobs.objects import ObjectStore
@@ -43,6 +44,7 @@ class Parts:
     watchers: Watchers
     logins: Logins
     endings: Endings
+    web_sessions: WebSessions
     searches: Searches
     account_views: AccountViews
     recipients: Recipients
@@ -101,6 +103,7 @@ async def assemble(
             watchers=watchers,
             logins=logins,
             endings=endings,
+            web_sessions=WebSessions(database, endings),
             searches=searches,
             account_views=account_views,
             recipients=recipients,

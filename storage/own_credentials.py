@@ -3,19 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.errors import UniqueViolation
 
-from storage.errors import StorageError
 from storage.query import Connection, Query
+from tenants.errors import AppPasswordExists
 from tenants.types import AccountId, Address, Principal, Salting, ScramKeys, Status, TenantId
-
-
-class AppPasswordTaken(StorageError):
-    """The person has one of this name."""
-
-    def __init__(self) -> None:
-        super().__init__("there is an app password of this name already")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +74,14 @@ _APP_PASSWORDS = Query(
     """,
     row=ListedAppPassword,
 )
-_INSERT = Query(
+_INSERT: Query[Any] = Query(
     """
     INSERT INTO app_password (tenant_id, account_id, name, scopes, digest, scram_stored_key, scram_server_key)
     VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(name)s, %(scopes)s, %(digest)s, %(stored_key)s,
             %(server_key)s)
     """
 )
-_DELETE = Query(
+_DELETE: Query[Any] = Query(
     """
     DELETE FROM app_password
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
@@ -170,7 +164,7 @@ async def list_app_passwords(connection: Connection, who: Principal) -> Sequence
 async def insert_app_password(
     connection: Connection, who: Principal, *, name: str, scopes: str, digest: bytes, keys: ScramKeys
 ) -> None:
-    """Raises AppPasswordTaken."""
+    """Raises AppPasswordExists."""
     try:
         await _INSERT.execute(
             connection,
@@ -183,7 +177,7 @@ async def insert_app_password(
             server_key=keys.server_key,
         )
     except UniqueViolation:
-        raise AppPasswordTaken from None
+        raise AppPasswordExists(str(who.address), name) from None
 
 
 async def delete_app_password(connection: Connection, who: Principal, app_password_id: int) -> bool:

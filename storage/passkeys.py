@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.errors import UniqueViolation
 
-from storage.errors import StorageError
 from storage.query import Connection, Query
+from tenants.errors import TenantsError
 from tenants.types import AccountId, Principal, TenantId
 
 
-class PasskeyTaken(StorageError):
+class PasskeyTaken(TenantsError):
     """The person has one of this name, or somebody this very one."""
 
     def __init__(self) -> None:
@@ -60,7 +61,7 @@ _LIST = Query(
     """,
     row=KeptPasskey,
 )
-_INSERT = Query(
+_INSERT: Query[Any] = Query(
     """
     INSERT INTO passkey (tenant_id, account_id, credential_id, public_key, sign_count, rp_id, transports, is_backed_up,
                          name)
@@ -68,20 +69,20 @@ _INSERT = Query(
             %(rp_id)s, %(transports)s, %(is_backed_up)s, %(name)s)
     """
 )
-_USE = Query(
+_USE: Query[Any] = Query(
     """
     UPDATE passkey SET sign_count = %(sign_count)s, last_used_at = now(), last_challenge_at = %(challenge_at)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(id)s AND sign_count = %(old_count)s
        AND (last_challenge_at IS NULL OR last_challenge_at < %(challenge_at)s)
     """
 )
-_RENAME = Query(
+_RENAME: Query[Any] = Query(
     """
     UPDATE passkey SET name = %(name)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
     """
 )
-_DELETE = Query(
+_DELETE: Query[Any] = Query(
     """
     DELETE FROM passkey
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from storage.query import Connection, Query
 from tenants.types import Principal
@@ -53,38 +54,40 @@ _TOTP = Query(
     """,
     row=KeptTotp,
 )
-_KEEP_TOTP = Query(
+_KEEP_TOTP: Query[Any] = Query(
     """
     INSERT INTO totp (tenant_id, account_id, sealed)
     VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(sealed)s)
     ON CONFLICT (account_id) DO NOTHING
     """
 )
-_CONFIRM = Query(
+_CONFIRM: Query[Any] = Query(
     """
     UPDATE totp SET confirmed_at = now(), last_step = %(step)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND confirmed_at IS NULL
        AND sealed = %(sealed)s
     """
 )
-_USE_STEP = Query(
+_USE_STEP: Query[Any] = Query(
     """
     UPDATE totp SET last_step = %(step)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND confirmed_at IS NOT NULL
        AND last_step < %(step)s
     """
 )
-_DELETE_TOTP = Query("DELETE FROM totp WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s")
-_DELETE_CODES = Query(
+_DELETE_TOTP: Query[Any] = Query(
+    "DELETE FROM totp WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s"
+)
+_DELETE_CODES: Query[Any] = Query(
     "DELETE FROM recovery_code WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s"
 )
-_INSERT_CODES = Query(
+_INSERT_CODES: Query[Any] = Query(
     """
     INSERT INTO recovery_code (tenant_id, account_id, digest)
     SELECT waypost_tenant(%(tenant_id)s), %(account_id)s, d FROM unnest(%(digests)s::bytea[]) AS d
     """
 )
-_USE_CODE = Query(
+_USE_CODE: Query[Any] = Query(
     """
     UPDATE recovery_code SET used_at = now()
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND digest = %(digest)s

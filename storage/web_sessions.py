@@ -6,6 +6,7 @@ A session in the stage `code` has shown the right password and lacks the second 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from storage.query import Connection, Query
 from tenants.types import AccountId, Address, Principal, TenantId
@@ -56,7 +57,7 @@ class _Id:
     id: int
 
 
-_FIND = Query(
+_FIND: Query[Any] = Query(
     """
     SELECT session_id, stage, created_at, verified_at, tenant_id, account_id, local_part, domain, display_name,
            is_administrator, language, time_zone, quota_octets, sign_in_epoch
@@ -64,7 +65,7 @@ _FIND = Query(
     """,
     row=_Row,
 )
-_INSERT = Query(
+_INSERT: Query[Any] = Query(
     """
     INSERT INTO web_session (tenant_id, account_id, digest, stage, expires_at, network, client)
     SELECT tenant_id, id, %(digest)s, %(stage)s, now() + make_interval(secs => %(lasts_s)s), %(network)s, %(client)s
@@ -75,7 +76,7 @@ _INSERT = Query(
     """,
     row=_Id,
 )
-_FORGET = Query(
+_FORGET: Query[Any] = Query(
     """
     DELETE FROM web_session s
      WHERE s.tenant_id = waypost_tenant(%(tenant_id)s) AND s.account_id = %(account_id)s
@@ -85,13 +86,13 @@ _FORGET = Query(
                          ORDER BY o.seen_at DESC OFFSET %(kept)s))
     """
 )
-_VERIFY = Query(
+_VERIFY: Query[Any] = Query(
     """
     UPDATE web_session SET digest = %(digest)s, stage = 'open', verified_at = now(), seen_at = now()
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
     """
 )
-_LIST = Query(
+_LIST: Query[Any] = Query(
     """
     SELECT id, created_at, seen_at, network::text, client::text FROM web_session
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND stage = 'open'
@@ -100,13 +101,13 @@ _LIST = Query(
     """,
     row=ListedSession,
 )
-_DELETE = Query(
+_DELETE: Query[Any] = Query(
     """
     DELETE FROM web_session
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
     """
 )
-_DELETE_OTHERS = Query(
+_DELETE_OTHERS: Query[Any] = Query(
     """
     DELETE FROM web_session
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id <> %(id)s

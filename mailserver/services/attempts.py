@@ -26,7 +26,7 @@ from mailserver.services.throttle import (
 )
 from tenants.addresses import parse_address
 from tenants.errors import AddressInvalid
-from tenants.types import LoginRecord
+from tenants.types import AccountId, LoginRecord
 
 SIGN_INS = counter("sign_ins", "Sign-ins by how they ended.", "outcome")
 
@@ -49,6 +49,16 @@ class Attempt:
         pair = pair_key(account, networks.narrow)
         counted_networks = [network_key(network) for network in (networks.narrow, networks.wide) if network]
         return cls(record, networks, account, pair, (pair, account, *counted_networks))
+
+    @classmethod
+    def at_second_factor(cls, account_id: AccountId, peer: str) -> Self:
+        """By counts of their own: whoever knows the password, and so clears its counts at will, still gets no more
+        tries at the codes."""
+        networks = networks_of(peer)
+        account = f"second factor of {account_key(account_id, '')}"
+        pair = pair_key(account, networks.narrow)
+        counted_networks = [network_key(network) for network in (networks.narrow, networks.wide) if network]
+        return cls(None, networks, account, pair, (pair, account, *counted_networks))
 
 
 def one_spelling(address: str) -> str:

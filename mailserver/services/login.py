@@ -70,7 +70,7 @@ class Logins:
     """Signs people in. One per process; `close` ends its threads.
 
     `secret` is the installation's: what keeps guesses in the counts, and salts of nobody, from being foreseen.
-    `connections` counts what people who signed in have open, which the doors see to.
+    `connections` counts what people who signed in have open, which the doors see to. `attempts` counts what failed.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Logins:
             limit=config.remembered_limit,
             clock=clock,
         )
-        self._attempts = Attempts(
+        self.attempts = Attempts(
             counts, throttle, guess_key=self._secret, tarpits_limit=config.tarpits_limit, clock=clock, sleep=sleep
         )
         self.connections = AccountConnections(
@@ -151,7 +151,7 @@ class Logins:
         """A SCRAM-SHA-256 exchange that is to begin."""
         return ScramSignIn(
             find=self._find,
-            attempts=self._attempts,
+            attempts=self.attempts,
             admit=lambda record, credential: self._admitted(record, credential, network, scope),
             failed=self._failed,
             secret=self._secret,
@@ -193,30 +193,30 @@ class Logins:
     async def _try(self, attempt: Attempt, password: str) -> tuple[Credential | None, float]:
         """Which password it is, or None and how long to hold the answer back."""
         record = attempt.record
-        standing = await self._attempts.demand_leave(attempt)
+        standing = await self.attempts.demand_leave(attempt)
         if record is not None and (credential := app_credential(record, password)) is not None:
             self._remembered.add_right(record, credential, password)
-            await self._attempts.note_success(attempt, standing)
+            await self.attempts.note_success(attempt, standing)
             return credential, 0.0
         if self._remembered.is_wrong(record, attempt.account, password):
-            delay = await self._attempts.note_failure(attempt, password)
+            delay = await self.attempts.note_failure(attempt, password)
             return None, max(delay, self._least_delay_s)
         if record is not None and await self._counts.remembers(self._token(record, password)):
             self._remembered.add_right(record, OWN_PASSWORD, password)
-            await self._attempts.note_success(attempt, standing)
+            await self.attempts.note_success(attempt, standing)
             return OWN_PASSWORD, 0.0
         async with self._checks.turn():
             if record is not None and (credential := self._remembered.right(record, password)) is not None:
                 return credential, 0.0
-            await self._attempts.demand_leave(attempt)  # others may have failed while this one waited
+            await self.attempts.demand_leave(attempt)  # others may have failed while this one waited
             if not await self._checks.is_right(record, password):
                 self._remembered.add_wrong(record, attempt.account, password)
-                return None, await self._attempts.note_failure(attempt, password)
+                return None, await self.attempts.note_failure(attempt, password)
             await self._note_success(attempt, standing, password)
             return OWN_PASSWORD, 0.0
 
     async def _note_success(self, attempt: Attempt, standing: Standing, password: str) -> None:
-        await self._attempts.note_success(attempt, standing)
+        await self.attempts.note_success(attempt, standing)
         if (record := attempt.record) is None:
             return
         self._remembered.add_right(record, OWN_PASSWORD, password)
@@ -258,7 +258,7 @@ class Logins:
         SIGN_INS.labels("failed").inc()
         record = attempt.record
         log.info("sign-in failed", account=record and record.account_id, network=attempt.networks.narrow)
-        await self._attempts.hold_back(delay)
+        await self.attempts.hold_back(delay)
 
     def _admitted(self, record: LoginRecord, credential: Credential, network: str, scope: Scope | None) -> Principal:
         """The person, if they may sign in now with this. Raises LoginRefused."""

@@ -7,6 +7,7 @@ from mailserver.assembly import Parts
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled
 from tenants.types import Principal, Scope
 from webmail.jmap.http.exchange import HttpRequest, Refused
+from webmail.session_cookie import is_from_here, session_token
 
 REALM = "Waypost"
 _LONGEST_CREDENTIALS = 4_096
@@ -24,7 +25,7 @@ async def signed_in(parts: Parts, request: HttpRequest) -> Principal:
         case "bearer":
             raise unknown(request)  # tokens: parts.tokens.principal(token, network=request.peer, scope=Scope.JMAP)
         case "":
-            raise unknown(request)  # a session's cookie: parts.web_sessions.principal(cookie), where origins allow it
+            return await _by_cookie(parts, request)
     raise unknown(request)
 
 
@@ -35,6 +36,17 @@ def unknown(request: HttpRequest) -> Refused:
     if not is_our_page:
         challenges.append(("www-authenticate", f'Basic realm="{REALM}", charset="UTF-8"'))
     return Refused(401, "sign in", tuple(challenges))
+
+
+async def _by_cookie(parts: Parts, request: HttpRequest) -> Principal:
+    """A page of ours, with the cookie of a web session; pages of other origins have no use of it."""
+    token = session_token(request)
+    if token is None or not is_from_here(request):
+        raise unknown(request)
+    who = await parts.web_sessions.principal(token, network=request.peer)
+    if who is None:
+        raise unknown(request)
+    return who
 
 
 async def _by_password(parts: Parts, request: HttpRequest, credentials: str) -> Principal:
