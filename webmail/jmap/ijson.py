@@ -61,6 +61,15 @@ def write(value: Any) -> bytes:
     return octets
 
 
+def is_text(octets: bytes) -> bool:
+    """Whether they are text that a string of I-JSON can hold unchanged."""
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return _NONCHARACTER.search(octets) is None
+
+
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) != len(members):
