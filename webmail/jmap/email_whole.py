@@ -1,5 +1,6 @@
 """Emails made from whole messages in memory, for those that are small, and for blobs that are to be parsed. Pure."""
 
+import re
 from collections.abc import Callable
 
 from mailserver.mime.description import has_attachment
@@ -21,6 +22,8 @@ from webmail.jmap.email_wanted import Wanted
 from webmail.jmap.errors import JsonObject
 from webmail.jmap.ids import PartPath
 
+ENCODED = frozenset({"base64", "quoted-printable"})
+_NAME = re.compile(rb"[!-9;-~]{1,100}")
 MOST_ENCODED_FOR_ONE = 12
 """Octets of an encoded part that one octet of its text takes at most: UTF-32 in quoted-printable."""
 MOST_VALUE_OCTETS = 16 * 1024 * 1024
@@ -67,24 +70,22 @@ def _content(octets: bytes, part: Part, limit: int) -> PartContent:
 
 
 def _decoded_octets(octets: bytes, part: Part) -> int:
-    if part.children or part.encoding not in ("base64", "quoted-printable"):
+    if part.children or part.encoding not in ENCODED:
         return part.body_octets
     return len(decoded_part(octets[part.body_offset : part.body_offset + part.body_octets], part.encoding))
 
 
-def is_message(fields: Fields, octets: bytes) -> bool:
-    """Does it begin as a message does, with a field? Any octets can be read as one."""
-    if not fields.all:
-        return False
-    name = fields.all[0].name
-    return octets.startswith(name) and all(32 < octet < 127 for octet in name)
+def is_message(fields: Fields) -> bool:
+    """Does it begin with fields, or a line of an mbox and then fields? Any octets can be read as a message."""
+    named = sum(_NAME.fullmatch(field.name) is not None for field in fields.all)
+    return named > 0 and named * 2 >= len(fields.all)
 
 
 def parsed_email(octets: bytes, wanted: Wanted, blob_id: Callable[[PartPath], str]) -> JsonObject | None:
     """The properties of a message that is not in the store (RFC 8621 §4.9), or None where it is no message."""
     root = scan(octets)
     fields = parse_fields(octets[: root.header_octets])
-    if not is_message(fields, octets):
+    if not is_message(fields):
         return None
     shown = header_properties(fields, wanted) if wanted.needs_header else {}
     if wanted.needs_body or "bodyValues" in wanted.properties:

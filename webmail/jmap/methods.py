@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from webmail.jmap import blob_methods, core_methods, mailbox_methods, quota_methods, thread_methods
+from webmail.jmap import blob_methods, core_methods, email_get_methods, mailbox_methods, quota_methods, thread_methods
 from webmail.jmap.method import Method
 
 _FILES = (
@@ -11,6 +11,7 @@ _FILES = (
     quota_methods.METHODS,
     mailbox_methods.METHODS,
     thread_methods.METHODS,
+    email_get_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

@@ -1,5 +1,6 @@
 """Body parts and the texts in them (RFC 8621 §4.1.4, §4.2)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,6 @@ from mailserver.mime.structure import scan
 from tests.letters import letters
 from webmail.jmap.email_bodies import BodyPart, body_lists, body_tree
 from webmail.jmap.email_body_values import body_value, truncated
-from webmail.jmap.email_headers import parse_fields
 from webmail.jmap.email_wanted import PART_PROPERTIES, PROPERTIES, PartWanted, ValuesWanted, Wanted
 from webmail.jmap.email_whole import parsed_email
 from webmail.jmap.errors import JsonObject
@@ -40,14 +40,13 @@ def blob_id(path: PartPath) -> str:
     return "B" + ".".join(map(str, path))
 
 
+EVERYTHING = Wanted(
+    PROPERTIES, tuple(CONVENIENCE.values()), PartWanted(PART_PROPERTIES, ()), ValuesWanted(True, True, True, 0)
+)
+
+
 def read(octets: bytes, *, most_octets: int = 0) -> JsonObject:
-    wanted = Wanted(
-        PROPERTIES,
-        tuple(CONVENIENCE.values()),
-        PartWanted(PART_PROPERTIES, ()),
-        ValuesWanted(True, True, True, most_octets),
-    )
-    found = parsed_email(octets, wanted, blob_id)
+    found = parsed_email(octets, replace(EVERYTHING, values=ValuesWanted(True, True, True, most_octets)), blob_id)
     assert found is not None
     return found
 
@@ -231,7 +230,7 @@ def test_every_letter_opens(octets: bytes) -> None:
 
 @given(st.binary(max_size=500))
 def test_no_octets_raise(octets: bytes) -> None:
-    read(b"A: b\r\n" + octets)
+    parsed_email(b"A: b\r\n" + octets, EVERYTHING, blob_id)
 
 
 def test_part_paths_name_every_leaf_once() -> None:
@@ -241,7 +240,9 @@ def test_part_paths_name_every_leaf_once() -> None:
 
 
 def test_what_begins_with_no_field_is_no_message() -> None:
-    wanted = Wanted(PROPERTIES, (), PartWanted(frozenset(), ()), ValuesWanted(False, False, False, 0))
-    for octets in (b"", b"\x89PNG\r\n\x1a\n\0\0", b"hello world", b"\r\nSubject: body\r\n", b" Subject: a\r\n"):
-        assert parsed_email(octets, wanted, blob_id) is None
-    assert parse_fields(b"Subject: a\n\nb").all
+    for octets in (b"", b"\x89PNG\r\n\x1a\n\0\0", b"hello world", b"\r\nSubject: body\r\n", b"two words: three\n"):
+        assert parsed_email(octets, EVERYTHING, blob_id) is None
+
+
+def test_what_begins_with_a_line_of_an_mbox_is_a_message() -> None:
+    assert read(b"From ada@a.test Mon May  2 16:07:05 2005\nSubject: a\n\nb")["subject"] == "a"
