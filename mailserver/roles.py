@@ -28,6 +28,7 @@ from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.retention_jobs import retention_jobs
 from mailserver.upkeep.runner import Upkeep
 from mailserver.upkeep.tier_jobs import tier_jobs
+from mailserver.upkeep.upload_jobs import upload_jobs
 from mailserver.upkeep.usage_jobs import usage_jobs
 from mailserver.upkeep.verify_jobs import verify_jobs
 from tenants.errors import DomainNotLocal
@@ -174,6 +175,7 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
         *hold_jobs(parts.store.database, parts.objects),
         *key_jobs(parts.store, parts.objects),
         *parts_jobs(parts.store),
+        *upload_jobs(parts.store.database),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
