@@ -242,10 +242,10 @@ async def read_many(
             uids=list(uids),
             limit_octets=WHOLE_LIMIT_OCTETS,
         )
-    return await _with_objects(blobs, tenant_id, rows)
+    return await with_objects(blobs, tenant_id, rows)
 
 
-async def _with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
+async def with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
     """What rests in objects beside what came; what is out of reach stays without, and says so when it is opened."""
     found = await blobs.fetch_for(tenant_id, rows)
     if not found:

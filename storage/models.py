@@ -705,3 +705,48 @@ class UploadContent(models.Model):
 
     class Meta:
         db_table = "upload_content"
+
+
+class MessageText(models.Model):
+    """The words of a message in their order, for full-text search; of a long one in several rows, by `part`.
+
+    `problem`: 0 none, 1 the message is damaged, 2 it was out of reach and is tried again. It can be made anew.
+    """
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "message_id", "part")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    part = models.SmallIntegerField()
+    problem = models.SmallIntegerField(db_default=0)
+    words = models.TextField()
+
+    class Meta:
+        db_table = "message_text"
+
+
+class TextState(models.Model):
+    """How far search knows an account: every message created up to `modseq`. Up to `vocabulary_id` its vocabulary
+    goes."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    modseq = models.BigIntegerField()
+    vocabulary_id = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        db_table = "text_state"
+
+
+class TextVocabulary(models.Model):
+    """Different words that an account's messages hold, in which pieces of words are looked for. Made anew at will."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "number")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    number = models.IntegerField()
+    words = models.BinaryField()
+
+    class Meta:
+        db_table = "text_vocabulary"

@@ -50,6 +50,7 @@ from mailserver.services.search_keys import (
 )
 from mailserver.services.search_page import Page, stretches
 from mailserver.services.search_pages import SearchPages
+from mailserver.services.text_search import find_in
 from storage import search_pages as stored
 from storage.search_pages import Column, PackedFacts, Run
 from storage.store import MailStore
@@ -171,11 +172,22 @@ class Evaluation:
             case HeaderContains(name, text):
                 return self._of_uids(await self.reader.with_field(self._uids(among), name, text))
             case BodyContains(text):
-                return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=False))
+                return await self._containing(among, text, in_header=False)
             case TextContains(text):
-                return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=True))
+                return await self._containing(among, text, in_header=True)
             case _:
                 assert_never(program)
+
+    async def _containing(self, among: Mask, text: str, *, in_header: bool) -> Mask:
+        """By the index; what is too new for it is read, and everything when there is no word in the text."""
+        found = await find_in(self.store, self.who, self.searched.mailbox_id, text, in_header=in_header)
+        if found is None:
+            return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=in_header))
+        sure = among & self._of_uids(found.uids)
+        unread = among & ~sure & self._of_uids(found.unread)
+        if not unread:
+            return sure
+        return sure | self._of_uids(await self.reader.containing(self._uids(unread), text, in_header=in_header))
 
     async def modseqs(self) -> dict[int, int]:
         """The modseq of each message that is still there, by uid."""

@@ -69,6 +69,12 @@ INSERT INTO message_blob (tenant_id, message_id, ordinal, digest)
     SELECT tenant_id, message_id, 0, digest FROM filled_message;
 INSERT INTO search_page (tenant_id, mailbox_id, number, account_id, format, stamp, facts)
     SELECT tenant_id, account_id * 10, n, account_id, 1, n, decode(repeat('00', 100), 'hex') FROM filled_message;
+INSERT INTO message_text (tenant_id, account_id, message_id, part, words)
+    SELECT tenant_id, account_id, message_id, 0, ';subject ;' || n || '  filler ' || n || ' word' || account_id
+      FROM filled_message;
+INSERT INTO text_state (tenant_id, account_id, modseq) SELECT tenant_id, account_id, 100 FROM filled_account;
+INSERT INTO text_vocabulary (tenant_id, account_id, number, words)
+    SELECT tenant_id, account_id, 0, '\\x00' FROM filled_account;
 INSERT INTO inbound_placed (tenant_id, account_id, inbound_id, placed_on)
     SELECT tenant_id, account_id, n, CURRENT_DATE FROM filled_message;
 INSERT INTO outgoing (

@@ -1,0 +1,310 @@
+"""The words of messages in the database: kept, found, and how far an account is indexed.
+
+What stands in `words` is the business of `mailserver.services.indexing`; here it is text. Whoever searches names the
+words as the index has them: `index_key` before each.
+"""
+
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.blobs.tiered import TieredBlobs
+from storage.content import WHOLE_LIMIT_OCTETS, SealedMessage, with_objects
+from storage.database import Database
+from storage.query import Connection, Query
+from storage.types import MailboxId, MessageId, Modseq
+from tenants.types import AccountId, TenantId
+
+DAMAGED, OUT_OF_REACH = 1, 2
+"""Problems of a row: it has no words because the message could not be read, for good or for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRow:
+    """`part` counts from 0. With a problem there are no words."""
+
+    message_id: MessageId
+    part: int
+    words: str
+    problem: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The words of every message created up to the modseq `indexed` are kept; `account` is where the account stands."""
+
+    indexed: Modseq
+    account: Modseq
+
+
+@dataclass(frozen=True, slots=True)
+class Unindexed:
+    """A message without words, and the modseq at which it was created."""
+
+    message_id: int
+    modseq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """An account that moved since it was indexed."""
+
+    tenant_id: int
+    account_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    indexed: int
+    account: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    packed: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Id:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Vocabulary:
+    number: int
+    words: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSize:
+    """`rows` are estimated by the last ANALYZE."""
+
+    index_octets: int
+    table_octets: int
+    rows: int
+
+
+_STANDING = Query(
+    """
+    SELECT coalesce(s.modseq, 0) AS indexed, a.modseq AS account
+      FROM account_state a
+      LEFT JOIN text_state s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+    """,
+    row=_Standing,
+)
+_UNINDEXED = Query(
+    """
+    SELECT m.id AS message_id, m.created_modseq AS modseq FROM message m
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
+       AND m.created_modseq > %(after)s AND m.created_modseq <= %(up_to)s
+     ORDER BY m.created_modseq FETCH FIRST (%(limit)s::bigint) ROWS WITH TIES
+    """,
+    row=Unindexed,
+)
+_PROBLEMS = Query(
+    """
+    SELECT t.message_id AS id FROM message_text t
+     WHERE t.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND t.account_id = %(account_id)s
+       AND t.message_id > %(after)s AND t.problem <> 0 AND t.problem = %(problem)s
+     ORDER BY t.message_id LIMIT %(limit)s
+    """,
+    row=_Id,
+)
+_READ = Query(
+    """
+    SELECT m.id AS uid, m.id AS message_id, m.octets, m.header, m.structure, s.is_simple, b.digest, c.key_id, c.codec,
+           c.sealed, b.object_id, b.object_offset, o.octets AS object_octets, b.layout
+      FROM message m
+     CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
+      LEFT JOIN message_blob u
+        ON u.tenant_id = m.tenant_id AND u.message_id = m.id AND u.ordinal = 0 AND s.is_simple
+      LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
+      LEFT JOIN blob_content c
+        ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
+       AND b.object_id IS NULL
+      LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
+       AND m.id = ANY (%(message_ids)s)
+     ORDER BY m.id
+    """,
+    row=SealedMessage,
+)
+_PUT = Query(
+    """
+    SELECT put_texts_v1(%(tenant_id)s, %(account_id)s, %(modseq)s, %(message_ids)s, %(parts)s, %(words)s,
+                        %(problems)s) AS rows
+    """,
+    row=_Rows,
+)
+_FIND = Query(
+    "SELECT find_texts_v1(%(tenant_id)s, %(account_id)s, %(words)s, %(phrases)s) AS packed",
+    row=_Packed,
+)
+_FIND_IN = Query(
+    "SELECT find_texts_in_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(words)s, %(phrases)s) AS packed",
+    row=_Packed,
+)
+_PLACED = Query(
+    """
+    SELECT p.uid AS id FROM placement p
+     WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.message_id = ANY (%(message_ids)s)
+       AND p.mailbox_id = %(mailbox_id)s AND p.account_id = %(account_id)s
+    """,
+    row=_Id,
+)
+_BEHIND = Query(
+    """
+    SELECT a.tenant_id, a.account_id FROM account_state a
+      LEFT JOIN text_state s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
+     WHERE s.modseq IS NULL OR s.modseq < a.modseq
+    """,
+    row=Behind,
+    role="waypost_system",
+    scans=("account_state", "text_state"),
+)
+_SIZE = Query(
+    "SELECT index_octets, table_octets, rows FROM text_index_octets_v1()", row=IndexSize, role="waypost_system"
+)
+
+
+def index_key(tenant_id: TenantId, account_id: AccountId) -> str:
+    """What every word of an account begins with in the index."""
+    return f"{tenant_id:x}.{account_id:x}."
+
+
+async def standing(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Standing | None:
+    """None: there is no such account."""
+    row = await _STANDING.first(connection, tenant_id=tenant_id, account_id=account_id)
+    return None if row is None else Standing(Modseq(row.indexed), Modseq(row.account))
+
+
+async def unindexed(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, stands: Standing, limit: int
+) -> list[Unindexed]:
+    """The first messages created after those that are indexed, in that order; of one modseq all, beyond the limit."""
+    return await _UNINDEXED.all(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        after=stands.indexed,
+        up_to=stands.account,
+        limit=limit,
+    )
+
+
+async def with_problem(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    problem: int,
+    *,
+    after: int = 0,
+    limit: int = 100,
+) -> list[MessageId]:
+    rows = await _PROBLEMS.all(
+        connection, tenant_id=tenant_id, account_id=account_id, problem=problem, after=after, limit=limit
+    )
+    return [MessageId(row.id) for row in rows]
+
+
+async def read_sealed(
+    database: Database, blobs: TieredBlobs, tenant_id: TenantId, account_id: AccountId, ids: Sequence[MessageId]
+) -> list[SealedMessage]:
+    """As `content.read_many`, by the ids of messages, which stand in the place of uids."""
+    async with database.read(tenant_id) as connection:
+        rows = await _READ.all(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            message_ids=list(ids),
+            limit_octets=WHOLE_LIMIT_OCTETS,
+        )
+    return await with_objects(blobs, tenant_id, rows)
+
+
+async def put(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    rows: Sequence[TextRow],
+    up_to: Modseq | None,
+) -> int:
+    """Keep these rows; and the account is indexed up to that modseq. Returns how many rows were written."""
+    done = await _PUT.one(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        modseq=up_to,
+        message_ids=[row.message_id for row in rows],
+        parts=[row.part for row in rows],
+        words=[row.words for row in rows],
+        problems=[row.problem for row in rows],
+    )
+    return done.rows
+
+
+async def find(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, words: str, phrases: Sequence[str] | None
+) -> "array[int]":
+    """Ids of messages whose words match a tsquery, and where phrases (LIKE) are given, one of them."""
+    row = await _FIND.one(connection, tenant_id=tenant_id, account_id=account_id, words=words, phrases=phrases)
+    return _unpacked(row.packed)
+
+
+async def find_in(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    words: str,
+    phrases: Sequence[str] | None,
+) -> "array[int]":
+    """The same in one mailbox: uids."""
+    row = await _FIND_IN.one(
+        connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, words=words, phrases=phrases
+    )
+    return _unpacked(row.packed)
+
+
+async def uids_of(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    message_ids: Sequence[MessageId],
+) -> list[int]:
+    """Where these messages stand in a mailbox."""
+    rows = await _PLACED.all(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        mailbox_id=mailbox_id,
+        message_ids=list(message_ids),
+    )
+    return [row.id for row in rows]
+
+
+async def behind(database: Database) -> list[tuple[TenantId, AccountId]]:
+    """Accounts that moved since they were indexed, whether by new messages or otherwise."""
+    async with database.system_single() as connection:
+        rows = await _BEHIND.all(connection)
+    return [(TenantId(row.tenant_id), AccountId(row.account_id)) for row in rows]
+
+
+async def size(database: Database) -> IndexSize:
+    async with database.system_single() as connection:
+        return await _SIZE.one(connection)
+
+
+def _unpacked(octets: bytes | None) -> "array[int]":
+    values = array("q", octets or b"")
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values

@@ -1,0 +1,150 @@
+-- Full-text search: the words of every message, indexed by account.
+--
+-- `words` is the form of a text (mailserver.mime.searchable): words with single spaces between; two spaces part fields and
+-- parts. Words of the subject begin with `;`, of people with `:`. Every entry of the index begins with tenant and account,
+-- so that an account's words stand together: what one searches or writes touches pages of that account only.
+
+-- Compressed in the row, where a phrase is looked for without a second read.
+ALTER TABLE message_text ALTER COLUMN words SET STORAGE MAIN;
+ALTER TABLE message_text SET (toast_tuple_target = 4080, autovacuum_vacuum_insert_scale_factor = 0.1, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX message_text_words ON message_text USING gin (
+    array_to_tsvector(string_to_array(
+        to_hex(tenant_id) || '.' || to_hex(account_id) || '.'
+            || replace(words, ' ', ' ' || to_hex(tenant_id) || '.' || to_hex(account_id) || '.'), ' '))
+) WITH (fastupdate = on, gin_pending_list_limit = 1024);
+CREATE INDEX message_text_problem ON message_text (tenant_id, account_id, message_id) WHERE problem <> 0;
+-- what came since a message was indexed last
+CREATE INDEX message_by_modseq ON message (tenant_id, account_id, created_modseq);
+
+DO $$
+DECLARE
+    v_table text;
+BEGIN
+    FOREACH v_table IN ARRAY ARRAY['message_text', 'text_state', 'text_vocabulary'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', v_table);
+        EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', v_table);
+        EXECUTE format('CREATE POLICY of_owner ON %I TO waypost_owner USING (true)', v_table);
+        EXECUTE format(
+            'CREATE POLICY of_tenant ON %I TO waypost_app
+             USING (tenant_id = nullif(current_setting(''waypost.tenant'', true), '''')::bigint)', v_table);
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO waypost_app', v_table);
+    END LOOP;
+END $$;
+CREATE POLICY of_system ON text_state TO waypost_system USING (true);
+GRANT SELECT ON text_state TO waypost_system;
+
+-- Keeps the words of messages, and says that those up to the modseq are indexed. What is gone meanwhile is left out; what
+-- is here already stays, unless it was noted as a problem. Returns how many rows it wrote.
+CREATE FUNCTION put_texts_v1(
+    p_tenant bigint, p_account bigint, p_modseq bigint, p_messages bigint[], p_parts integer[], p_words text[],
+    p_problems integer[]
+) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_rows integer;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    WITH here AS (
+        SELECT m.id FROM message m
+         WHERE m.tenant_id = p_tenant AND m.account_id = p_account AND m.id = ANY (p_messages)
+         ORDER BY m.id FOR KEY SHARE  -- whoever deletes one of them waits, and then deletes these rows too
+    )
+    INSERT INTO message_text AS t (tenant_id, account_id, message_id, part, problem, words)
+    SELECT p_tenant, p_account, u.message, u.part::smallint, u.problem::smallint, u.words
+      FROM unnest(p_messages, p_parts, p_problems, p_words) AS u (message, part, problem, words)
+     WHERE u.message IN (SELECT h.id FROM here h)
+        ON CONFLICT (tenant_id, account_id, message_id, part) DO UPDATE
+       SET words = excluded.words, problem = excluded.problem
+     WHERE t.problem <> 0;
+    GET DIAGNOSTICS v_rows = ROW_COUNT;
+    IF p_modseq IS NOT NULL THEN
+        INSERT INTO text_state AS s (tenant_id, account_id, modseq) VALUES (p_tenant, p_account, p_modseq)
+            ON CONFLICT (tenant_id, account_id) DO UPDATE SET modseq = greatest(s.modseq, excluded.modseq)
+         WHERE s.modseq < excluded.modseq;
+    END IF;
+    RETURN v_rows;
+END $$;
+
+-- Messages whose words match: packed ids, each once. The words of p_words carry tenant and account as the index has them.
+-- p_phrases: one of these (LIKE) has to stand in the same row, too; NULL: none is asked for. It runs as its owner, for
+-- under row-level security `@@` and LIKE use no index; the tenant is asserted, and no row of another one is read.
+CREATE FUNCTION find_texts_v1(p_tenant bigint, p_account bigint, p_words text, p_phrases text[]) RETURNS bytea
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    RETURN (
+        SELECT string_agg(int8send(f.message_id), ''::bytea) FROM (
+            SELECT DISTINCT t.message_id FROM message_text t
+             WHERE array_to_tsvector(string_to_array(
+                       to_hex(t.tenant_id) || '.' || to_hex(t.account_id) || '.'
+                           || replace(t.words, ' ', ' ' || to_hex(t.tenant_id) || '.' || to_hex(t.account_id) || '.'),
+                       ' ')) @@ p_words::tsquery
+               AND t.tenant_id + 0 = p_tenant AND t.account_id + 0 = p_account  -- + 0: never by the primary key
+               AND (p_phrases IS NULL OR ' ' || t.words || ' ' LIKE ANY (p_phrases))) f);
+END $$;
+REVOKE ALL ON FUNCTION find_texts_v1(bigint, bigint, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_texts_v1(bigint, bigint, text, text[]) TO waypost_app;
+
+-- The same within one mailbox: packed uids.
+CREATE FUNCTION find_texts_in_v1(
+    p_tenant bigint, p_account bigint, p_mailbox bigint, p_words text, p_phrases text[]
+) RETURNS bytea
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    RETURN (
+        SELECT string_agg(int8send(p.uid), ''::bytea) FROM (
+            SELECT DISTINCT t.message_id FROM message_text t
+             WHERE array_to_tsvector(string_to_array(
+                       to_hex(t.tenant_id) || '.' || to_hex(t.account_id) || '.'
+                           || replace(t.words, ' ', ' ' || to_hex(t.tenant_id) || '.' || to_hex(t.account_id) || '.'),
+                       ' ')) @@ p_words::tsquery
+               AND t.tenant_id + 0 = p_tenant AND t.account_id + 0 = p_account
+               AND (p_phrases IS NULL OR ' ' || t.words || ' ' LIKE ANY (p_phrases))) f
+         CROSS JOIN LATERAL (
+            SELECT q.uid FROM placement q
+             WHERE q.tenant_id = p_tenant AND q.message_id = f.message_id AND q.mailbox_id = p_mailbox LIMIT 1) p);
+END $$;
+REVOKE ALL ON FUNCTION find_texts_in_v1(bigint, bigint, bigint, text, text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_texts_in_v1(bigint, bigint, bigint, text, text[]) TO waypost_app;
+
+-- What is deleted for good takes its words along, in the same transaction.
+CREATE FUNCTION drop_texts_v1() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_tenant bigint;
+    v_account bigint;
+    v_messages bigint[];
+BEGIN
+    FOR v_tenant, v_account, v_messages IN
+        SELECT g.tenant_id, g.account_id, array_agg(g.id) FROM gone g GROUP BY 1, 2
+    LOOP
+        DELETE FROM message_text t
+         WHERE t.tenant_id = v_tenant AND t.account_id = v_account AND t.message_id = ANY (v_messages);
+    END LOOP;
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION drop_texts_v1() FROM PUBLIC;
+CREATE TRIGGER drop_texts AFTER DELETE ON message
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION drop_texts_v1();
+
+-- An account that has ended takes along what search knew of it.
+CREATE FUNCTION drop_text_state_v1() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM text_state s WHERE s.tenant_id = old.tenant_id AND s.account_id = old.account_id;
+    DELETE FROM text_vocabulary v WHERE v.tenant_id = old.tenant_id AND v.account_id = old.account_id;
+    RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION drop_text_state_v1() FROM PUBLIC;
+CREATE TRIGGER drop_text_state AFTER DELETE ON account_state FOR EACH ROW EXECUTE FUNCTION drop_text_state_v1();
+
+-- The index built anew beside itself, where it has grown far beyond what it holds. Its owner's right, lent to upkeep.
+CREATE FUNCTION text_index_octets_v1() RETURNS TABLE (index_octets bigint, table_octets bigint, rows bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT pg_relation_size('message_text_words'), pg_table_size('message_text'),
+           greatest(0, (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'message_text'::regclass))::bigint
+$$;
+REVOKE ALL ON FUNCTION text_index_octets_v1() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION text_index_octets_v1() TO waypost_system;
