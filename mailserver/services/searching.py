@@ -136,6 +136,19 @@ class Searches:
         self._keep_later(who, searched, columns)
         return positions, threads
 
+    async def texts_to_sort_by(
+        self, who: Principal, searched: Searched, positions: Sequence[int], by: SortBy
+    ) -> Sequence[bytes]:
+        """What the messages at these positions are compared by (i;unicode-casemap), one for each position of the view.
+
+        Raises SearchTooLong.
+        """
+        columns = (Column.SORTING,)
+        async with self._limited():
+            pages = await self._evaluation(who, searched).pages_at(positions, *columns)
+        self._keep_later(who, searched, columns)
+        return _over_view(searched, pages, partial(text_keys, by=by), b"")
+
     async def modseqs(self, who: Principal, searched: Searched) -> dict[int, int]:
         """The modseq of each message that is still there, by uid."""
         return await self._evaluation(who, searched).modseqs() if searched.uids else {}

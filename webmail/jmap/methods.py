@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
-from webmail.jmap import blob_methods, core_methods, email_get_methods, mailbox_methods, quota_methods, thread_methods
+from webmail.jmap import (
+    blob_methods,
+    core_methods,
+    email_get_methods,
+    email_query_methods,
+    mailbox_methods,
+    mailbox_query_methods,
+    quota_methods,
+    thread_methods,
+)
 from webmail.jmap.method import Method
 
 _FILES = (
@@ -10,8 +19,10 @@ _FILES = (
     blob_methods.METHODS,
     quota_methods.METHODS,
     mailbox_methods.METHODS,
+    mailbox_query_methods.METHODS,
     thread_methods.METHODS,
     email_get_methods.METHODS,
+    email_query_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

@@ -22,7 +22,11 @@ def someone(jmap: Jmap) -> Someone:
 
 
 async def everything(jmap: Jmap, kind: str) -> tuple[Records, str]:
-    told = await jmap.call(f"{kind}/get", {"ids": None})
+    more = {}
+    if kind == "Email":
+        asked = await jmap.call("Email/query", {})
+        more = {"ids": asked["ids"], "properties": ["mailboxIds", "keywords", "threadId", "receivedAt"]}
+    told = await jmap.call(f"{kind}/get", {"ids": None, **more})
     return {each["id"]: each for each in told["list"]}, told["state"]
 
 
@@ -55,7 +59,7 @@ class Cache:
             counts = told.get("updatedProperties")
             for each in told["updated"]:
                 updated.add(each)
-                if counts is None:
+                if not counts:
                     self.records[each] = None
             self.state = told["newState"]
             if not told["hasMoreChanges"]:
@@ -78,7 +82,7 @@ def counts_of(record: Mapping[str, Any]) -> Records:
 @pytest.mark.parametrize("seed", range(4))
 async def test_clients_that_replay_changes_have_what_the_server_has(jmap: Jmap, someone: Someone, seed: int) -> None:
     deeds, dice = Deeds(someone, 1000 + seed), random.Random(seed)
-    caches = {kind: Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread")}
+    caches = {kind: Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread", "Email")}
     for cache in caches.values():
         await cache.fill()
     for _ in range(12):
@@ -90,7 +94,7 @@ async def test_clients_that_replay_changes_have_what_the_server_has(jmap: Jmap, 
 
 async def test_nothing_new_is_no_change(jmap: Jmap, someone: Someone) -> None:
     await someone.receive()
-    for kind in ("Mailbox", "Thread"):
+    for kind in ("Mailbox", "Thread", "Email"):
         _, state = await everything(jmap, kind)
         told = await jmap.call(f"{kind}/changes", {"sinceState": state})
         assert (told["newState"], told["hasMoreChanges"]) == (state, False)
@@ -171,7 +175,7 @@ async def test_a_message_that_only_moves_does_not_change_its_thread(jmap: Jmap, 
 
 @pytest.mark.parametrize("state", ["", "1", "x-1", "1-999999", "2-1", "1--1", "1-1-1-1", "0-0"])
 async def test_changes_since_a_state_that_nobody_was_given_cannot_be_calculated(jmap: Jmap, state: str) -> None:
-    for kind in ("Mailbox", "Thread"):
+    for kind in ("Mailbox", "Thread", "Email"):
         refused = await jmap.refusal(f"{kind}/changes", {"sinceState": state})
         assert refused["type"] == "cannotCalculateChanges"
 
