@@ -750,3 +750,29 @@ class TextVocabulary(models.Model):
 
     class Meta:
         db_table = "text_vocabulary"
+
+
+class PushSubscription(models.Model):
+    """Where a device wants to hear of changes. `sealed`: URL and keys. `told_epoch` and `told_modseq`: up to where it
+    was told, or somebody is about to; nothing is sent before `not_before`."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    sign_in_epoch = models.IntegerField()
+    app_password_id = models.BigIntegerField(null=True)
+    device_client_id = models.TextField()
+    sealed = models.BinaryField()
+    types = ArrayField(models.TextField(), null=True)
+    verification_code = models.TextField()
+    is_verified = models.BooleanField(db_default=False)
+    expires_at = models.DateTimeField()
+    told_epoch = models.IntegerField(db_default=0)
+    told_modseq = models.BigIntegerField(db_default=0)
+    failures = models.IntegerField(db_default=0)
+    not_before = models.DateTimeField()
+
+    class Meta:
+        db_table = "push_subscription"
+        indexes = [models.Index(fields=["tenant_id", "account_id"], name="push_subscription_of_account")]

@@ -16,6 +16,9 @@ Modseq = NewType("Modseq", int)
 BlobDigest = NewType("BlobDigest", bytes)
 InboundId = NewType("InboundId", int)
 UploadId = NewType("UploadId", int)
+PushSubscriptionId = NewType("PushSubscriptionId", int)
+IdentityId = NewType("IdentityId", int)
+SubmissionId = NewType("SubmissionId", int)
 
 
 class SystemFlag(IntFlag):

@@ -66,5 +66,6 @@ LEFT_OUT: Mapping[str, str] = {
     "tier_usage": "what happened, not what is",
     "upload": "of the moment",
     "upload_content": "of the moment",
+    "push_subscription": "of the moment: tied to how somebody signed in",
     "type_state": "a restored account begins a new epoch, whose states are new",
 }

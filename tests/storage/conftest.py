@@ -87,6 +87,9 @@ INSERT INTO upload (tenant_id, account_id, id, name, octets)
     SELECT tenant_id, account_id, message_id, digest, 4000 FROM filled_message WHERE n <= 5;
 INSERT INTO upload_content (tenant_id, upload_id, chunk, key_id, codec, sealed)
     SELECT tenant_id, id, 0, 2, 0, decode(repeat('00', 100), 'hex') FROM upload;
+INSERT INTO push_subscription (
+        tenant_id, account_id, sign_in_epoch, device_client_id, sealed, verification_code, is_verified, expires_at)
+    SELECT tenant_id, account_id, 0, 'phone', '\\x00', 'code', true, now() + interval '1 day' FROM filled_account;
 INSERT INTO outgoing_recipient (
         tenant_id, outgoing_id, ordinal, address, domain, state, held_reason, next_attempt_at, waits_since, report)
     SELECT tenant_id, id, k, 'bob@' || (id + k) %% 50 || '.example', (id + k) %% 50 || '.example',

@@ -256,6 +256,7 @@ def test_the_serving_roles_are_ordinary_and_own_nothing(role: str, owner: "psyco
         ("inbound_content", "sealed"),
         ("outgoing_content", "sealed"),
         ("upload_content", "sealed"),
+        ("push_subscription", "sealed"),
         ("smarthost", "sealed_password"),
         ("smarthost", "username"),
     ],

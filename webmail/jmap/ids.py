@@ -7,14 +7,10 @@ A blob is a message, an upload, or a part of either: `BM12`, `BU7`, `BM12-2_1` (
 
 import re
 from dataclasses import dataclass
-from typing import NewType
 
-from storage.types import MailboxId, MessageId, ThreadId, UploadId
+from storage.types import IdentityId, MailboxId, MessageId, PushSubscriptionId, SubmissionId, ThreadId, UploadId
 from tenants.types import AccountId
 
-IdentityId = NewType("IdentityId", int)
-SubmissionId = NewType("SubmissionId", int)
-PushSubscriptionId = NewType("PushSubscriptionId", int)
 PartPath = tuple[int, ...]
 
 VACATION_ID = "singleton"  # RFC 8621 §8
