@@ -26,6 +26,14 @@ class ListedAppPassword:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person's own password is good for; more than one thing may say that it is not for mail programs."""
+
+    password_changed_at: datetime
+    app_passwords_only: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Is:
     done: bool | None
 
@@ -87,6 +95,13 @@ _DELETE: Query[Any] = Query(
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
     """
 )
+_STANDING = Query(
+    """
+    SELECT password_changed_at, app_passwords_only FROM account
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(account_id)s
+    """,
+    row=Standing,
+)
 _PERSON = Query(
     """
     SELECT a.local_part::text, d.name::text AS domain, c.display_name::text, c.is_administrator, c.language::text,
@@ -100,6 +115,10 @@ _PERSON = Query(
     """,
     row=_Person,
 )
+
+
+async def standing_of(connection: Connection, who: Principal) -> Standing:
+    return await _STANDING.one(connection, tenant_id=who.tenant_id, account_id=who.account_id)
 
 
 async def find_person(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Principal | None:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,11 @@ def allowed_hosts(environment: Mapping[str, str]) -> list[str]:
     return [
         host for host in ("localhost", "127.0.0.1", "[::1]", environment.get("WAYPOST_HOSTNAME", ""), *more) if host
     ]
+
+
+def trusted_origins(hosts: Sequence[str]) -> list[str]:
+    """The same names as origins over TLS; a host that begins with a dot stands for those below it."""
+    return [f"https://{'*' + host if host.startswith('.') else host}" for host in hosts if host != "*"]
 
 
 def scram_iterations(environment: Mapping[str, str]) -> int:

@@ -8,7 +8,7 @@ the code set neither and get no database.
 
 import os
 
-from webmail.environment import allowed_hosts, database_settings, scram_iterations, secret_key
+from webmail.environment import allowed_hosts, database_settings, scram_iterations, secret_key, trusted_origins
 
 _ROLE = os.environ.get("WAYPOST_DATABASE_ROLE", "")
 
@@ -24,6 +24,7 @@ INSTALLED_APPS = ["tenants", "storage", "webmail.pages", "webmail.operations"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "webmail.pages.headers.security_headers",
+    "django.middleware.csrf.CsrfViewMiddleware",
 ]
 ROOT_URLCONF = "webmail.urls"
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
@@ -38,9 +39,13 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_HSTS_SECONDS = 31_536_000  # said over TLS only
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
-SESSION_COOKIE_SECURE = True
-SESSION_COOKIE_HTTPONLY = True
-CSRF_COOKIE_SECURE = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")  # TLS ends in front of us; who lies harms themselves
+CSRF_COOKIE_NAME = "waypost-csrf"
+CSRF_COOKIE_SECURE = True  # but on this machine without TLS: `headers`
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_FAILURE_VIEW = "webmail.pages.sign_in.entering.csrf_failure"
+CSRF_TRUSTED_ORIGINS = trusted_origins(ALLOWED_HOSTS)  # where nobody says that TLS ends in front of us
 X_FRAME_OPTIONS = "DENY"
 
 LOGGING_CONFIG = None  # logging is set up by the process (mailserver), not by Django

@@ -10,12 +10,14 @@ from mailserver.services.sign_in_errors import FactorMissing, SessionEnded, TooM
 from storage.database import Database
 from storage.own_credentials import (
     ListedAppPassword,
+    Standing,
     change_password,
     delete_app_password,
     insert_app_password,
     keep_for_scram,
     list_app_passwords,
     salting_of,
+    standing_of,
 )
 from storage.sign_in import find_login
 from storage.sign_in_ends import end_sign_ins
@@ -65,6 +67,10 @@ class OwnCredentials:
             raise SessionEnded
         self._endings.ended(who.account_id, epoch)
         note_act(who, "changed the own password", network=network, session=session.id)
+
+    async def standing(self, who: Principal) -> Standing:
+        async with self._database.read(who.tenant_id) as connection:
+            return await standing_of(connection, who)
 
     async def app_passwords(self, who: Principal) -> Sequence[ListedAppPassword]:
         async with self._database.read(who.tenant_id) as connection:

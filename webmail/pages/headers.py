@@ -1,4 +1,4 @@
-"""Headers that every page carries. The pages need no script, no frame and nothing from elsewhere."""
+"""Headers that every page carries. The pages need no frame, nothing from elsewhere, and but for passkeys no script."""
 
 from collections.abc import Awaitable, Callable
 
@@ -26,10 +26,21 @@ HEADERS = {
 Handler = Callable[[HttpRequest], HttpResponse] | Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
-def _add(response: HttpResponse) -> HttpResponse:
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def _add(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if not request.is_secure() and _host_of(request) in LOOPBACK:
+        for cookie in response.cookies.values():  # on this machine without TLS not every browser keeps `Secure` ones
+            cookie["secure"] = ""
     return response
+
+
+def _host_of(request: HttpRequest) -> str:
+    host = request.headers.get("Host", "")
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0].lower()
 
 
 @sync_and_async_middleware
@@ -38,11 +49,11 @@ def security_headers(handler: Handler) -> Handler:
     if iscoroutinefunction(handler):
 
         async def answer_async(request: HttpRequest) -> HttpResponse:
-            return _add(await handler(request))
+            return _add(request, await handler(request))
 
         return answer_async
 
     def answer(request: HttpRequest) -> HttpResponse:
-        return _add(handler(request))  # type: ignore[arg-type]
+        return _add(request, handler(request))  # type: ignore[arg-type]
 
     return answer
