@@ -90,7 +90,7 @@ def _finite(text: str) -> float:
 
 def _demand_shallow(value: Any) -> None:
     level = [value]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(MOST_DEPTH):
         level = [
             child
             for each in level

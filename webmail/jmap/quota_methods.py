@@ -14,7 +14,7 @@ from webmail.jmap.filters import Comparator, Filter, FilterCondition, Operator
 from webmail.jmap.limits import QUOTA
 from webmail.jmap.method import Context, Method
 from webmail.jmap.standard import StandardQueryChanges
-from webmail.jmap.windows import query_response
+from webmail.jmap.windows import window
 
 QUOTA_ID = "Qmail"
 WARN_PERCENT = 80  # when people are written to
@@ -88,7 +88,20 @@ async def query(context: Context, arguments: JsonObject) -> JsonObject:
     taken.end()
     held = await _held(context)
     ids = _matching(context, held, asked.filter, asked.sort)
-    return query_response(context.account_id, ids, asked, query_state=held.state, can_calculate_changes=True)
+    part = window(
+        asked,
+        lambda: len(ids),
+        lambda each: ids.index(each) if each in ids else None,
+        most=context.limits.max_objects_in_get,
+    )
+    response: JsonObject = {
+        "accountId": context.account_id,
+        "queryState": held.state,
+        "canCalculateChanges": True,
+        "position": part.begin,
+        "ids": ids[part.begin : part.end],
+    }
+    return {**response, "total": len(ids)} if asked.is_total_wanted else response
 
 
 async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
