@@ -33,6 +33,7 @@ from mailserver.settings import (
     unknown_among,
 )
 from mailserver.smtp.config import SmtpConfig
+from mailserver.upkeep.indexer import IndexingConfig
 from mailserver.upkeep.runner import UpkeepConfig
 from mailserver.upkeep.verify_jobs import VerifyConfig
 from mailserver.variables import FILE_VARIABLE, PREFIX, Variables
@@ -151,6 +152,7 @@ class Config:
     health: HealthConfig
     probes: ResponderConfig
     upkeep: UpkeepConfig
+    indexing: IndexingConfig
     verify: VerifyConfig
     web: WebConfig
     log: LogConfig

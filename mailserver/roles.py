@@ -21,6 +21,8 @@ from mailserver.smtp.config import Door as SmtpDoor
 from mailserver.smtp.ports import Services as SmtpServices
 from mailserver.smtp.server import SmtpServer
 from mailserver.upkeep.hold_jobs import hold_jobs
+from mailserver.upkeep.index_jobs import index_jobs
+from mailserver.upkeep.indexer import Indexer
 from mailserver.upkeep.jobs import all_jobs
 from mailserver.upkeep.key_jobs import key_jobs
 from mailserver.upkeep.parts_jobs import parts_jobs
@@ -175,11 +177,14 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
         *hold_jobs(parts.store.database, parts.objects),
         *key_jobs(parts.store, parts.objects),
         *parts_jobs(parts.store),
+        *index_jobs(parts.store, config.indexing),
         *upload_jobs(parts.store.database),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()
-    return upkeep
+    indexer = Indexer(parts.store, parts.redis, config.indexing)
+    indexer.start()
+    return Several((upkeep, indexer))
 
 
 START: dict[Role, Start] = {

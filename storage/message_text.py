@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from storage.blobs.tiered import TieredBlobs
 from storage.content import WHOLE_LIMIT_OCTETS, SealedMessage, with_objects
 from storage.database import Database
-from storage.query import Connection, Query
+from storage.query import Connection, Query, run
 from storage.types import MailboxId, MessageId, Modseq
 from tenants.types import AccountId, TenantId
 
@@ -76,9 +76,8 @@ class _Id:
 
 
 @dataclass(frozen=True, slots=True)
-class _Vocabulary:
-    number: int
-    words: bytes
+class _May:
+    may: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +167,20 @@ _BEHIND = Query(
     row=Behind,
     role="waypost_system",
     scans=("account_state", "text_state"),
+)
+_WITH_PROBLEM = Query(
+    """
+    SELECT DISTINCT t.account_id AS id FROM message_text t
+     WHERE t.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND t.problem <> 0 AND t.problem = %(problem)s
+    """,
+    row=_Id,
+)
+_MAY_REINDEX = Query(
+    """
+    SELECT current_setting('server_version_num')::integer >= 170000 AS may
+    """,
+    row=_May,
+    role="waypost_system",
 )
 _SIZE = Query(
     "SELECT index_octets, table_octets, rows FROM text_index_octets_v1()", row=IndexSize, role="waypost_system"
@@ -296,6 +309,26 @@ async def behind(database: Database) -> list[tuple[TenantId, AccountId]]:
     async with database.system_single() as connection:
         rows = await _BEHIND.all(connection)
     return [(TenantId(row.tenant_id), AccountId(row.account_id)) for row in rows]
+
+
+async def accounts_with_problem(database: Database, tenant_id: TenantId, problem: int) -> list[AccountId]:
+    async with database.read(tenant_id) as connection:
+        rows = await _WITH_PROBLEM.all(connection, tenant_id=tenant_id, problem=problem)
+    return [AccountId(row.id) for row in rows]
+
+
+async def reindex(database: Database) -> bool:
+    """Build the index anew beside itself; searching and indexing go on. False: this PostgreSQL (before 17) lets only
+    the owner do that. It may take hours; whoever gives up waiting ends it, and an unfinished index stays behind."""
+    async with database.system_single() as connection:
+        if not (await _MAY_REINDEX.one(connection)).may:
+            return False
+        await run(connection, b"SET statement_timeout = 0")
+        await run(connection, b"SET lock_timeout = '10s'")
+        await run(connection, b"REINDEX INDEX CONCURRENTLY message_text_words")
+        await run(connection, b"RESET statement_timeout")
+        await run(connection, b"RESET lock_timeout")
+    return True
 
 
 async def size(database: Database) -> IndexSize:

@@ -57,11 +57,17 @@ class Indexed:
 
 
 async def index_account(
-    store: MailStore, tenant_id: TenantId, account_id: AccountId, *, most_messages: int | None = None
+    store: MailStore,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    *,
+    most_messages: int | None = None,
+    notes_nothing: bool = True,
 ) -> Indexed:
     """Index what is new, as much as asked for. It can be stopped anywhere, and goes on where it stopped.
 
-    Raises StoreUnavailable, KeyUnusable.
+    `notes_nothing`: when the account moved without new messages, that is written down too. Raises StoreUnavailable,
+    KeyUnusable.
     """
     done = 0
     async with store.database.read(tenant_id) as connection:
@@ -75,6 +81,8 @@ async def index_account(
             return Indexed(done, False)
         async with store.database.read(tenant_id) as connection:
             found = await message_text.unindexed(connection, tenant_id, account_id, stands, limit)
+        if not found and not notes_nothing:
+            break
         up_to = Modseq(found[-1].modseq) if len(found) >= limit else aim
         rows: list[TextRow] = []
         for start in range(0, len(found), BATCH_MESSAGES):

@@ -140,7 +140,7 @@ END $$;
 REVOKE ALL ON FUNCTION drop_text_state_v1() FROM PUBLIC;
 CREATE TRIGGER drop_text_state AFTER DELETE ON account_state FOR EACH ROW EXECUTE FUNCTION drop_text_state_v1();
 
--- The index built anew beside itself, where it has grown far beyond what it holds. Its owner's right, lent to upkeep.
+-- How large the index and what it stands for have grown.
 CREATE FUNCTION text_index_octets_v1() RETURNS TABLE (index_octets bigint, table_octets bigint, rows bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT pg_relation_size('message_text_words'), pg_table_size('message_text'),
@@ -148,3 +148,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION text_index_octets_v1() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION text_index_octets_v1() TO waypost_system;
+
+-- From PostgreSQL 17 on upkeep may build the index anew beside itself; before, only its owner may (manage.py search reindex).
+DO $$
+BEGIN
+    IF current_setting('server_version_num')::integer >= 170000 THEN
+        GRANT MAINTAIN ON message_text TO waypost_system;
+    END IF;
+END $$;
