@@ -752,6 +752,103 @@ class TextVocabulary(models.Model):
         db_table = "text_vocabulary"
 
 
+class Identity(models.Model):
+    """As whom somebody writes: an address of theirs, with a name and signatures. `is_of_address`: it comes and goes
+    with the address. One that `is_destroyed` is kept for who asks what changed; `reply_to` and `bcc` are JSON."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    email = models.TextField()
+    name = models.TextField()
+    reply_to = models.TextField(null=True)
+    bcc = models.TextField(null=True)
+    text_signature = models.TextField(db_default="")
+    html_signature = models.TextField(db_default="")
+    is_of_address = models.BooleanField(db_default=False)
+    created_modseq = models.BigIntegerField()
+    modseq = models.BigIntegerField()
+    is_destroyed = models.BooleanField(db_default=False)
+
+    class Meta:
+        db_table = "identity"
+        indexes = [models.Index(fields=["tenant_id", "account_id", "modseq"], name="identity_of_account")]
+
+
+class EmailSubmission(models.Model):
+    """A message that somebody sent, or will: the record that they see. `envelope` is JSON as they gave it; `fates` says
+    what became of it here, by address; `outgoing_id` is what the queue calls it."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "id")
+    tenant_id = models.BigIntegerField()
+    id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    identity_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    thread_id = models.BigIntegerField()
+    envelope = models.TextField()
+    fates = models.TextField(db_default="{}")
+    send_at = models.DateTimeField()
+    undo_status = models.SmallIntegerField()
+    outgoing_id = models.BigIntegerField(null=True)
+    created_modseq = models.BigIntegerField()
+    modseq = models.BigIntegerField()
+    is_destroyed = models.BooleanField(db_default=False)
+
+    class Meta:
+        db_table = "email_submission"
+        indexes = [models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account")]
+
+
+class HeldSubmission(models.Model):
+    """Mail that waits for its time. Its octets rest as those of the `outgoing` message of this id, which has no
+    recipients yet. Who comes with an older token than the lease's releases nothing."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "submission_id")
+    tenant_id = models.BigIntegerField()
+    submission_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    release_at = models.DateTimeField()
+    leased_until = models.DateTimeField(null=True)
+    token = models.IntegerField(db_default=0)
+
+    class Meta:
+        db_table = "held_submission"
+        indexes = [models.Index(fields=["tenant_id", "account_id"], name="held_submission_of_account")]
+
+
+class Vacation(models.Model):
+    """What somebody answers while they are away (RFC 8621 §8). `inside_text_body` is for people of their own tenant."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    is_enabled = models.BooleanField()
+    from_at = models.DateTimeField(null=True)
+    to_at = models.DateTimeField(null=True)
+    subject = models.TextField(null=True)
+    text_body = models.TextField(null=True)
+    html_body = models.TextField(null=True)
+    inside_text_body = models.TextField(null=True)
+
+    class Meta:
+        db_table = "vacation"
+
+
+class VacationAnswer(models.Model):
+    """Who was answered when, so that nobody is answered twice in a while (RFC 3834 §2)."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "account_id", "sender")
+    tenant_id = models.BigIntegerField()
+    account_id = models.BigIntegerField()
+    sender = models.TextField()
+    answered_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "vacation_answer"
+
+
 class PushSubscription(models.Model):
     """Where a device wants to hear of changes. `sealed`: URL and keys. `told_epoch` and `told_modseq`: up to where it
     was told, or somebody is about to; nothing is sent before `not_before`."""

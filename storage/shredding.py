@@ -47,6 +47,7 @@ _OCTETS = {
     "outgoing_content": "length(sealed)",
     "upload_content": "length(sealed)",
 }
+_STATE = "account_state"  # with it goes what an account has beside its mail
 _HOLDS_ASKED_AT_ONCE = 8
 LOCK_TRIES = 20
 
@@ -277,7 +278,9 @@ async def _leave_inbound(connection: Owner, tenant_id: TenantId) -> int:
 
 
 async def tables_of_tenants(connection: Owner) -> list[_Table]:
-    """Every table with a tenant_id but those that are kept; who points at another table before that table."""
+    """Every table with a tenant_id but those that are kept; who points at another table before that table.
+
+    Where deleting a row takes rows of other tables with it, these come first, so that they are counted."""
     cursor = await connection.execute(
         """
         SELECT c.relname, coalesce((
@@ -301,6 +304,17 @@ async def tables_of_tenants(connection: Owner) -> list[_Table]:
     for pointer, target in await pointing.fetchall():
         if pointer in tables and target in tables:
             order.add(target, pointer)
+    deleting = await connection.execute(
+        """
+        SELECT DISTINCT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE NOT t.tgisinternal AND t.tgtype & 8 <> 0 AND NOT c.relispartition
+        """
+    )
+    last = {name for (name,) in await deleting.fetchall()} & set(tables)
+    for name in last:
+        order.add(name, *(set(tables) - last))
+    if _STATE in last:
+        order.add(_STATE, *(last - {_STATE}))
     return [tables[name] for name in order.static_order()]
 
 

@@ -42,6 +42,8 @@ TABLES = (
     Table("recoverable", "account_id, message_id"),
     Table("thread_reference", "account_id, reference"),
     Table("quota_notice", "account_id, percent"),
+    Table("identity", "id"),
+    Table("vacation", "account_id"),
 )
 
 LEFT_OUT: Mapping[str, str] = {
@@ -62,6 +64,9 @@ LEFT_OUT: Mapping[str, str] = {
     "outgoing_content": "the queue",
     "outgoing_recipient": "the queue",
     "sending_count": "of the moment",
+    "email_submission": "what was sent, or stands in the queue",
+    "held_submission": "the queue",
+    "vacation_answer": "of the moment",
     "event": "what happened, not what is",
     "tier_usage": "what happened, not what is",
     "upload": "of the moment",

@@ -104,6 +104,20 @@ INSERT INTO smarthost (tenant_id, host, port, security)
     SELECT t, 'relay.example', 587, 'required' FROM generate_series(1, %(tenants)s) t;
 INSERT INTO event (tenant_id, kind, account_id, outgoing_id, address)
     SELECT tenant_id, 2, account_id, message_id, 'bob@example.com' FROM filled_message;
+INSERT INTO type_state (tenant_id, account_id, type_name, modseq)
+    SELECT tenant_id, account_id, 'Identity', 5 FROM filled_account;
+INSERT INTO identity (tenant_id, account_id, email, name, created_modseq, modseq, is_destroyed)
+    SELECT tenant_id, account_id, 'ann@example.com', 'Ann', 1, n, n %% 3 = 0 FROM filled_message WHERE n <= 5;
+INSERT INTO email_submission (
+        tenant_id, account_id, identity_id, message_id, thread_id, envelope, send_at, undo_status, outgoing_id,
+        created_modseq, modseq)
+    SELECT tenant_id, account_id, 1, message_id, message_id, '{}', now() - interval '1 day' * n, 1, message_id, 1, n
+      FROM filled_message;
+INSERT INTO held_submission (tenant_id, submission_id, account_id, release_at)
+    SELECT tenant_id, message_id, account_id, now() FROM filled_message WHERE n = 1;
+INSERT INTO vacation (tenant_id, account_id, is_enabled) SELECT tenant_id, account_id, true FROM filled_account;
+INSERT INTO vacation_answer (tenant_id, account_id, sender)
+    SELECT tenant_id, account_id, 'bob' || n || '@example.com' FROM filled_message;
 INSERT INTO reseal_order (tenant_id, asked_at) SELECT t, now() FROM generate_series(1, %(tenants)s) t;
 INSERT INTO inbound (id, accepted_at, octets, tenant_ids, account_ids, leased_until)
     SELECT 1000000000 + n, now(), 4000, ARRAY[1], ARRAY[10], now() + interval '1 day' FROM generate_series(1, 5000) n;

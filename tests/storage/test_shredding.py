@@ -156,7 +156,7 @@ async def test_it_waits_until_every_process_has_forgotten_the_keys(firm: Firm) -
 
     def write(step: str) -> None:
         if step == "shredding: key said to be destroyed":
-            asyncio.get_running_loop().call_later(0.3, lambda: tasks.append(asyncio.create_task(late())))
+            asyncio.get_running_loop().call_later(1.0, lambda: tasks.append(asyncio.create_task(late())))
 
     async def late() -> None:
         await provision_account(firm.one.store.database, who.tenant_id, who.account_id)
