@@ -18,9 +18,11 @@ from mailserver.services.delivery import Deliveries
 from mailserver.services.endings import Endings
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
+from mailserver.services.open_streams import OpenStreams
 from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
 from mailserver.services.searching import Searches
+from mailserver.services.state_changes import StateChanges
 from mailserver.services.watching import Watchers
 from mailserver.services.web_sessions import WebSessions
 from mailserver.tls import ServerCertificate
@@ -47,6 +49,8 @@ class Parts:
     web_sessions: WebSessions
     searches: Searches
     account_views: AccountViews
+    state_changes: StateChanges
+    open_streams: OpenStreams
     recipients: Recipients
     deliveries: Deliveries
     queueing: Queueing
@@ -92,6 +96,8 @@ async def assemble(
         ending.push_async_callback(searches.close)
         account_views = AccountViews(store)
         ending.push_async_callback(account_views.close)
+        state_changes = StateChanges(database, watchers)
+        ending.push_async_callback(state_changes.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
         wake_queue = _queue_wake(redis, ending)
@@ -106,6 +112,8 @@ async def assemble(
             web_sessions=WebSessions(database, endings),
             searches=searches,
             account_views=account_views,
+            state_changes=state_changes,
+            open_streams=OpenStreams(logins.connections),
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,

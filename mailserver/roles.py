@@ -118,7 +118,7 @@ async def start_web(parts: Parts, failed: Failed) -> Running:
 
     endpoint = parts.config.listeners.http
     assert endpoint is not None  # check_roles has asked for it
-    web = Web(endpoint, parts.config.web, load_application(parts))
+    web = Web(endpoint, parts.config.web, load_application(parts), draining=parts.open_streams.drain)
     web.start(failed=failed)
     return web
 

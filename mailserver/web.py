@@ -6,6 +6,7 @@ roles. webmail stands above this package, so it is named here as text and loaded
 
 import asyncio
 import importlib
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,26 +35,30 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     header_timeout_s: float = 10.0  # how long a request's header may take to arrive
-    requests_at_once: int = 256  # requests of one process at once; more wait
+    requests_at_once: int = 256  # requests of one process at once; more wait, but for those that are held open
+    connections: int = 16_384  # connections of one process at once, idle ones and WebSockets too; more wait
 
 
 class Web:
-    """The HTTP door of a process."""
+    """The HTTP door of a process. `draining` is called before it waits for requests to end."""
 
-    def __init__(self, endpoint: Endpoint, config: WebConfig, application: Application) -> None:
+    def __init__(
+        self, endpoint: Endpoint, config: WebConfig, application: Application, *, draining: Callable[[], None]
+    ) -> None:
         demand_bindable(endpoint)  # granian would end without a word
         self._server: Any = Server(
-            counted(application),
+            counted(application, requests_at_once=config.requests_at_once),
             address=endpoint.host,
             port=endpoint.port,
             interface=Interfaces.ASGINL,
             http=HTTPModes.http1,
             http1_settings=HTTP1Settings(header_read_timeout=int(config.header_timeout_s * 1000)),
             backlog=1024,
-            backpressure=config.requests_at_once,
+            backpressure=config.connections,
             log_level=LogLevels.error,
             log_dictconfig=LOGS_TO_ROOT,
         )
+        self._draining = draining
         self._is_stopping = False
         self._serving: asyncio.Task[None] | None = None
 
@@ -64,6 +69,7 @@ class Web:
     async def drain(self, deadline_s: float) -> None:
         """Accept no more; requests being answered get the time until the deadline."""
         self._is_stopping = True
+        self._draining()
         self._server.stop()
         if self._serving is not None:
             await asyncio.wait({self._serving}, timeout=deadline_s)
@@ -83,8 +89,29 @@ def load_application(parts: object) -> Application:
     return build(parts)
 
 
-def counted(application: Application) -> Application:
-    """The same ASGI application, with its HTTP answers counted."""
+class Turn:
+    """One request's, which it has until its answer ended, or until it says that it is held open."""
+
+    __slots__ = ("_began", "_turns")
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns: asyncio.Semaphore | None = turns
+        self._began = time.perf_counter()
+
+    def end(self) -> None:
+        if self._turns is not None:
+            SECONDS.labels().observe(time.perf_counter() - self._began)
+            self._turns.release()
+            self._turns = None
+
+
+TURN = "waypost.turn"
+"""In the scope of a request: its Turn, which an answer that takes as long as the client stays ends at its beginning."""
+
+
+def counted(application: Application, *, requests_at_once: int) -> Application:
+    """The same ASGI application: its HTTP answers are counted, and so many requests are at work at once."""
+    turns = asyncio.Semaphore(requests_at_once)
 
     async def counting(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -96,7 +123,11 @@ def counted(application: Application) -> Application:
                 RESPONSES.labels(f"{message['status'] // 100}xx").inc()
             await send(message)
 
-        with SECONDS.labels().time():
+        await turns.acquire()
+        turn = scope[TURN] = Turn(turns)
+        try:
             await application(scope, receive, count)
+        finally:
+            turn.end()
 
     return counting
