@@ -92,6 +92,7 @@ DUMPS: dict[int, Dump] = {
     23: _INT4,
     _TEXT_OID: _text,
     701: _FLOAT8,
+    1043: _text,
     1082: _date,
     1184: _timestamptz,
     1182: _array_of(1082, _date),

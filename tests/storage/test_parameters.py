@@ -27,6 +27,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "float8": st.floats(allow_nan=False),
     "bool": st.booleans(),
     "text": TEXT,
+    "varchar": TEXT,
     "bytea": BYTES,
     "date": st.dates(date(1, 1, 1), date(9999, 12, 31)),
     "timestamptz": MOMENTS,
