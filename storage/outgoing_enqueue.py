@@ -142,6 +142,14 @@ async def enqueue_within(
     return _id_of(result)
 
 
+async def enqueue_kept(
+    connection: Connection, message: NewOutgoing, *, limits: SendingLimits, held: HeldReason | None
+) -> OutgoingId:
+    """Queue, in a transaction, a message whose chunks are there under its id. Raises SendingLimitReached."""
+    (result,) = await _enqueue(connection, message.who.tenant_id, [message], limits, held, None, 0.0)
+    return _id_of(result)
+
+
 async def _put_chunks(
     connection: Connection,
     keys: TenantKeys,

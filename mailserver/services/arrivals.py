@@ -12,7 +12,7 @@ told 250 and sends again: twice is better than never.
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -38,13 +38,24 @@ from storage.database import Database
 from storage.errors import OverQuota, SendingLimitReached, StorageError, StoreUnavailable
 from storage.events import tell_of_dropped_report
 from storage.outgoing_types import Notify, OutgoingId
-from storage.types import Placed
+from storage.placing import AlreadyPlaced
+from storage.types import InboundId, Placed
 from tenants.errors import DomainNotLocal, TenantsError
 from tenants.types import AccountId, Forward, Principal, Recipient, Resolution, TenantId
 
 PLACING_S = 360.0  # longer than a door waits for a message to be stored
 
-Outcome = Placed | Exception | None
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """It goes to another system, and this is what the queue calls it."""
+
+    outgoing_id: OutgoingId
+
+
+Outcome = Placed | Queued | Exception | None
+Settle = Callable[[Sequence[Outgoing], Sequence[Placed | Exception | None]], Awaitable[None]]
+AfterDelivery = Callable[[IncomingMail, Sequence[Recipient]], None]
 Key = tuple[TenantId, AccountId]
 _Told = defaultdict[TenantId, list[RecipientReport]]
 
@@ -61,7 +72,10 @@ class _Copies:
 
 
 class Arrivals:
-    """One per process. The first of the `signing_keys` signs reverse paths of mail that is passed on, any may have."""
+    """One per process. The first of the `signing_keys` signs reverse paths of mail that is passed on, any may have.
+
+    `after_delivery` hears who has a message, after the commit and before the answer: it neither waits nor raises.
+    """
 
     def __init__(
         self,
@@ -73,7 +87,9 @@ class Arrivals:
         *,
         signing_keys: Callable[[], Sequence[bytes]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        after_delivery: AfterDelivery = lambda _mail, _people: None,
     ) -> None:
+        self._after_delivery = after_delivery
         self._database = database
         self._recipients = recipients
         self._deliveries = deliveries
@@ -105,6 +121,8 @@ class Arrivals:
             outcomes: Sequence[Outcome] = await self._deliveries.deliver(
                 mail.octets, [only], reverse_path=mail.reverse_path, received_at=mail.received_at
             )
+            if not isinstance(outcomes[0], Exception):
+                self._after_delivery(mail, [only])
             await self._tell_of_success(mail, outcomes)
             return outcomes
         return await self._take(mail, is_each_answered=False)
@@ -114,6 +132,43 @@ class Arrivals:
         if _only_person(mail) is not None:
             return await self.take(mail)
         return await self._take(mail, is_each_answered=True)
+
+    async def take_once(self, mail: IncomingMail, once: InboundId, settle: Settle) -> Sequence[Outcome]:
+        """Mail that waited here for its time: whoever was killed on the way, each has it once.
+
+        Copies are placed first, under the id, which a replay finds; then `settle` queues what goes to other systems and
+        writes down that it is done, in one transaction. Nobody waits for an answer: of whom it did not reach, the
+        sender gets a report. Raises StoreUnavailable and the like, and what `settle` raises: it is to be done again.
+        """
+        before = passed_on_before(mail)
+        loops = looping(mail, before)
+        outgoing = [*own_outgoing(mail), *await self._passed_on(mail, before)]
+        copies = _copies(mail, loops)
+        everybody = {**copies.named, **copies.others}
+        placed = await self._place_once(mail, everybody, once)
+        outcomes = _outcomes(mail, loops, placed)
+        await settle(outgoing, outcomes)
+        self._hear(mail, everybody, placed)
+        await self._tell_of_success(mail, outcomes)
+        await self._tell_of_failures(mail, loops, placed)
+        return outcomes
+
+    async def _place_once(
+        self, mail: IncomingMail, people: dict[Key, Recipient], once: InboundId
+    ) -> dict[Key, Placed | StorageError | None]:
+        if not people:
+            return {}
+        results = await self._deliveries.deliver_each(
+            mail.octets,
+            list(people.values()),
+            reverse_path=mail.reverse_path,
+            received_at=self._clock(),
+            once=once,
+        )
+        for result in results:
+            if isinstance(result, StorageError) and not isinstance(result, (AlreadyPlaced, OverQuota)):
+                raise result
+        return dict(zip(people, (None if isinstance(each, AlreadyPlaced) else each for each in results), strict=True))
 
     async def report(self, report: Report) -> bool:
         """Tell the sender. False if there is nobody to tell, or the notification itself cannot be delivered.
@@ -163,22 +218,33 @@ class Arrivals:
         if refused and not is_each_answered:
             await self._take_back(outgoing, queued)
             return outcomes
+        self._hear(mail, {**copies.named, **copies.others}, placed)
         await self._let_go(outgoing, queued)
         await self._tell_of_success(mail, outcomes)
         untold = frozenset() if is_each_answered else loops
         await self._tell_of_failures(mail, untold, {key: placed[key] for key in copies.others})
-        return [None if index in untold else outcome for index, outcome in enumerate(outcomes)]
+        told = [None if index in untold else outcome for index, outcome in enumerate(outcomes)]
+        return _with_queued(mail, told, queued)
+
+    def _hear(
+        self, mail: IncomingMail, people: dict[Key, Recipient], placed: dict[Key, Placed | StorageError | None]
+    ) -> None:
+        having = [person for key, person in people.items() if not isinstance(placed[key], Exception)]
+        if having:
+            self._after_delivery(mail, having)
 
     async def _queue_only(self, mail: IncomingMail, loops: frozenset[int], outgoing: Outgoing) -> Sequence[Outcome]:
         """Nothing is placed here: one commit is enough."""
         octets = with_field(outgoing.added, mail.octets)
         try:
-            await self._queueing.enqueue(outgoing.submitter, outgoing.envelope, octets, received_at=mail.received_at)
+            queued = await self._queueing.enqueue(
+                outgoing.submitter, outgoing.envelope, octets, received_at=mail.received_at
+            )
         except SendingLimitReached as refusal:
             return [refusal] * len(mail.addressees)
         outcomes = _outcomes(mail, loops, {})
         await self._tell_of_success(mail, outcomes)
-        return outcomes
+        return _with_queued(mail, outcomes, [queued])
 
     async def _passed_on(self, mail: IncomingMail, before: frozenset[bytes]) -> list[Outgoing]:
         if not any(each.resolution is not None and each.resolution.elsewhere for each in mail.addressees):
@@ -351,11 +417,21 @@ def _copies(mail: IncomingMail, loops: frozenset[int]) -> _Copies:
     return _Copies(named, {key: person for key, person in others.items() if key not in named})
 
 
+def _with_queued(
+    mail: IncomingMail, outcomes: Sequence[Placed | Exception | None], queued: Sequence[OutgoingId]
+) -> list[Outcome]:
+    """What somebody who signed in sends to other systems was queued before all else (`own_outgoing`)."""
+    return [
+        Queued(queued[0]) if outcome is None and each.resolution is None else outcome
+        for each, outcome in zip(mail.addressees, outcomes, strict=True)
+    ]
+
+
 def _outcomes(
     mail: IncomingMail, loops: frozenset[int], placed: dict[Key, Placed | StorageError | None]
-) -> list[Outcome]:
+) -> list[Placed | Exception | None]:
     """Of a group, and of who passes mail on, acceptance is all that is answered."""
-    outcomes: list[Outcome] = []
+    outcomes: list[Placed | Exception | None] = []
     for index, addressee in enumerate(mail.addressees):
         resolution = addressee.resolution
         if index in loops:

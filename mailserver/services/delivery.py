@@ -80,9 +80,18 @@ class Deliveries:
         return list(await self._place(everybody[0].tenant_id, orders))
 
     async def deliver_each(
-        self, octets: bytes | mmap, recipients: Sequence[Recipient], *, reverse_path: str, received_at: datetime
+        self,
+        octets: bytes | mmap,
+        recipients: Sequence[Recipient],
+        *,
+        reverse_path: str,
+        received_at: datetime,
+        once: InboundId | None = None,
     ) -> list[Placed | StorageError]:
-        """Deliver with an answer for each recipient, as in LMTP (RFC 2033 §4.2): each one's quota is judged."""
+        """Deliver with an answer for each recipient, as in LMTP (RFC 2033 §4.2): each one's quota is judged.
+
+        Under the id `once`, if there is one: AlreadyPlaced for whom a replay finds it there.
+        """
         del reverse_path
         results: dict[int, Placed | StorageError] = {}
         new = await ingest(octets, received_at)
@@ -99,7 +108,7 @@ class Deliveries:
                 continue
             for start in range(0, len(chosen), DIRECT_RECIPIENTS):
                 chunk = chosen[start : start + DIRECT_RECIPIENTS]
-                orders = [Order(message, _strict(recipients[index])) for index in chunk]
+                orders = [Order(message, _strict(recipients[index]), once) for index in chunk]
                 try:
                     placed = await self._place(tenant_id, orders)
                 except StorageError as refusal:

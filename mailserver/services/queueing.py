@@ -15,6 +15,7 @@ from storage.errors import SendingLimitReached
 from storage.group_commit import GroupCommit
 from storage.outgoing_enqueue import NewOutgoing, SendingLimits
 from storage.outgoing_types import Envelope, HeldReason, Lane, OutgoingId, Submitter
+from storage.query import Connection
 from storage.store import MailStore
 from tenants.types import AccountId
 
@@ -83,6 +84,33 @@ class Queueing:
 
     async def withdraw(self, who: Submitter, outgoing_id: OutgoingId) -> None:
         await outbox.withdraw(self._store.database, who.tenant_id, outgoing_id)
+
+    async def enqueue_kept(self, connection: Connection, message: NewOutgoing) -> OutgoingId:
+        """In a transaction: a message whose octets are in the queue's keeping already. Raises SendingLimitReached.
+
+        `tell` of it, and of what is queued by `enqueue_within`, after the commit.
+        """
+        return await outgoing_enqueue.enqueue_kept(connection, message, limits=self._limits, held=self._held)
+
+    async def enqueue_within(
+        self,
+        connection: Connection,
+        who: Submitter,
+        envelope: Envelope,
+        octets: bytes | mmap,
+        *,
+        received_at: datetime,
+    ) -> OutgoingId:
+        """In a transaction that does more: mail that no limit counts."""
+        keys = await self._store.keys.of(who.tenant_id)
+        with memoryview(octets) as whole, without_return_path(whole) as sent:
+            return await outgoing_enqueue.enqueue_within(
+                connection, keys, who, envelope, sent, queued_at=received_at, held=self._held
+            )
+
+    def tell(self, who: Submitter, envelope: Envelope) -> None:
+        """What was queued in somebody's transaction has committed."""
+        self._tell(who, envelope)
 
     async def _enqueue(
         self,
