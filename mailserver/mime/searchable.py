@@ -18,16 +18,17 @@ from unicodedata import normalize
 LONGEST_WORD = 120
 """What is longer is nothing that anybody types; the rest of it is left out."""
 
-_UNSPACED = (
+UNSPACED = (
     "\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u103f\u1780-\u17d3\u1100-\u11ff\u2e80-\u2fdf\u3005-\u3007\u3041-\u3096"
     "\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3105-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f"
     "\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
 )
+"""Characters of scripts that are written without spaces, as a class of a pattern has them."""
 _MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0dff"  # within words, and no letters
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
-_RUN = re.compile(rf"(?:[^\W_]|[{_UNSPACED}{_MARKS}])+")
-_STRETCH = re.compile(rf"[{_UNSPACED}]+|[^{_UNSPACED}]+")
-_IS_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_RUN = re.compile(rf"(?:[^\W_]|[{UNSPACED}{_MARKS}])+")
+_STRETCH = re.compile(rf"[{UNSPACED}]+|[^{UNSPACED}]+")
+_IS_UNSPACED = re.compile(f"[{UNSPACED}]")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+"
@@ -115,6 +116,20 @@ def needle_of(text: str, ending: Ending = Ending.OPEN) -> Needle | None:
     is_unspaced = _IS_UNSPACED.match(last) is not None
     is_open = len(last) == 1 if is_unspaced else ending is Ending.OPEN
     return Needle(tuple(words), is_open)
+
+
+def runs_of(needle: Needle) -> list[str]:
+    """Its words as they are written: what was taken apart into pairs of characters is one run again."""
+    runs: list[str] = []
+    before = ""
+    for word in needle.words:
+        goes_on = len(before) == 2 and before[1] == word[0] and _IS_UNSPACED.match(word) is not None
+        if goes_on and _IS_UNSPACED.match(before):
+            runs[-1] += word[1:]
+        else:
+            runs.append(word)
+        before = word
+    return runs
 
 
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'|(\S+)')

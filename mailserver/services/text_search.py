@@ -44,15 +44,25 @@ _MARKS: dict[Where, tuple[str, ...]] = {
 }
 
 
-async def find(store: MailStore, who: Principal, where: Where, text: str) -> set[MessageId]:
+class AccountTexts:
+    """Texts in all messages of whoever asks: the `TextIndex` of `email_texts`."""
+
+    def __init__(self, store: MailStore) -> None:
+        self._store = store
+
+    async def __call__(self, who: Principal, text: str, *, in_header: bool) -> set[MessageId] | None:
+        return await find(self._store, who, Where.TEXT if in_header else Where.BODY, text)
+
+
+async def find(store: MailStore, who: Principal, where: Where, text: str) -> set[MessageId] | None:
     """Messages that hold all words and all quoted phrases of a text (RFC 8621 §4.4.1), wherever they stand.
 
-    Those in the bin are among them: whoever asks knows which are there. A text without any word finds nothing. Raises
-    StoreUnavailable, KeyUnusable.
+    Those in the bin are among them: whoever asks knows which are there. None: there is no word in the text, so only
+    reading helps. Raises StoreUnavailable, KeyUnusable.
     """
     needles = needles_of(text)
     if not needles:
-        return set()
+        return None
     fresh = await _up_to_date(store, who.tenant_id, who.account_id)
     asked = _Asked(store, index_key(who.tenant_id, who.account_id), _MARKS[where])
     async with store.database.read(who.tenant_id) as connection:

@@ -6,6 +6,7 @@ from mailserver.services.email_queries import EmailQuery, Results, results
 from mailserver.services.email_query_changes import query_changes
 from mailserver.services.email_texts import EmailTexts
 from mailserver.services.errors import SearchTooLong
+from mailserver.services.text_search import AccountTexts
 from storage.types import MessageId
 from webmail.jmap import ids
 from webmail.jmap.arguments import Arguments
@@ -100,7 +101,8 @@ def _can_calculate_changes(wanted: EmailQuery) -> bool:
 async def _results(context: Context, view: AccountView, wanted: EmailQuery) -> Results:
     parts = context.parts
     try:
-        return await results(EmailTexts(parts.store, parts.searches, context.who, view), wanted)
+        texts = EmailTexts(parts.store, parts.searches, context.who, view, AccountTexts(parts.store))
+        return await results(texts, wanted)
     except SearchTooLong:
         raise MethodError("unsupportedFilter", "this search takes too long; a simpler one may not") from None
 

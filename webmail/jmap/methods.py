@@ -7,9 +7,11 @@ from webmail.jmap import (
     core_methods,
     email_get_methods,
     email_query_methods,
+    email_set_methods,
     mailbox_methods,
     mailbox_query_methods,
     quota_methods,
+    snippet_methods,
     thread_methods,
 )
 from webmail.jmap.method import Method
@@ -22,7 +24,9 @@ _FILES = (
     mailbox_query_methods.METHODS,
     thread_methods.METHODS,
     email_get_methods.METHODS,
+    email_set_methods.METHODS,
     email_query_methods.METHODS,
+    snippet_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

@@ -124,7 +124,7 @@ async def test_subject_and_people_are_text_and_not_body(ada: Someone, text: str,
         (Where.TEXT, "needle filler large", [4]),
         (Where.TEXT, '"needle at" "filler filler"', [4]),
         (Where.TEXT, "dinner needle", []),
-        (Where.TEXT, "!!", []),
+        (Where.TEXT, "!!", None),
         (Where.SUBJECT, "large", [4]),
         (Where.SUBJECT, "needle", []),
         (Where.PEOPLE, "grace", [1]),
@@ -135,11 +135,18 @@ async def test_subject_and_people_are_text_and_not_body(ada: Someone, text: str,
 )
 @pytest.mark.parametrize("is_indexed", [True, False], ids=["indexed", "new"])
 async def test_words_and_phrases_of_a_filter_all_have_to_be_there(
-    ada: Someone, store: MailStore, company: Company, where: Where, text: str, expected: list[int], is_indexed: bool
+    ada: Someone,
+    store: MailStore,
+    company: Company,
+    where: Where,
+    text: str,
+    expected: list[int] | None,
+    is_indexed: bool,
 ) -> None:
     someone = ada if is_indexed else (await filed(store, company, *LETTERS))[0]
     ids = {row.message_id: row.uid for row in await someone.rows()}
-    assert sorted(ids[each] for each in await find(store, someone.who, where, text)) == expected
+    found = await find(store, someone.who, where, text)
+    assert (None if found is None else sorted(ids[each] for each in found)) == expected
 
 
 async def test_what_came_after_is_found_at_once_and_in_other_ways_of_writing_too(
@@ -175,7 +182,7 @@ async def test_indexing_goes_on_where_it_stopped_and_twice_does_no_harm(store: M
     both = await asyncio.gather(index_account(store, *whose), index_account(store, *whose))
     assert all(each.is_complete for each in both)
     assert await index(ada) == Indexed(0, True)
-    assert len(await find(store, ada.who, Where.TEXT, "noon")) == 5
+    assert len(await find(store, ada.who, Where.TEXT, "noon") or ()) == 5
 
 
 async def test_messages_copied_at_one_modseq_are_not_cut_apart(store: MailStore, company: Company) -> None:
@@ -225,9 +232,9 @@ async def test_a_cold_message_is_indexed_and_one_out_of_reach_later(
     assert await message_text.accounts_with_problem(database, who.tenant_id, message_text.OUT_OF_REACH) == [
         who.account_id
     ]
-    assert len(await find(tiered_store, who, Where.SUBJECT, "message")) == 3  # what is in reach again is read
+    assert len(await find(tiered_store, who, Where.SUBJECT, "message") or ()) == 3  # what is in reach again is read
     assert await try_again(tiered_store, who.tenant_id, who.account_id) == 3
-    assert len(await find(away, who, Where.SUBJECT, "message")) == 3
+    assert len(await find(away, who, Where.SUBJECT, "message") or ()) == 3
 
 
 async def move_everything(ada: Someone, objects: ObjectStore) -> None:
