@@ -26,6 +26,7 @@ DELETED = int(SystemFlag.DELETED)
 READ = int(SystemFlag.SEEN | SystemFlag.DRAFT)
 """A message with neither of these flags is unread (RFC 8621 §2)."""
 NO_KEYWORDS: frozenset[str] = frozenset()
+RECENT_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ class AccountView:
     """An account at `modseq` of its epoch. Nobody writes to what it holds.
 
     `flags` and `home` have one element for each of `count` slots; `everything` has the slots that are shown somewhere,
-    in the order of arrival. `memo` keeps what was found out about this very picture.
+    in the order of arrival. `recent` is the log behind modseq `recent_since`. `memo` keeps what was found out about
+    this very picture.
     """
 
     modseq: Modseq
@@ -143,6 +145,8 @@ class AccountView:
     mailboxes: Mapping[MailboxId, Mailbox]
     sort_orders: Mapping[MailboxId, int | None]
     trash: MailboxId | None
+    recent_since: Modseq
+    recent: tuple[Logged, ...] = ()
     memo: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -258,6 +262,7 @@ def first_view(contents: AccountContents, at: MailboxesAt) -> AccountView:
         mailboxes=at.mailboxes,
         sort_orders=at.sort_orders,
         trash=_trash_of(at),
+        recent_since=contents.modseq,
     )
     return _counted(view)
 
@@ -313,6 +318,7 @@ def advanced(view: AccountView, advance: AccountAdvance) -> AccountView | None:
     if shown:
         gone = [slot for slot in shown if not step.home[slot]]
         everything = _in_order(view.facts, everything, [slot for slot in shown if step.home[slot]], gone)
+    recent_since, recent = _recent(view, advance.logged)
     later = replace(
         view,
         modseq=advance.modseq,
@@ -324,6 +330,8 @@ def advanced(view: AccountView, advance: AccountAdvance) -> AccountView | None:
         keywords=step.keywords,
         boxes=boxes,
         everything=everything,
+        recent_since=recent_since,
+        recent=recent,
         memo={},
     )
     threads = {view.facts.threads[slot] for slot in step.touched}
@@ -332,6 +340,14 @@ def advanced(view: AccountView, advance: AccountAdvance) -> AccountView | None:
         if not boxes[mailbox].uids and mailbox not in view.mailboxes:
             del boxes[mailbox]
     return later
+
+
+def _recent(view: AccountView, logged: Sequence[Logged]) -> tuple[Modseq, tuple[Logged, ...]]:
+    """The end of the log, so that who is a little behind is told without reading it."""
+    recent = (*view.recent, *logged)
+    if len(recent) <= RECENT_ROWS:
+        return view.recent_since, recent
+    return Modseq(recent[-RECENT_ROWS - 1].modseq), recent[-RECENT_ROWS:]
 
 
 def _add_facts(view: AccountView, logged: Sequence[Logged]) -> bool:

@@ -6,6 +6,7 @@ which all share: an answer that was begun before one's own change must not be ta
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mailserver.services.account_view import (
@@ -69,8 +70,10 @@ class AccountViews:
             account.next.add_done_callback(_heard)
         return await asyncio.shield(account.next)
 
-    async def log(self, who: Principal, view: AccountView, first: int) -> list[Logged] | None:
+    async def log(self, who: Principal, view: AccountView, first: int) -> Sequence[Logged] | None:
         """What was logged from modseq `first` to that of the view; None: more than anybody wants to hear."""
+        if first > view.recent_since:
+            return [row for row in view.recent if row.modseq >= first]
         async with self._store.database.read(who.tenant_id) as connection:
             return await stored.log_between(
                 connection, who.tenant_id, who.account_id, first=first, last=view.modseq, limit=LOG_ROWS

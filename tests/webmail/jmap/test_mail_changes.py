@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mailserver.services import mailboxes
+from mailserver.services import account_view, mailboxes
 from storage.epochs import start_epoch
 from tests.account_deeds import Deeds
 from tests.conftest import plain_message
@@ -79,8 +79,13 @@ def counts_of(record: Mapping[str, Any]) -> Records:
     return {name: value for name, value in record.items() if name.startswith(("total", "unread"))}
 
 
-@pytest.mark.parametrize("seed", range(4))
-async def test_clients_that_replay_changes_have_what_the_server_has(jmap: Jmap, someone: Someone, seed: int) -> None:
+@pytest.mark.parametrize("recent_rows", [1, 500])
+@pytest.mark.parametrize("seed", range(3))
+async def test_clients_that_replay_changes_have_what_the_server_has(
+    jmap: Jmap, someone: Someone, seed: int, recent_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the log is in memory or has to be read."""
+    monkeypatch.setattr(account_view, "RECENT_ROWS", recent_rows)
     deeds, dice = Deeds(someone, 1000 + seed), random.Random(seed)
     caches = {kind: Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread", "Email")}
     for cache in caches.values():
