@@ -2,6 +2,7 @@
 
 ENGLISH: dict[str, str] = {
     # the frame
+    "space": " ",  # between sentences
     "sign_in": "Sign in",
     "sign_out": "Sign out",
     "account": "Sign-in and devices",
@@ -52,7 +53,7 @@ ENGLISH: dict[str, str] = {
     "the passkey can be the second step.",
     # the account page
     "account_title": "Sign-in and devices",
-    "account_lead": "How you sign in, and where you are signed in, {address}.",
+    "account_lead": "How {address} signs in, and where.",
     "password_title": "Password",
     "password_changed": "Last changed on {day}.",
     "password_change": "Change password",
@@ -172,6 +173,7 @@ ENGLISH: dict[str, str] = {
 }
 
 CHINESE: dict[str, str] = {
+    "space": "",
     "sign_in": "登录",
     "sign_out": "退出登录",
     "account": "登录与设备",
