@@ -60,7 +60,11 @@ class _Person:
 
 
 _CHANGE_PASSWORD = Query(
-    "SELECT directory_change_password_v1(%(tenant_id)s, %(account_id)s, %(old_hash)s, %(new_hash)s) AS done", row=_Is
+    """
+    SELECT directory_change_password_v1(
+        waypost_tenant(%(tenant_id)s), %(account_id)s, %(old_hash)s, %(new_hash)s) AS done
+    """,
+    row=_Is,
 )
 _STORE_SCRAM = Query(
     """
@@ -70,7 +74,10 @@ _STORE_SCRAM = Query(
     row=_Is,
 )
 _SALTING = Query(
-    "SELECT salt, iterations FROM directory_salting_v1(%(tenant_id)s, %(account_id)s, %(salt)s, %(iterations)s)",
+    """
+    SELECT salt, iterations
+      FROM directory_salting_v1(waypost_tenant(%(tenant_id)s), %(account_id)s, %(salt)s, %(iterations)s)
+    """,
     row=_Salting,
 )
 _APP_PASSWORDS = Query(

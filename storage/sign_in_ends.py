@@ -18,7 +18,7 @@ class _End:
     sign_in_epoch: int
 
 
-_END = Query("SELECT directory_end_sign_ins_v1(%(tenant_id)s, %(account_id)s) AS epoch", row=_Epoch)
+_END = Query("SELECT directory_end_sign_ins_v1(waypost_tenant(%(tenant_id)s), %(account_id)s) AS epoch", row=_Epoch)
 _ENDS = Query("SELECT account_id, sign_in_epoch FROM directory_sign_in_ends_v1(%(within_s)s)", row=_End)
 
 

@@ -43,7 +43,7 @@ OF_TYPE: dict[str, Any] = {
     **dict.fromkeys(("int8", "int4", "int2"), 1),
     "float8": 1.0,
     "bool": True,
-    "text": "text",
+    **dict.fromkeys(("text", "varchar"), "text"),
     "bytea": b"\0",
     "timestamptz": datetime(2026, 1, 1, tzinfo=UTC),
     "date": date(2026, 1, 1),
@@ -52,7 +52,12 @@ OF_TYPE: dict[str, Any] = {
 OF_NO_TENANT = {
     "SELECT chunk codec sealed FROM inbound_content WHERE inbound",
     "SELECT nextval mail_id AS id",
-    "SELECT tenant_id account_id local_part domain display_name p",  # who signs in: the address says of which tenant
+    # who signs in: an address, a passkey or a session says of which tenant
+    "SELECT tenant_id account_id local_part domain display_name p",
+    "SELECT tenant_id account_id FROM directory_passkey_v1 creden",
+    "SELECT session_id stage created_at verified_at tenant_id acc",
+    "SELECT directory_store_scram_v1 account_id s password_hash s",  # only for whose password hash is known
+    "SELECT account_id sign_in_epoch FROM directory_sign_in_ends_",  # of the installation: every door hears of them
 }
 OF_THE_APPLICATION = [query for query in STATEMENTS if query.role == "waypost_app"]
 
@@ -75,7 +80,8 @@ def asked(query: Query[Any], services: RunningServices) -> dict[str, Any]:
             ).fetchone()
             assert found is not None
             of_type = [OF_TYPE[found[0][1:]]] if found[0].startswith("_") else OF_TYPE[found[0]]
-            values[name] = ASKED.get(name, of_type)
+            is_blob_name = (name, found[0]) == ("name", "bytea")  # a mailbox's name is text
+            values[name] = of_type if is_blob_name else ASKED.get(name, of_type)
     return values
 
 
