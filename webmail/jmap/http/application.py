@@ -16,6 +16,7 @@ from webmail.jmap.http.api import answer_api
 from webmail.jmap.http.authentication import signed_in
 from webmail.jmap.http.door import Door, Handler
 from webmail.jmap.http.download import answer_download
+from webmail.jmap.http.event_source import answer_event_source
 from webmail.jmap.http.exchange import Answer, Application, ClientGone, HttpRequest, Message, Receive, Refused, Send
 from webmail.jmap.http.origins import ANY_ORIGIN, EXPOSED, PREFLIGHT
 from webmail.jmap.http.reading_scope import read_scope
@@ -43,6 +44,7 @@ ROUTES = (
     Route(re.compile(r"/jmap/api/?"), _POST, answer_api),
     Route(re.compile(r"/jmap/upload/(?P<account>[^/]+)/?"), _POST, answer_upload),
     Route(re.compile(r"/jmap/download/(?P<account>[^/]+)/(?P<blob>[^/]+)/(?P<name>[^/]*)"), _GET, answer_download),
+    Route(re.compile(r"/jmap/eventsource/?"), _GET, answer_event_source),
 )
 SOCKETS: Mapping[str, Application] = {}
 

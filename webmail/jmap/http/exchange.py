@@ -17,6 +17,10 @@ PIECE_WAIT_S = 30.0
 """The longest wait for the next octets of a body."""
 
 
+def _nothing() -> None:
+    """Nobody counts."""
+
+
 class ClientGone(Exception):
     """The connection ended before the whole body came."""
 
@@ -39,7 +43,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`headers` by lower-case name, the last of those that come twice; `peer` is the IP address of who asks."""
+    """`headers` by lower-case name, the last of those that come twice; `peer` is the IP address of who asks.
+
+    `hold` says that the answer takes as long as the client stays: it counts no more among requests at work.
+    """
 
     method: str
     path: str
@@ -49,6 +56,7 @@ class HttpRequest:
     host: str
     peer: str
     receive: Receive
+    hold: Callable[[], None] = _nothing
 
     @property
     def origin(self) -> str:

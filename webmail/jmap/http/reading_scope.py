@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mailserver.proxy_protocol import Network
+from mailserver.web import TURN
 from webmail.jmap.http.exchange import HttpRequest, Receive
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -15,7 +16,7 @@ def read_scope(scope: Mapping[str, Any], receive: Receive, *, hostname: str, pro
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     host = headers.get("host", "")
     return HttpRequest(
-        method=scope["method"],
+        method=scope.get("method", "GET"),  # a WebSocket's opening handshake names none
         path=scope["path"],
         query=scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
@@ -23,6 +24,7 @@ def read_scope(scope: Mapping[str, Any], receive: Receive, *, hostname: str, pro
         host=host if _HOST.fullmatch(host) else hostname,
         peer=_peer(scope, headers, proxies),
         receive=receive,
+        **({"hold": turn.end} if (turn := scope.get(TURN)) is not None else {}),
     )
 
 
