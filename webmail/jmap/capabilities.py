@@ -7,7 +7,7 @@ from mailserver.assembly import Parts
 from mailserver.services.mailboxes import DEEPEST_LEVELS, LONGEST_NAME_OCTETS
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.errors import JsonObject
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, Limits
+from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, WEBSOCKET, Limits
 
 COLLATIONS = ("i;ascii-numeric", "i;ascii-casemap", "i;unicode-casemap")
 
@@ -20,6 +20,8 @@ class Capability:
 
     of_server: Told
     of_account: Told | None
+    at_origin: Callable[[str], JsonObject] | None = None
+    """More of the server's that depends on how the client reached us."""
 
 
 def _nothing(_parts: Parts, _limits: Limits) -> JsonObject:
@@ -71,9 +73,15 @@ def _blob_of_account(_parts: Parts, limits: Limits) -> JsonObject:
     }
 
 
+def _web_socket(origin: str) -> JsonObject:
+    """RFC 8887 §3."""
+    return {"url": f"{origin.replace('http', 'ws', 1)}/jmap/ws/", "supportsPush": True}
+
+
 CAPABILITIES: Mapping[str, Capability] = {
     CORE: Capability(_core, None),
     MAIL: Capability(_nothing, _mail_of_account),
     BLOB: Capability(_nothing, _blob_of_account),
     QUOTA: Capability(_nothing, _nothing),
+    WEBSOCKET: Capability(_nothing, None, _web_socket),
 }

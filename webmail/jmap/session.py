@@ -26,7 +26,10 @@ def _session(parts: Parts, who: Principal, limits: Limits, origin: str) -> JsonO
     mine = account_id(who.account_id)
     of_account = {urn: each.of_account for urn, each in CAPABILITIES.items() if each.of_account is not None}
     return {
-        "capabilities": {urn: each.of_server(parts, limits) for urn, each in CAPABILITIES.items()},
+        "capabilities": {
+            urn: {**each.of_server(parts, limits), **(each.at_origin(origin) if each.at_origin is not None else {})}
+            for urn, each in CAPABILITIES.items()
+        },
         "accounts": {
             mine: {
                 "name": str(who.address),

@@ -1,10 +1,10 @@
 """The JMAP door: an ASGI application without Django, for the paths under /jmap/ and /.well-known/jmap.
 
-A new resource is a row of ROUTES; a WebSocket is a row of SOCKETS, path to ASGI application, which signs in by itself.
+A new resource is a row of ROUTES; a WebSocket is a row of SOCKETS, by its path, and signs in by itself.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -22,6 +22,7 @@ from webmail.jmap.http.origins import ANY_ORIGIN, EXPOSED, PREFLIGHT
 from webmail.jmap.http.reading_scope import read_scope
 from webmail.jmap.http.session_resource import answer_session
 from webmail.jmap.http.upload import answer_upload
+from webmail.jmap.http.web_socket import answer_web_socket
 from webmail.jmap.refusals import method_error
 
 log = get_logger()
@@ -46,7 +47,8 @@ ROUTES = (
     Route(re.compile(r"/jmap/download/(?P<account>[^/]+)/(?P<blob>[^/]+)/(?P<name>[^/]*)"), _GET, answer_download),
     Route(re.compile(r"/jmap/eventsource/?"), _GET, answer_event_source),
 )
-SOCKETS: Mapping[str, Application] = {}
+Socket = Callable[[Door, Message, Receive, Send], Awaitable[None]]
+SOCKETS: Mapping[str, Socket] = {"/jmap/ws": answer_web_socket, "/jmap/ws/": answer_web_socket}
 
 
 def is_ours(path: str) -> bool:
@@ -57,7 +59,7 @@ def jmap_application(door: Door) -> Application:
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             socket = SOCKETS.get(scope["path"], _no_socket)
-            await socket(scope, receive, send)
+            await socket(door, scope, receive, send)
         elif scope["type"] == "http":
             await _answer(door, scope, receive, send)
 
@@ -115,7 +117,7 @@ def _raw_path(scope: Message) -> str:
     return scope["path"] if raw is None else raw.partition(b"?")[0].decode("latin-1")
 
 
-async def _no_socket(_scope: Message, receive: Receive, send: Send) -> None:
+async def _no_socket(_door: Door, _scope: Message, receive: Receive, send: Send) -> None:
     await receive()  # websocket.connect
     await send({"type": "websocket.close", "code": 1000})
 
