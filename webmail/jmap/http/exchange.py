@@ -15,6 +15,9 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PIECE_WAIT_S = 30.0
 """The longest wait for the next octets of a body."""
+BODY_WAIT_S = 1_800.0
+"""The longest wait for all of it: longer than a slow line needs for the largest upload, and shorter than keys may be
+held that were read when it began (`storage.key_rotation`)."""
 
 
 def _nothing() -> None:
@@ -78,9 +81,10 @@ class HttpRequest:
         """The body as it comes. Raises BodyTooLarge, ClientGone, and Refused when it does not come."""
         self.demand_length(limit_octets)
         octets = 0
+        until = asyncio.get_running_loop().time() + BODY_WAIT_S
         while True:
             try:
-                async with asyncio.timeout(PIECE_WAIT_S):
+                async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + PIECE_WAIT_S)):
                     message = await self.receive()
             except TimeoutError:
                 raise Refused(408, "the body did not come in time") from None
