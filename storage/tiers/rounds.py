@@ -14,7 +14,7 @@ from functools import partial
 from storage.blobs.breaker import BreakerState
 from storage.blobs.objects import ObjectStore
 from storage.database import Database
-from storage.errors import StorageError
+from storage.errors import KeyUnusable, StorageError
 from storage.keys import KeyRing, TenantKeys
 from storage.query import Query
 from storage.tiers import compaction, doomed, promotion, tiering
@@ -55,6 +55,11 @@ class _Steady:
 
 
 @dataclass(frozen=True, slots=True)
+class _HasContent:
+    has_content: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     """At one moment: what is asked for, what each tenant may have hot, and who has so much more that it presses."""
 
@@ -68,6 +73,9 @@ class _Look:
         return deque(dict.fromkeys([*sorted(self.pressing), *waiting, *self.policies]))
 
 
+_HAS_CONTENT = Query(
+    "SELECT EXISTS (SELECT FROM blob WHERE tenant_id = waypost_tenant(%(tenant_id)s)) AS has_content", row=_HasContent
+)
 _CLOCK = Query("SELECT clock_is_steady_v1(%(wary_s)s) AS is_steady", row=_Steady, role="waypost_system")
 
 
@@ -169,10 +177,17 @@ class Tiers:
         """Whether the round goes on: without S3 each of thousands of tenants would begin an object for nothing."""
         try:
             await work(await self.keys.of(tenant_id))
+        except KeyUnusable as unusable:
+            if await self._has_content(tenant_id):  # a tenant that was shredded has neither a key nor anything to move
+                done.refused[tenant_id] = str(unusable)
         except StorageError as refusal:
             done.refused[tenant_id] = str(refusal)
             return self.objects.breaker is not BreakerState.OPEN
         return True
+
+    async def _has_content(self, tenant_id: TenantId) -> bool:
+        async with self.database.read(tenant_id) as connection:
+            return bool((await _HAS_CONTENT.one(connection, tenant_id=tenant_id)).has_content)
 
     async def _look(self) -> _Look:
         """What each tenant may have hot: by its policy, and of the installation's limit its share."""

@@ -63,6 +63,22 @@ async def test_every_tenant_has_its_turn(attics: list[Attic]) -> None:
     assert [await attic.one.octets() for attic in attics] == before
 
 
+async def test_a_tenant_without_key_and_content_has_nothing_to_refuse(attics: list[Attic]) -> None:
+    """As one that was shredded."""
+    gone = attics[0]
+    gone.sql("DELETE FROM blob WHERE tenant_id = {t}")
+    path = tenant_key_path(gone.secrets, gone.keys.tenant_id)
+    key = path.read_text()
+    path.unlink()
+    gone.one.store.keys.forget(gone.keys.tenant_id)
+    try:
+        done = await tiers(gone, gone.objects).tier()
+    finally:
+        path.write_text(key)
+    assert refused(done, attics) == []
+    assert [attic.hot_and_cold() for attic in attics[1:]] == [(0, 10)] * 2
+
+
 async def test_a_tenant_whose_key_is_gone_does_not_keep_others_waiting(attics: list[Attic]) -> None:
     first = attics[0]
     path = tenant_key_path(first.secrets, first.keys.tenant_id)
