@@ -8,8 +8,10 @@ from webmail.jmap import (
     email_get_methods,
     email_query_methods,
     email_set_methods,
+    identity_methods,
     mailbox_methods,
     mailbox_query_methods,
+    mailbox_set_methods,
     quota_methods,
     snippet_methods,
     thread_methods,
@@ -22,11 +24,13 @@ _FILES = (
     quota_methods.METHODS,
     mailbox_methods.METHODS,
     mailbox_query_methods.METHODS,
+    mailbox_set_methods.METHODS,
     thread_methods.METHODS,
     email_get_methods.METHODS,
     email_set_methods.METHODS,
     email_query_methods.METHODS,
     snippet_methods.METHODS,
+    identity_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}
