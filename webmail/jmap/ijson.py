@@ -11,6 +11,7 @@ MOST_DEPTH = 100
 MOST_MARKS = 1_000_000
 """Brackets and commas of one text: each stands for a value that takes memory, dozens of octets for one."""
 
+_LARGEST = 2**63 - 1
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _NONCHARACTER = re.compile(
     rb"\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]|[\xf0-\xf4][\x9f\xaf\xbf\x8f]\xbf[\xbe\xbf]"  # U+FDD0 …, U+nFFFE, U+nFFFF
@@ -55,7 +56,7 @@ def write(value: Any) -> bytes:
     try:
         octets = orjson.dumps(value)
     except TypeError:
-        octets = orjson.dumps(_without_halves(value))
+        octets = orjson.dumps(_writable(value))
     if b"\xbf\xbe" in octets or b"\xbf\xbf" in octets or b"\xef\xb7" in octets:
         return _NONCHARACTER.sub(_REPLACEMENT, octets)
     return octets
@@ -103,14 +104,17 @@ def _demand_shallow(value: Any) -> None:
     raise NotIJson("nested too deep")
 
 
-def _without_halves(value: Any) -> Any:
-    """The same with U+FFFD for what no UTF-8 can hold. Raises TypeError for a value that is no JSON at all."""
+def _writable(value: Any) -> Any:
+    """The same with U+FFFD for what no UTF-8 can hold, and doubles for what is too large for other numbers (RFC 7493
+    §2.2). Raises TypeError for a value that is no JSON at all."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case dict():
-            return {_without_halves(name): _without_halves(each) for name, each in value.items()}
+            return {_writable(name): _writable(each) for name, each in value.items()}
         case list() | tuple():
-            return [_without_halves(each) for each in value]
+            return [_writable(each) for each in value]
+        case int() if not -_LARGEST <= value <= _LARGEST:
+            return float(value)
         case _:
             return value

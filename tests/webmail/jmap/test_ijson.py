@@ -79,6 +79,10 @@ def test_what_i_json_cannot_hold_is_replaced(text: str, written: str) -> None:
     assert write({text: [text]}).decode() == f"{{{written}:[{written}]}}"
 
 
+def test_a_number_that_is_too_large_comes_back_as_a_double() -> None:
+    assert parse(write(parse(b"[1" + b"0" * 40 + b"]"))) == [1e40]
+
+
 @pytest.mark.parametrize(
     ("octets", "is_held"), [(b"", True), ("é".encode(), True), (b"\xc3", False), ("\uffff".encode(), False)]
 )
