@@ -14,9 +14,9 @@ from mailserver.outbound.config import AddressFamily, RoutingConfig
 from mailserver.outbound.dns_answers import MxRecord, RecordKind, is_host_name
 from mailserver.outbound.errors import DnsTemporary, DomainInvalid, DomainUnknown, MailLoops, NoUsableHost, NullMx
 from mailserver.outbound.mx import better_than_ours, is_null_mx, shortened, shuffled, site_key, usable
-from mailserver.outbound.public_addresses import is_public
 from mailserver.outbound.resolver import LookupFailed, Resolver
 from mailserver.outbound.sites import Host, Site, Smarthost
+from mailserver.public_addresses import is_public
 
 _KINDS: dict[AddressFamily, tuple[RecordKind, ...]] = {
     AddressFamily.IPV4_FIRST: (RecordKind.A, RecordKind.AAAA),

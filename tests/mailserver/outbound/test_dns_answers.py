@@ -17,7 +17,7 @@ from mailserver.outbound.dns_answers import (
     read_response,
 )
 from mailserver.outbound.mx import better_than_ours, is_null_mx, shuffled, site_key, usable
-from mailserver.outbound.public_addresses import is_public
+from mailserver.public_addresses import is_public
 
 NAME = "demo.test"
 
