@@ -32,10 +32,15 @@ class TextRow:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The words of every message created up to the modseq `indexed` are kept; `account` is where the account stands."""
+    """The words of every message created up to the modseq `indexed` are kept; `account` is where the account stands.
+
+    `is_behind`: some were created since. `has_problems`: some could not be read.
+    """
 
     indexed: Modseq
     account: Modseq
+    is_behind: bool
+    has_problems: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Behind:
 class _Standing:
     indexed: int
     account: int
+    is_behind: bool
+    has_problems: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,13 @@ class IndexSize:
 
 _STANDING = Query(
     """
-    SELECT coalesce(s.modseq, 0) AS indexed, a.modseq AS account
+    SELECT coalesce(s.modseq, 0) AS indexed, a.modseq AS account,
+           (SELECT 1 FROM message m
+             WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id
+               AND m.created_modseq > coalesce(s.modseq, 0) LIMIT 1) IS NOT NULL AS is_behind,
+           (SELECT 1 FROM message_text t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id AND t.problem <> 0
+             LIMIT 1) IS NOT NULL AS has_problems
       FROM account_state a
       LEFT JOIN text_state s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
      WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
@@ -195,7 +208,9 @@ def index_key(tenant_id: TenantId, account_id: AccountId) -> str:
 async def standing(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Standing | None:
     """None: there is no such account."""
     row = await _STANDING.first(connection, tenant_id=tenant_id, account_id=account_id)
-    return None if row is None else Standing(Modseq(row.indexed), Modseq(row.account))
+    if row is None:
+        return None
+    return Standing(Modseq(row.indexed), Modseq(row.account), row.is_behind, row.has_problems)
 
 
 async def unindexed(

@@ -7,7 +7,7 @@ good; one that is out of reach, since S3 is away, is noted and tried again.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailserver.mime.fields import parse_fields
 from mailserver.mime.message_words import (
@@ -91,7 +91,7 @@ async def index_account(
         async with store.database.transaction(tenant_id) as connection:
             INDEX_ROWS.labels().inc(await message_text.put(connection, tenant_id, account_id, rows, up_to))
         done += len(found)
-        stands = message_text.Standing(up_to, aim)
+        stands = replace(stands, indexed=up_to)
     return Indexed(done, True)
 
 

@@ -118,6 +118,8 @@ async def _up_to_date(store: MailStore, tenant_id: TenantId, account_id: Account
                 return []
             fresh = await _unindexed(connection, tenant_id, account_id, stands)
             if len(fresh) <= READ_MESSAGES:
+                if not stands.has_problems:
+                    return fresh
                 away = await message_text.with_problem(
                     connection, tenant_id, account_id, OUT_OF_REACH, after=0, limit=_OUT_OF_REACH_READ
                 )
@@ -129,7 +131,7 @@ async def _up_to_date(store: MailStore, tenant_id: TenantId, account_id: Account
 async def _unindexed(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, stands: Standing
 ) -> list[MessageId]:
-    if stands.indexed >= stands.account:
+    if not stands.is_behind:
         return []
     found = await message_text.unindexed(connection, tenant_id, account_id, stands, READ_MESSAGES + 1)
     return [MessageId(each.message_id) for each in found]
