@@ -3,16 +3,19 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mailserver.mime.addresses import Address, parse_addresses
 from mailserver.mime.comments import comment_end
 from mailserver.mime.header import parse_date
+from mailserver.mime.sections import header_fields
 from webmail.jmap.encoded_words import decoded, text_form, unfolded
 from webmail.jmap.errors import JsonObject
 from webmail.jmap.header_properties import Form, HeaderProperty
 
 _FOLDS = b" \t"
+_REMEMBERED_OCTETS = 200
 _CHARSET = re.compile(rb"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
 _ANGLE_OR_COMMENT = re.compile(r"<([^<>]*)>|\(")
 _ZONE = re.compile(r"\d[:.]\d{2}(?:[:.]\d{2})?(?:\.\d+)?\s*([+-])(\d{2})(\d{2})(?!\d)")
@@ -86,7 +89,7 @@ def select_fields(header: bytes, keys: Collection[str]) -> Fields:
     wanted = {key.encode() for key in keys}
     if not header.isascii():
         wanted.add(b"content-type")  # which tells the charset
-    return Fields(field for field in _fields(header) if field.name.lower() in wanted)
+    return parse_fields(header_fields(header, sorted(wanted), exclude=False))
 
 
 def headers(fields: Fields) -> list[JsonObject]:
@@ -113,7 +116,16 @@ def raw_form(value: bytes, _hint: str | None = None) -> str:
 
 def addresses_form(value: bytes, hint: str | None = None) -> list[JsonObject]:
     """§4.1.2.3: every mailbox, groups and comments left out."""
+    if len(value) <= _REMEMBERED_OCTETS:  # a mailbox is full of the same few people
+        return [dict(each) for each in _addresses_of(value, hint)]
+    return _addresses(value, hint)
+
+
+def _addresses(value: bytes, hint: str | None) -> list[JsonObject]:
     return [_shown(each) for each in parse_addresses(unfolded(value, hint)) if each.host is not None]
+
+
+_addresses_of = lru_cache(maxsize=4096)(_addresses)
 
 
 def grouped_addresses_form(value: bytes, hint: str | None = None) -> list[JsonObject]:
