@@ -151,10 +151,11 @@ class _Advance:
 
 @dataclass(frozen=True, slots=True)
 class _Logged:
-    modseq: int
-    seq: int
-    kind: int
-    mailbox_id: int
+    oldest_modseq: int
+    modseq: int | None
+    seq: int | None
+    kind: int | None
+    mailbox_id: int | None
     uid: int | None
     message_id: int | None
     flags_before: int | None
@@ -240,11 +241,17 @@ _ADVANCE = Query(
 )
 _LOG = Query(
     """
-    SELECT c.modseq, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after, c.thread_id
-      FROM change c
-     WHERE c.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND c.account_id = %(account_id)s
-       AND c.modseq >= %(first)s AND c.modseq <= %(last)s
-     ORDER BY c.modseq, c.seq LIMIT %(limit)s
+    SELECT a.oldest_modseq, c.modseq, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after,
+           c.thread_id
+      FROM account_state a
+      LEFT JOIN LATERAL (
+        SELECT c.modseq, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after, c.thread_id
+          FROM change c
+         WHERE c.tenant_id = a.tenant_id AND c.account_id = a.account_id
+           AND c.modseq >= %(first)s AND c.modseq <= %(last)s
+         ORDER BY c.modseq, c.seq LIMIT %(limit)s) c ON true
+     WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
+     ORDER BY c.modseq, c.seq
     """,
     row=_Logged,
 )
@@ -338,17 +345,22 @@ async def advance(
 async def log_between(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, *, first: int, last: int, limit: int
 ) -> list[Logged] | None:
-    """The log from a modseq to another, both included, in its order; None when there are `limit` rows or more."""
+    """The log from a modseq to another, both included, in its order.
+
+    None: there are `limit` rows or more, or it no longer reaches back so far.
+    """
     rows = await _LOG.tuples(
         connection, tenant_id=tenant_id, account_id=account_id, first=first, last=last, limit=limit
     )
-    if len(rows) >= limit:
+    if not rows or len(rows) >= limit or rows[0][0] > first:
         return None
+    if rows[0][1] is None:
+        return []
     return [
         Logged(
             modseq, seq, kind, mailbox_id, uid or 0, message_id or 0, before or 0, after or 0, _NO_KEYWORDS, thread or 0
         )
-        for modseq, seq, kind, mailbox_id, uid, message_id, before, after, thread in rows
+        for _, modseq, seq, kind, mailbox_id, uid, message_id, before, after, thread in rows
     ]
 
 

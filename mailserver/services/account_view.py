@@ -273,6 +273,12 @@ def with_mailboxes(view: AccountView, at: MailboxesAt) -> AccountView:
     return later if later.trash == view.trash else _counted(later)
 
 
+def with_horizon(view: AccountView, oldest_modseq: int) -> AccountView:
+    """The same where the log begins with this modseq."""
+    floor = Modseq(oldest_modseq - 1)
+    return view if floor == view.states.floor else replace(view, states=_states_from(view.states, floor))
+
+
 def _trash_of(at: MailboxesAt) -> MailboxId | None:
     return next((each.id for each in at.mailboxes.values() if "\\Trash" in (each.special_use or "").split()), None)
 
@@ -463,14 +469,18 @@ def _states_after(states: TypeStates, advance: AccountAdvance) -> TypeStates:
             thread = modseq
         if row.kind != CHANGE_FLAGS or (row.flags_before ^ row.flags_after) & COUNTED_FLAGS:
             mailbox = modseq
-    floor = Modseq(advance.oldest_modseq - 1)
-    return TypeStates(
-        epoch=states.epoch,
+    later = replace(states, email=email, thread=thread, mailbox=mailbox, others=advance.others)
+    return _states_from(later, Modseq(advance.oldest_modseq - 1))
+
+
+def _states_from(states: TypeStates, floor: Modseq) -> TypeStates:
+    """The same where nothing older than `floor` can be asked for."""
+    return replace(
+        states,
         floor=floor,
-        email=max(email, floor),
-        thread=max(thread, floor),
-        mailbox=max(mailbox, floor),
-        others=advance.others,
+        email=max(states.email, floor),
+        thread=max(states.thread, floor),
+        mailbox=max(states.mailbox, floor),
     )
 
 

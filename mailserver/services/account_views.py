@@ -16,6 +16,7 @@ from mailserver.services.account_view import (
     advanced,
     first_view,
     has_mailbox_changes,
+    with_horizon,
     with_mailboxes,
 )
 from storage import account_contents as stored
@@ -71,7 +72,8 @@ class AccountViews:
         return await asyncio.shield(account.next)
 
     async def log(self, who: Principal, view: AccountView, first: int) -> Sequence[Logged] | None:
-        """What was logged from modseq `first` to that of the view; None: more than anybody wants to hear."""
+        """What was logged from modseq `first` to that of the view; None: more than anybody wants to hear, or the log
+        begins later by now."""
         if first > view.recent_since:
             return [row for row in view.recent if row.modseq >= first]
         async with self._store.database.read(who.tenant_id) as connection:
@@ -113,7 +115,7 @@ class AccountViews:
         async with self._store.database.read(key[0]) as connection:
             standing = await stored.standing(connection, *key)
         if standing is not None and (standing.epoch, standing.modseq) == (view.epoch, view.modseq):
-            return view
+            return with_horizon(view, standing.oldest_modseq)
         later = await self._led_on(key, view)
         return later if later is not None else await self._loaded(key)
 

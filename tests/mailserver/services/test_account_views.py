@@ -164,6 +164,24 @@ async def test_a_new_epoch_begins_anew(someone: Someone, store: MailStore) -> No
     assert shown(after)["homes"] == shown(before)["homes"]
 
 
+async def test_of_a_log_that_was_cut_nothing_is_told_from_before(someone: Someone, store: MailStore) -> None:
+    views = AccountViews(store)
+    before = await views.of(someone.who)
+    for number in range(4):
+        await someone.receive(plain_message(number))
+    loaded = await AccountViews(store).of(someone.who)
+    async with store.database.transaction(someone.who.tenant_id) as connection:
+        await connection.execute(
+            "UPDATE account_state SET oldest_modseq = modseq - 1 WHERE tenant_id = %s AND account_id = %s",
+            (someone.who.tenant_id, someone.who.account_id),
+        )
+    assert await AccountViews(store).log(someone.who, loaded, before.modseq + 1) is None
+    assert len(await AccountViews(store).log(someone.who, loaded, loaded.modseq - 1) or ()) == 2
+    after = await views.of(someone.who)
+    assert after.states.floor == loaded.modseq - 2
+    assert (await views.of(someone.who)).states == (await AccountViews(store).of(someone.who)).states
+
+
 async def test_a_mailbox_that_is_renamed_and_one_that_is_made_are_seen(someone: Someone, store: MailStore) -> None:
     views = AccountViews(store)
     made = await mailboxes.create(store, someone.who, "Work/Old")
