@@ -1,6 +1,7 @@
 """An account in memory is what the database has, however it came to be known."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -17,7 +18,7 @@ from tests.account_deeds import Deeds
 from tests.conftest import Company, plain_message
 from tests.someone import ADD, DELETED, DRAFT, FLAGGED, REMOVE, SEEN, Someone
 
-SEEDS = range(6)
+SEEDS = range(200 if os.environ.get("WAYPOST_SOAK") == "1" else 4)
 
 
 @pytest.fixture
@@ -79,6 +80,24 @@ async def test_a_view_that_is_led_on_is_the_one_that_is_loaded(someone: Someone,
         assert {box: led_on.counts(box) for box in led_on.mailboxes} == {
             box: counted(led_on, box) for box in led_on.mailboxes
         }
+
+
+async def test_whoever_reads_while_others_write_sees_every_moment_in_its_order(
+    someone: Someone, store: MailStore
+) -> None:
+    views = AccountViews(store)
+    writers = [asyncio.create_task(Deeds(someone, 500 + number).some(25)) for number in range(3)]
+
+    async def read() -> None:
+        before = await views.of(someone.who)
+        while not all(writer.done() for writer in writers):
+            view = await views.of(someone.who)
+            assert view.modseq >= before.modseq
+            assert len(view.everything) == len(set(view.everything))
+            before = view
+
+    await asyncio.gather(*writers, read(), read(), read())
+    assert shown(await views.of(someone.who)) == shown(await AccountViews(store).of(someone.who))
 
 
 async def test_an_old_picture_stays_as_it_was(someone: Someone, store: MailStore) -> None:

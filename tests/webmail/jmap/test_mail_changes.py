@@ -1,5 +1,6 @@
 """A client that applies what the server says changed has what the server has (RFC 8620 §5.2, RFC 8621 §§2-4)."""
 
+import os
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,8 @@ from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone
 from tests.webmail.jmap.client import Jmap
 
 Records = dict[str, Any]
+
+SEEDS = range(200 if os.environ.get("WAYPOST_SOAK") == "1" else 3)
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def counts_of(record: Mapping[str, Any]) -> Records:
 
 
 @pytest.mark.parametrize("recent_rows", [1, 500])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_clients_that_replay_changes_have_what_the_server_has(
     jmap: Jmap, someone: Someone, seed: int, recent_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
