@@ -12,6 +12,8 @@ from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError
 
 MOST_CONDITIONS = 500
 MOST_COMPARATORS = 16
+_MISPLACED = ("anchor", "anchorOffset", "calculateTotal", "limit", "position")
+"""Arguments of the query itself, which jmapc writes into each comparator as well; there they mean nothing."""
 
 
 class Operator(StrEnum):
@@ -89,6 +91,8 @@ def _parse_comparator(given: object) -> Comparator:
         more.pop("isAscending", True),
         more.pop("collation", None),
     )
+    for each in _MISPLACED:
+        more.pop(each, None)
     if not isinstance(name, str) or not isinstance(is_ascending, bool) or not isinstance(collation, str | None):
         raise InvalidArguments("sort: a comparator has a property, and may have isAscending and collation")
     return Comparator(name, is_ascending, collation, more)

@@ -16,6 +16,7 @@ from storage.provisioning import provision_account
 from tests.conftest import RunningServices
 from tests.people import new_person
 from tests.webmail.jmap.client import Jmap
+from tests.webmail.jmap.web_role import web_role
 from webmail.jmap.http.application import open_door
 
 NewJmap = Callable[[], Awaitable[Jmap]]
@@ -35,6 +36,13 @@ async def parts(services: RunningServices, database: Database) -> AsyncIterator[
 @pytest.fixture(scope="session")
 def application(parts: Parts) -> Application:
     return open_door(parts)
+
+
+@pytest.fixture(scope="module")
+async def web_port(parts: Parts) -> AsyncIterator[int]:
+    """Where the whole web role listens, pages too."""
+    async with web_role(parts) as port:
+        yield port
 
 
 @pytest.fixture

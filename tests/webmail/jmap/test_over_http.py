@@ -3,23 +3,13 @@
 import asyncio
 import http.client
 import json
-import socket
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import pytest
-
-from mailserver.assembly import Parts
-from mailserver.listeners import Endpoint
-from mailserver.web import Web, WebConfig
-from tests.mailserver.test_listeners import free_port
 from tests.webmail.jmap.client import Jmap
-from webmail.asgi import build
+from tests.webmail.jmap.web_role import PATIENCE_S
 from webmail.jmap.limits import CORE
-
-PATIENCE_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +19,15 @@ class Got:
     body: bytes
 
 
-@pytest.fixture(scope="module")
-async def port(parts: Parts) -> AsyncIterator[int]:
-    number = free_port()
-    web = Web(Endpoint("127.0.0.1", number), WebConfig(), build(parts), draining=lambda: None)
-    ended: list[str] = []
-    web.start(failed=ended.append)
-    await asyncio.to_thread(until_it_listens, number)
-    yield number
-    await web.drain(PATIENCE_S)
-    assert ended == []
-
-
-def until_it_listens(port: int) -> None:
-    """granian does not say when."""
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-    raise TimeoutError
-
-
 async def fetch(
-    port: int,
+    web_port: int,
     method: str,
     path: str,
     headers: dict[str, str] | None = None,
     body: bytes | Iterator[bytes] | None = None,
 ) -> Got:
     def ask() -> Got:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", web_port, timeout=PATIENCE_S)
         try:
             connection.request(
                 method, path, body, headers or {}, encode_chunked=body is not None and not isinstance(body, bytes)
@@ -72,39 +40,39 @@ async def fetch(
     return await asyncio.to_thread(ask)
 
 
-async def test_a_session_is_found_where_clients_look_and_answers(jmap: Jmap, port: int) -> None:
+async def test_a_session_is_found_where_clients_look_and_answers(jmap: Jmap, web_port: int) -> None:
     mine = {"Authorization": jmap.authorization}
-    session = json.loads((await fetch(port, "GET", "/.well-known/jmap", mine)).body)
-    assert session["apiUrl"] == f"http://127.0.0.1:{port}/jmap/api/"
+    session = json.loads((await fetch(web_port, "GET", "/.well-known/jmap", mine)).body)
+    assert session["apiUrl"] == f"http://127.0.0.1:{web_port}/jmap/api/"
     request = json.dumps({"using": [CORE], "methodCalls": [["Core/echo", {"a": "好"}, "0"]]}).encode()
-    answer = await fetch(port, "POST", "/jmap/api/", {**mine, "Content-Type": "application/json"}, request)
+    answer = await fetch(web_port, "POST", "/jmap/api/", {**mine, "Content-Type": "application/json"}, request)
     assert json.loads(answer.body)["methodResponses"] == [["Core/echo", {"a": "好"}, "0"]]
 
 
-async def test_a_file_goes_up_in_chunks_and_comes_down_in_parts(jmap: Jmap, port: int) -> None:
+async def test_a_file_goes_up_in_chunks_and_comes_down_in_parts(jmap: Jmap, web_port: int) -> None:
     mine = {"Authorization": jmap.authorization, "Transfer-Encoding": "chunked"}
     octets = bytes(range(256)) * 20_000
     pieces = (octets[at : at + 100_000] for at in range(0, len(octets), 100_000))
-    told = json.loads((await fetch(port, "POST", f"/jmap/upload/{jmap.account_id}/", mine, pieces)).body)
+    told = json.loads((await fetch(web_port, "POST", f"/jmap/upload/{jmap.account_id}/", mine, pieces)).body)
     assert told["size"] == len(octets)
     path = f"/jmap/download/{jmap.account_id}/{told['blobId']}/{quote('a/b 报告.bin', safe='')}?type=image/png"
     mine = {"Authorization": jmap.authorization}
-    whole = await fetch(port, "GET", path, mine)
+    whole = await fetch(web_port, "GET", path, mine)
     assert (whole.status, whole.body) == (200, octets)
     assert whole.headers["content-disposition"].endswith("UTF-8''a_b%20%E6%8A%A5%E5%91%8A.bin")
-    part = await fetch(port, "GET", path, {**mine, "Range": "bytes=1048570-1048580"})
+    part = await fetch(web_port, "GET", path, {**mine, "Range": "bytes=1048570-1048580"})
     assert (part.status, part.body) == (206, octets[1048570:1048581])
-    head = await fetch(port, "HEAD", path, mine)
+    head = await fetch(web_port, "HEAD", path, mine)
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(octets)), b"")
 
 
-async def test_a_body_that_is_too_large_is_refused_at_once(jmap: Jmap, port: int) -> None:
+async def test_a_body_that_is_too_large_is_refused_at_once(jmap: Jmap, web_port: int) -> None:
     headers = {"Authorization": jmap.authorization, "Content-Length": "100000000"}
-    answer = await fetch(port, "POST", f"/jmap/upload/{jmap.account_id}/", headers, b"x")
+    answer = await fetch(web_port, "POST", f"/jmap/upload/{jmap.account_id}/", headers, b"x")
     assert (answer.status, json.loads(answer.body)["limit"]) == (413, "maxSizeUpload")
 
 
-async def test_pages_and_probes_are_there_beside_it(port: int) -> None:
-    assert (await fetch(port, "GET", "/healthz", {"Host": "localhost"})).status == 200
-    assert (await fetch(port, "GET", "/nothing", {"Host": "localhost"})).status == 404
-    assert (await fetch(port, "GET", "/jmap/session")).status == 401
+async def test_pages_and_probes_are_there_beside_it(web_port: int) -> None:
+    assert (await fetch(web_port, "GET", "/healthz", {"Host": "localhost"})).status == 200
+    assert (await fetch(web_port, "GET", "/nothing", {"Host": "localhost"})).status == 404
+    assert (await fetch(web_port, "GET", "/jmap/session")).status == 401
