@@ -23,6 +23,8 @@ from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
 from mailserver.services.searching import Searches
 from mailserver.services.state_changes import StateChanges
+from mailserver.services.submissions import SubmissionLimits, Submissions
+from mailserver.services.vacation import VacationAnswers
 from mailserver.services.watching import Watchers
 from mailserver.services.web_sessions import WebSessions
 from mailserver.tls import ServerCertificate
@@ -55,6 +57,7 @@ class Parts:
     deliveries: Deliveries
     queueing: Queueing
     arrivals: Arrivals
+    submissions: Submissions
     wake_queue: Wake
     redis: Redis | None
     objects: ObjectStore | None
@@ -103,6 +106,24 @@ async def assemble(
         wake_queue = _queue_wake(redis, ending)
         queueing = Queueing(store, config.queue, is_outbound_on=config.is_outbound_on, wake=wake_queue)
         recipients = Recipients(store)
+        answers = VacationAnswers(
+            store,
+            recipients,
+            resolve=lambda path: arrivals.resolve(path, reverse_path=""),
+            take=lambda mail: arrivals.take(mail),
+            monotonic=time.monotonic,
+        )
+        arrivals = Arrivals(
+            database,
+            recipients,
+            deliveries,
+            queueing,
+            Writer(config.hostname),
+            signing_keys=keys.forwarding_keys,
+            after_delivery=answers.heard,
+        )
+        answers.start()
+        ending.push_async_callback(answers.close)
         yield Parts(
             config=config,
             store=store,
@@ -117,14 +138,27 @@ async def assemble(
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,
-            arrivals=Arrivals(
-                database, recipients, deliveries, queueing, Writer(config.hostname), signing_keys=keys.forwarding_keys
+            arrivals=arrivals,
+            submissions=Submissions(
+                store, recipients, arrivals, hostname=config.hostname, limits=_submission_limits(config)
             ),
             wake_queue=wake_queue,
             redis=redis,
             objects=objects,
             certificate=certificate,
         )
+
+
+def _submission_limits(config: Config) -> SubmissionLimits:
+    """As for who submits by SMTP."""
+    smtp = config.smtp
+    return SubmissionLimits(
+        config.message_limit_octets,
+        smtp.header_limit_octets,
+        smtp.received_limit,
+        smtp.recipients_limit,
+        smtp.reached_limit,
+    )
 
 
 def _queue_wake(redis: Redis | None, ending: AsyncExitStack) -> Wake:

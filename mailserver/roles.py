@@ -27,6 +27,7 @@ from mailserver.upkeep.jobs import all_jobs
 from mailserver.upkeep.key_jobs import key_jobs
 from mailserver.upkeep.parts_jobs import parts_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
+from mailserver.upkeep.release_jobs import release_jobs
 from mailserver.upkeep.retention_jobs import retention_jobs
 from mailserver.upkeep.runner import Upkeep
 from mailserver.upkeep.tier_jobs import tier_jobs
@@ -170,6 +171,7 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
     jobs = (
         *all_jobs(parts.store, parts.deliveries, config.delivery, keep_changes_days=config.upkeep.keep_changes_days),
         *queue_jobs(parts.store.database, events_kept_days=config.worker.events_kept_days),
+        *release_jobs(parts.store, parts.recipients, parts.arrivals, parts.queueing),
         *retention_jobs(parts.store, parts.deliveries, hostname=config.hostname),
         *tier_jobs(parts.store, parts.objects, config.tiering, keep_doomed_days=config.objects.keep_doomed_days),
         *usage_jobs(parts.store.database),

@@ -32,11 +32,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ChangedRow:
-    """What of a type changed: `was_there` when whoever asks looked last."""
+    """The last change of a row, and when it was made."""
 
     id: int
     modseq: int
-    was_there: bool
+    created_modseq: int
     is_destroyed: bool
 
 
@@ -56,7 +56,7 @@ _ALL = Query(
 )
 _CHANGED = Query(
     """
-    SELECT id, modseq, created_modseq <= %(since)s AS was_there, is_destroyed FROM identity
+    SELECT id, modseq, created_modseq, is_destroyed FROM identity
      WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND account_id = %(account_id)s AND modseq > %(since)s
      ORDER BY modseq, id
     """,

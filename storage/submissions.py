@@ -149,7 +149,7 @@ _FACTS = Query(
 )
 _CHANGED = Query(
     f"""
-    SELECT id, modseq, created_modseq <= %(since)s AS was_there, is_destroyed
+    SELECT id, modseq, created_modseq, is_destroyed
       FROM email_submission WHERE {_OF_ACCOUNT} AND modseq > %(since)s ORDER BY modseq, id
     """,  # noqa: S608 - our own condition
     row=ChangedRow,

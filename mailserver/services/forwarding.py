@@ -169,11 +169,11 @@ def _envelope(
         envelope_id=None if is_list else mail.envelope_id,
         return_content=None if is_list else mail.return_content,
         needs_utf8=is_utf8,
-        body=_body(mail.octets),
+        body=body_kind(mail.octets),
     )
 
 
-def _body(octets: bytes | mmap) -> BodyKind:
+def body_kind(octets: bytes | mmap) -> BodyKind:
     """What the octets are, whatever the client declared (RFC 6152 §3)."""
     pieces = (octets[at : at + _PIECE_OCTETS] for at in range(0, len(octets), _PIECE_OCTETS))
     return BodyKind.SEVENBIT if all(piece.isascii() for piece in pieces) else BodyKind.EIGHTBIT

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from mailserver.assembly import Parts
 from mailserver.services.mailboxes import DEEPEST_LEVELS, LONGEST_NAME_OCTETS
+from mailserver.services.submissions import MOST_DELAY
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.errors import JsonObject
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, WEBSOCKET, Limits
+from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION, WEBSOCKET, Limits
 
 COLLATIONS = ("i;ascii-numeric", "i;ascii-casemap", "i;unicode-casemap")
 
@@ -78,10 +79,26 @@ def _web_socket(origin: str) -> JsonObject:
     return {"url": f"{origin.replace('http', 'ws', 1)}/jmap/ws/", "supportsPush": True}
 
 
+def _submission_of_account(parts: Parts, _limits: Limits) -> JsonObject:
+    """RFC 8621 §1.3.2. What a SMTP server would say of itself, as far as envelopes may ask for it."""
+    delay_s = int(MOST_DELAY.total_seconds())
+    return {
+        "maxDelayedSend": delay_s,
+        "submissionExtensions": {
+            "FUTURERELEASE": [str(delay_s)],
+            "SIZE": [str(parts.config.message_limit_octets)],
+            "DSN": [],
+            "8BITMIME": [],
+            "SMTPUTF8": [],
+        },
+    }
+
+
 CAPABILITIES: Mapping[str, Capability] = {
     CORE: Capability(_core, None),
     MAIL: Capability(_nothing, _mail_of_account),
     BLOB: Capability(_nothing, _blob_of_account),
     QUOTA: Capability(_nothing, _nothing),
+    SUBMISSION: Capability(_nothing, _submission_of_account),
     WEBSOCKET: Capability(_nothing, None, _web_socket),
 }

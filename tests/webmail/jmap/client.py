@@ -13,10 +13,10 @@ from storage.store import MailStore
 from storage.types import Placed
 from tests.conftest import NOON, as_recipient, plain_message
 from tests.people import Person
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA
+from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION
 
 Call = list[Any]
-ALL = (CORE, MAIL, BLOB, QUOTA)
+ALL = (CORE, MAIL, BLOB, QUOTA, SUBMISSION)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""Identity/get, changes, set (RFC 8621 §6)."""
+
+from typing import Any
+
+import pytest
+
+from mailserver.services.addresses import Recipients
+from mailserver.services.identities import identities
+from tests.conftest import RunningServices
+from tests.webmail.jmap.client import Jmap
+from tests.webmail.jmap.conftest import NewJmap
+from tests.webmail.jmap.sending import add_alias, remove_alias
+
+
+async def only(jmap: Jmap) -> Any:
+    (identity,) = (await jmap.call("Identity/get", {"ids": None}))["list"]
+    return identity
+
+
+async def test_everybody_has_one_for_their_address(jmap: Jmap) -> None:
+    identity = await only(jmap)
+    assert identity["id"].startswith("I")
+    assert {**identity, "id": ""} == {
+        "id": "",
+        "name": "Ann",
+        "email": jmap.person.address,
+        "replyTo": None,
+        "bcc": None,
+        "textSignature": "",
+        "htmlSignature": "",
+        "mayDelete": False,
+    }
+    assert await only(jmap) == identity, "it is the same each time"
+
+
+async def test_an_alias_has_one_as_long_as_it_is_there(jmap: Jmap, services: RunningServices) -> None:
+    who, store = jmap.person.principal, jmap.store
+    alias = await add_alias(services, who, "sales")
+    found = await identities(store, Recipients(store), who)
+    assert [each.email for each in found] == [jmap.person.address, alias]
+    await remove_alias(services, who, "sales")
+    assert await identities(store, Recipients(store), who) == found[:1]
+    state = (await jmap.call("Identity/get"))["state"]
+    epoch, _, modseq = state.partition("-")
+    changes = await jmap.call("Identity/changes", {"sinceState": f"{epoch}-{int(modseq) - 1}"})
+    assert (changes["created"], changes["updated"], changes["destroyed"]) == ([], [], [f"I{found[1].id}"])
+
+
+async def test_what_is_set_is_told_and_changes_the_state(jmap: Jmap) -> None:
+    identity = await only(jmap)
+    state = (await jmap.call("Identity/get"))["state"]
+    patch = {
+        "name": "Ann Lee 安",
+        "replyTo": [{"name": None, "email": "desk@elsewhere.test"}],
+        "bcc": [{"name": "Archive", "email": "archive@elsewhere.test"}],
+        "textSignature": "-- \nAnn",
+        "htmlSignature": "<b>Ann</b>",
+        "email": identity["email"],  # which may be given as it is
+    }
+    done = await jmap.call("Identity/set", {"update": {identity["id"]: patch}})
+    assert done["updated"] == {identity["id"]: None}
+    assert done["oldState"] == state
+    assert await only(jmap) == {**identity, **patch}
+    changes = await jmap.call("Identity/changes", {"sinceState": state})
+    assert (changes["updated"], changes["newState"]) == ([identity["id"]], done["newState"])
+    assert (await jmap.call("Identity/changes", {"sinceState": done["newState"]}))["updated"] == []
+
+
+async def test_more_can_be_made_for_the_same_address_and_for_details_of_it(jmap: Jmap) -> None:
+    local_part, _, domain = jmap.person.address.partition("@")
+    create = {
+        "same": {"email": jmap.person.address, "name": "Press"},
+        "detail": {"email": f"{local_part}+lists@{domain}"},
+    }
+    done = await jmap.call("Identity/set", {"create": create})
+    made = done["created"]["same"]
+    assert (made["mayDelete"], made["textSignature"], "name" in made) == (True, "", False)
+    assert len((await jmap.call("Identity/get"))["list"]) == 3
+    gone = await jmap.call("Identity/set", {"destroy": [made["id"], done["created"]["detail"]["id"]]})
+    assert gone["destroyed"] == [made["id"], done["created"]["detail"]["id"]]
+    assert len((await jmap.call("Identity/get"))["list"]) == 1
+
+
+async def test_changes_can_be_taken_one_by_one(jmap: Jmap) -> None:
+    state = (await jmap.call("Identity/get"))["state"]
+    done = await jmap.call("Identity/set", {"create": {str(each): {"email": jmap.person.address} for each in range(3)}})
+    made = sorted(each["id"] for each in done["created"].values())
+    found = []
+    while True:
+        changes = await jmap.call("Identity/changes", {"sinceState": state, "maxChanges": 1})
+        found += changes["created"]
+        state = changes["newState"]
+        if not changes["hasMoreChanges"]:
+            break
+    assert sorted(found) == made
+    assert state == done["newState"]
+
+
+async def test_what_came_and_went_is_not_told(jmap: Jmap) -> None:
+    state = (await jmap.call("Identity/get"))["state"]
+    made = (await jmap.call("Identity/set", {"create": {"a": {"email": jmap.person.address}}}))["created"]["a"]["id"]
+    await jmap.call("Identity/set", {"destroy": [made]})
+    changes = await jmap.call("Identity/changes", {"sinceState": state})
+    assert (changes["created"], changes["updated"], changes["destroyed"]) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("create", "kind", "properties"),
+    [
+        ({"email": "eve@elsewhere.test"}, "forbiddenFrom", None),
+        ({"email": "no address"}, "invalidProperties", ["email"]),
+        ({}, "invalidProperties", ["email"]),
+        ({"email": 7}, "invalidProperties", ["email"]),
+        ({"email": "OWN", "name": 5}, "invalidProperties", ["name"]),
+        ({"email": "OWN", "name": "two\r\nlines"}, "invalidProperties", ["name"]),
+        ({"email": "OWN", "bcc": "x"}, "invalidProperties", ["bcc"]),
+        ({"email": "OWN", "replyTo": [{"email": "nobody"}]}, "invalidProperties", ["replyTo"]),
+        ({"email": "OWN", "replyTo": [{"name": "no email"}]}, "invalidProperties", ["replyTo"]),
+        ({"email": "OWN", "mayDelete": False}, "invalidProperties", ["mayDelete"]),
+        ({"email": "OWN", "colour": "red"}, "invalidProperties", ["colour"]),
+    ],
+)
+async def test_what_makes_no_identity_is_named(
+    jmap: Jmap, create: dict[str, Any], kind: str, properties: list[str] | None
+) -> None:
+    if create.get("email") == "OWN":
+        create = {**create, "email": jmap.person.address}
+    done = await jmap.call("Identity/set", {"create": {"a": create}})
+    assert done["created"] is None
+    assert (done["notCreated"]["a"]["type"], done["notCreated"]["a"].get("properties")) == (kind, properties)
+
+
+async def test_the_identity_of_an_address_cannot_be_destroyed_nor_get_another_address(jmap: Jmap) -> None:
+    identity = await only(jmap)
+    done = await jmap.call("Identity/set", {"destroy": [identity["id"]]})
+    assert done["notDestroyed"] == {
+        identity["id"]: {"type": "forbidden", "description": "it is there as long as the address is"}
+    }
+    done = await jmap.call("Identity/set", {"update": {identity["id"]: {"email": "eve@elsewhere.test"}}})
+    assert done["notUpdated"][identity["id"]]["properties"] == ["email"]
+
+
+async def test_anothers_identity_is_not_found(new_jmap: NewJmap) -> None:
+    one, other = await new_jmap(), await new_jmap()
+    theirs = (await only(other))["id"]
+    assert (await one.call("Identity/get", {"ids": [theirs, "nonsense"]}))["notFound"] == [theirs, "nonsense"]
+    done = await one.call("Identity/set", {"update": {theirs: {"name": "x"}}, "destroy": [theirs]})
+    assert done["notUpdated"] == {theirs: {"type": "notFound"}}
+    assert done["notDestroyed"] == {theirs: {"type": "notFound"}}
+
+
+async def test_a_state_of_before_is_a_mismatch_and_one_of_nobody_leads_nowhere(jmap: Jmap) -> None:
+    await jmap.call("Identity/get")
+    assert (await jmap.refusal("Identity/set", {"ifInState": "1-1"}))["type"] == "stateMismatch"
+    assert (await jmap.refusal("Identity/changes", {"sinceState": "x"}))["type"] == "cannotCalculateChanges"
+    assert (await jmap.refusal("Identity/get", {"properties": ["colour"]}))["type"] == "invalidArguments"
+    assert (await jmap.refusal("Identity/get", {"accountId": "A1"}))["type"] == "accountNotFound"

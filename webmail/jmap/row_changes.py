@@ -1,0 +1,79 @@
+"""/changes, and a /set's answer, of types whose rows know their own modseq: Identity, EmailSubmission (RFC 8620 §5).
+
+Rows that were destroyed stay as tombstones for as long as states reach back to them.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mailserver.services.account_changes import Place
+from storage.identities import ChangedRow
+from storage.types import Modseq
+from webmail.jmap.errors import JsonObject, SetError
+from webmail.jmap.method import Context
+from webmail.jmap.standard import StandardChanges
+from webmail.jmap.states import place_of, state_of
+
+ReadChanged = Callable[[Modseq], Awaitable[Sequence[ChangedRow]]]
+"""The rows whose last change came after a modseq, in the order of those."""
+
+
+@dataclass(slots=True)
+class SetResults:
+    """What came of each object of a /set, by the ids that the client used."""
+
+    created: dict[str, JsonObject] = field(default_factory=dict)
+    updated: dict[str, JsonObject | None] = field(default_factory=dict)
+    destroyed: list[str] = field(default_factory=list)
+    not_created: dict[str, SetError] = field(default_factory=dict)
+    not_updated: dict[str, SetError] = field(default_factory=dict)
+    not_destroyed: dict[str, SetError] = field(default_factory=dict)
+
+    def response(self, context: Context, old_state: str, new_state: str) -> JsonObject:
+        return {
+            "accountId": context.account_id,
+            "oldState": old_state,
+            "newState": new_state,
+            "created": self.created or None,
+            "updated": self.updated or None,
+            "destroyed": self.destroyed or None,
+            "notCreated": _told(self.not_created),
+            "notUpdated": _told(self.not_updated),
+            "notDestroyed": _told(self.not_destroyed),
+        }
+
+
+async def told_row_changes(
+    context: Context, asked: StandardChanges, type_name: str, read: ReadChanged, write_id: Callable[[int], str]
+) -> JsonObject:
+    """What a /changes answers. Raises cannotCalculateChanges."""
+    view = await context.parts.account_views.of(context.who)
+    since = place_of(view, asked.since_state)
+    rows = [] if Place(view.states.of(type_name)) <= since else await read(Modseq(since.first_modseq - 1))
+    later = [row for row in rows if row.modseq <= view.modseq and Place(Modseq(row.modseq), row.id) > since]
+    told = later if asked.max_changes is None else later[: asked.max_changes]
+    has_more = len(told) < len(later)
+    created: list[str] = []
+    updated: list[str] = []
+    destroyed: list[str] = []
+    for row in told:
+        was_there = Place(Modseq(row.created_modseq), row.id) <= since
+        if row.is_destroyed:
+            destroyed += [write_id(row.id)] if was_there else []
+        else:
+            (updated if was_there else created).append(write_id(row.id))
+    new_state = f"{view.epoch}-{told[-1].modseq}-{told[-1].id}" if has_more else state_of(view, type_name)
+    return {
+        "accountId": context.account_id,
+        "oldState": asked.since_state,
+        "newState": new_state,
+        "hasMoreChanges": has_more,
+        "created": created,
+        "updated": updated,
+        "destroyed": destroyed,
+    }
+
+
+def _told(errors: Mapping[str, SetError]) -> dict[str, Any] | None:
+    return {name: error.arguments() for name, error in errors.items()} or None
