@@ -7,7 +7,7 @@ any state can be told.
 import re
 from dataclasses import dataclass
 
-from storage.usage import usage
+from mailserver.services.mailboxes import quota_usage
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError
 from webmail.jmap.filters import Comparator, Filter, FilterCondition, Operator
@@ -125,10 +125,9 @@ async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
 
 
 async def _held(context: Context) -> _Held:
-    who = context.who
-    async with context.parts.store.database.read(who.tenant_id) as connection:
-        used = await usage(connection, who.tenant_id, who.account_id)
-    return _Held(used.used_octets, who.quota_octets)
+    """As IMAP tells it: the limit of the whole company shows as a lower one of the person."""
+    usage = await quota_usage(context.parts.store, context.who)
+    return _Held(0, None) if usage is None else _Held(*usage)
 
 
 def _read_state(state: str) -> _Held:
