@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from mailserver.config import Config
+from mailserver.outward_http import OutwardHttp
 from mailserver.queue_hints import QueueHintSender
 from mailserver.reading_notes import NoteWriter, tell_of_damage
 from mailserver.redis_client import connect_redis
@@ -26,6 +27,7 @@ from mailserver.services.state_changes import StateChanges
 from mailserver.services.submissions import SubmissionLimits, Submissions
 from mailserver.services.vacation import VacationAnswers
 from mailserver.services.watching import Watchers
+from mailserver.services.web_push import WebPush
 from mailserver.services.web_sessions import WebSessions
 from mailserver.tls import ServerCertificate
 from storage.blobs.hot import HotBlobs
@@ -53,6 +55,8 @@ class Parts:
     account_views: AccountViews
     state_changes: StateChanges
     open_streams: OpenStreams
+    outward: OutwardHttp
+    web_push: WebPush
     recipients: Recipients
     deliveries: Deliveries
     queueing: Queueing
@@ -101,6 +105,10 @@ async def assemble(
         ending.push_async_callback(account_views.close)
         state_changes = StateChanges(database, watchers)
         ending.push_async_callback(state_changes.close)
+        outward = OutwardHttp(config.outward)
+        ending.push_async_callback(outward.close)
+        web_push = WebPush(database, keys, state_changes, outward, contact=f"mailto:postmaster@{config.hostname}")
+        ending.push_async_callback(web_push.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)
         wake_queue = _queue_wake(redis, ending)
@@ -135,6 +143,8 @@ async def assemble(
             account_views=account_views,
             state_changes=state_changes,
             open_streams=OpenStreams(logins.connections),
+            outward=outward,
+            web_push=web_push,
             recipients=recipients,
             deliveries=deliveries,
             queueing=queueing,

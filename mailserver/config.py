@@ -16,6 +16,7 @@ from mailserver.observability.responder import ResponderConfig
 from mailserver.outbound.config import ExchangeConfig, ResolverConfig, RoutingConfig
 from mailserver.outbound.queue_config import WorkerConfig
 from mailserver.outbound.sites import Security
+from mailserver.outward_http import OutwardConfig
 from mailserver.pop3.config import Pop3Config
 from mailserver.proxy_protocol import Network
 from mailserver.services.delivery import DeliveryConfig
@@ -155,6 +156,7 @@ class Config:
     indexing: IndexingConfig
     verify: VerifyConfig
     web: WebConfig
+    outward: OutwardConfig
     log: LogConfig
     tls: TlsConfig
     listeners: ListenerConfig = field(metadata={"prefix": PREFIX})

@@ -26,6 +26,7 @@ from mailserver.upkeep.indexer import Indexer
 from mailserver.upkeep.jobs import all_jobs
 from mailserver.upkeep.key_jobs import key_jobs
 from mailserver.upkeep.parts_jobs import parts_jobs
+from mailserver.upkeep.push_jobs import push_jobs
 from mailserver.upkeep.queue_jobs import queue_jobs
 from mailserver.upkeep.release_jobs import release_jobs
 from mailserver.upkeep.retention_jobs import retention_jobs
@@ -121,6 +122,7 @@ async def start_web(parts: Parts, failed: Failed) -> Running:
     assert endpoint is not None  # check_roles has asked for it
     web = Web(endpoint, parts.config.web, load_application(parts), draining=parts.open_streams.drain)
     web.start(failed=failed)
+    parts.web_push.start()
     return web
 
 
@@ -181,6 +183,7 @@ async def start_upkeep(parts: Parts, _failed: Failed) -> Running:
         *parts_jobs(parts.store),
         *index_jobs(parts.store, config.indexing),
         *upload_jobs(parts.store.database),
+        *push_jobs(parts.store.database),
     )
     upkeep = Upkeep(parts.config.database.system_url, jobs, parts.config.upkeep)
     upkeep.start()

@@ -230,6 +230,12 @@ class KeyRing:
         """
         return read_sign_in_key(self._directory, self._fresh_masters())
 
+    @property
+    def web_push_secret(self) -> bytes:
+        """What push services know the installation by (RFC 8292) is made of these 64 octets. As the key of sign-in
+        they outlive rotations of the master key: devices have to subscribe anew when they change (RFC 9749 §5)."""
+        return hmac.digest(self.sign_in_key, b"waypost web push", "sha512")
+
     def _fresh_masters(self) -> MasterKeys:
         if self._clock() - self._masters_read_at >= MASTERS_KNOWN_S:
             self._read_masters()

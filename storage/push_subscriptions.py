@@ -214,7 +214,9 @@ _EXPIRE = Query(
     """
     WITH gone AS (
         DELETE FROM push_subscription s
-         USING (SELECT tenant_id, id FROM push_subscription WHERE expires_at <= now() LIMIT %(limit)s) e
+         USING (SELECT tenant_id, id FROM push_subscription
+                 WHERE expires_at <= now() OR NOT is_verified AND not_before < now() - interval '1 day'
+                 LIMIT %(limit)s) e
          WHERE s.tenant_id = e.tenant_id AND s.id = e.id
         RETURNING 1
     )
@@ -345,7 +347,7 @@ async def subscribed_accounts(database: Database) -> set[tuple[TenantId, Account
 
 
 async def expire_push_subscriptions(database: Database) -> int:
-    """Returns how many went."""
+    """Those of all tenants that are over, or that nobody verified within a day. Returns how many went."""
     total = 0
     while True:
         async with database.system_single() as connection:

@@ -8,7 +8,7 @@ from mailserver.services.mailboxes import DEEPEST_LEVELS, LONGEST_NAME_OCTETS
 from mailserver.services.submissions import MOST_DELAY
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.errors import JsonObject
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION, WEBSOCKET, Limits
+from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION, WEBPUSH, WEBSOCKET, Limits
 
 COLLATIONS = ("i;ascii-numeric", "i;ascii-casemap", "i;unicode-casemap")
 
@@ -74,6 +74,11 @@ def _blob_of_account(_parts: Parts, limits: Limits) -> JsonObject:
     }
 
 
+def _web_push(parts: Parts, _limits: Limits) -> JsonObject:
+    """RFC 9749 §3."""
+    return {"applicationServerKey": parts.web_push.public_key}
+
+
 def _web_socket(origin: str) -> JsonObject:
     """RFC 8887 §3."""
     return {"url": f"{origin.replace('http', 'ws', 1)}/jmap/ws/", "supportsPush": True}
@@ -101,4 +106,5 @@ CAPABILITIES: Mapping[str, Capability] = {
     QUOTA: Capability(_nothing, _nothing),
     SUBMISSION: Capability(_nothing, _submission_of_account),
     WEBSOCKET: Capability(_nothing, None, _web_socket),
+    WEBPUSH: Capability(_web_push, None),
 }

@@ -10,7 +10,7 @@ CREATE POLICY of_tenant ON push_subscription TO waypost_app
     USING (tenant_id = nullif(current_setting('waypost.tenant', true), '')::bigint);
 CREATE POLICY of_system ON push_subscription TO waypost_system USING (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON push_subscription TO waypost_app;
-GRANT SELECT (tenant_id, id, account_id, is_verified, expires_at), DELETE ON push_subscription TO waypost_system;
+GRANT SELECT (tenant_id, id, account_id, is_verified, expires_at, not_before), DELETE ON push_subscription TO waypost_system;
 
 -- They go with their account.
 CREATE FUNCTION forget_push_subscriptions_v1() RETURNS trigger
