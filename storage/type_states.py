@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from storage.query import Connection, Query
-from storage.types import Modseq
+from storage.types import Modseq, SystemFlag
 from tenants.types import AccountId, TenantId
 
 
 @dataclass(frozen=True, slots=True)
 class TypeStates:
-    """In `epoch`; nothing older than `floor` can be asked for, and no state is older.
+    r"""In `epoch`; nothing older than `floor` can be asked for, and no state is older.
 
-    `email` moves with what is placed, removed or flagged, `thread` with what is placed or removed, `mailbox` with
-    mailboxes and whatever counts in them. `others` has types by name; one that is not there never changed.
+    `email` moves with what is placed, removed or flagged, `thread` with what is placed, removed, or hidden by \Deleted
+    (RFC 8621 §4.1.1), `mailbox` with mailboxes and whatever counts in them. `others` has types by name; one that is
+    not there never changed.
     """
 
     epoch: int
@@ -58,12 +59,14 @@ def _last(name: str, kinds: str) -> str:
              ORDER BY c.modseq DESC LIMIT 1) AS {name}"""  # noqa: S608 - our own pieces
 
 
-# Flags by which a message counts: \Seen and \Draft, and \Deleted, which hides it (RFC 8621 §4.1.1).
-COUNTED_FLAGS = 1 | 8 | 16
-_COUNTS = f"c.kind IN (1, 3, 4, 5, 6) OR (c.flags_before # c.flags_after) & {COUNTED_FLAGS} <> 0"
+HIDING_FLAG = int(SystemFlag.DELETED)
+COUNTED_FLAGS = HIDING_FLAG | SystemFlag.SEEN | SystemFlag.DRAFT
+"""A message counts by these."""
+_HIDES = f"c.kind IN (1, 3) OR (c.flags_before # c.flags_after) & {HIDING_FLAG} <> 0"
+_COUNTS = f"c.kind IN (1, 3, 4, 5, 6) OR (c.flags_before # c.flags_after) & {int(COUNTED_FLAGS)} <> 0"
 STATE_COLUMNS = f"""a.epoch, a.oldest_modseq,
            {_last("email", "c.kind IN (1, 2, 3)")},
-           {_last("thread", "c.kind IN (1, 3)")},
+           {_last("thread", f"({_HIDES})")},
            {_last("mailbox", f"({_COUNTS})")},
            (SELECT array_agg(t.type_name ORDER BY t.type_name) FROM type_state t
              WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_names,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from mailserver.services.account_view import DELETED, READ, AccountView
+from mailserver.services.account_view import READ, AccountView
 from mailserver.services.mailbox_hierarchy import places
 from storage.account_contents import Logged
 from storage.mailboxes import (
@@ -25,6 +25,7 @@ from storage.mailboxes import (
     CHANGE_PLACED,
     CHANGE_REMOVED,
 )
+from storage.type_states import HIDING_FLAG
 from storage.types import MailboxId, Modseq
 
 _OF_MESSAGES = (CHANGE_PLACED, CHANGE_FLAGS, CHANGE_REMOVED)
@@ -131,8 +132,8 @@ def _as_shown(row: Logged) -> _Shown:
         modseq=row.modseq,
         message=row.message_id,
         mailbox=row.mailbox_id,
-        was_shown=row.kind != CHANGE_PLACED and not row.flags_before & DELETED,
-        is_shown=row.kind != CHANGE_REMOVED and not row.flags_after & DELETED,
+        was_shown=row.kind != CHANGE_PLACED and not row.flags_before & HIDING_FLAG,
+        is_shown=row.kind != CHANGE_REMOVED and not row.flags_after & HIDING_FLAG,
         is_unread_changed=row.kind == CHANGE_FLAGS and bool((row.flags_before ^ row.flags_after) & READ),
     )
 

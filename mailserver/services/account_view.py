@@ -19,10 +19,9 @@ from typing import Any
 from storage.account_contents import AccountAdvance, AccountContents, Logged, MailboxesAt, MessageFacts
 from storage.contents import without
 from storage.mailboxes import CHANGE_FLAGS, CHANGE_MAILBOX_MADE, CHANGE_PLACED, CHANGE_REMOVED
-from storage.type_states import COUNTED_FLAGS, TypeStates
+from storage.type_states import COUNTED_FLAGS, HIDING_FLAG, TypeStates
 from storage.types import Mailbox, MailboxId, MessageId, Modseq, SystemFlag, ThreadId
 
-DELETED = int(SystemFlag.DELETED)
 READ = int(SystemFlag.SEEN | SystemFlag.DRAFT)
 """A message with neither of these flags is unread (RFC 8621 §2)."""
 NO_KEYWORDS: frozenset[str] = frozenset()
@@ -239,8 +238,8 @@ def first_view(contents: AccountContents, at: MailboxesAt) -> AccountView:
             placed = slot_of.get(message)
             if placed is None:
                 continue
-            flags[placed] = bits & ~DELETED
-            if not bits & DELETED:
+            flags[placed] = bits & ~HIDING_FLAG
+            if not bits & HIDING_FLAG:
                 uids.append(uid)
                 slots.append(placed)
                 home[placed] = homes.joined(home[placed], mailbox) if home[placed] else alone
@@ -397,10 +396,10 @@ class _Step:
             return
         self.touched.add(slot)
         mailbox = MailboxId(row.mailbox_id)
-        was_shown = row.kind != CHANGE_PLACED and not row.flags_before & DELETED
-        is_shown = row.kind != CHANGE_REMOVED and not row.flags_after & DELETED
+        was_shown = row.kind != CHANGE_PLACED and not row.flags_before & HIDING_FLAG
+        is_shown = row.kind != CHANGE_REMOVED and not row.flags_after & HIDING_FLAG
         if row.kind != CHANGE_REMOVED:
-            self.flags[slot] = row.flags_after & ~DELETED
+            self.flags[slot] = row.flags_after & ~HIDING_FLAG
             self._bear(slot, row.keywords_after)
         if was_shown == is_shown:
             return
@@ -465,9 +464,10 @@ def _states_after(states: TypeStates, advance: AccountAdvance) -> TypeStates:
         modseq = Modseq(row.modseq)
         if row.kind in (CHANGE_PLACED, CHANGE_FLAGS, CHANGE_REMOVED):
             email = modseq
-        if row.kind in (CHANGE_PLACED, CHANGE_REMOVED):
+        changed_flags = row.flags_before ^ row.flags_after
+        if row.kind in (CHANGE_PLACED, CHANGE_REMOVED) or (row.kind == CHANGE_FLAGS and changed_flags & HIDING_FLAG):
             thread = modseq
-        if row.kind != CHANGE_FLAGS or (row.flags_before ^ row.flags_after) & COUNTED_FLAGS:
+        if row.kind != CHANGE_FLAGS or changed_flags & COUNTED_FLAGS:
             mailbox = modseq
     later = replace(states, email=email, thread=thread, mailbox=mailbox, others=advance.others)
     return _states_from(later, Modseq(advance.oldest_modseq - 1))

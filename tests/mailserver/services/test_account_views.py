@@ -171,6 +171,15 @@ async def test_a_flag_that_counts_for_nothing_moves_emails_alone(someone: Someon
     assert (after.thread, after.mailbox) == (before.thread, before.mailbox)
 
 
+async def test_hiding_a_message_moves_every_type(someone: Someone, store: MailStore) -> None:
+    views = AccountViews(store)
+    placed = await someone.receive()
+    before = (await views.of(someone.who)).states
+    await someone.flag("INBOX", [placed.uid], ADD, DELETED)
+    after = (await views.of(someone.who)).states
+    assert after.email == after.thread == after.mailbox > before.mailbox
+
+
 async def test_a_new_epoch_begins_anew(someone: Someone, store: MailStore) -> None:
     views = AccountViews(store)
     await someone.receive()
