@@ -1,0 +1,134 @@
+"""Emails at the ends of what is allowed: large, of thousands of parts, over quota (RFC 8621 §4.6, RFC 8620 §5.3)."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mailserver.assembly import Parts
+from tests.conftest import plain_message
+from tests.webmail.jmap.client import Jmap
+from webmail.jmap import email_set_methods
+from webmail.jmap.errors import JsonObject
+from webmail.jmap.limits import MAIL, Limits
+from webmail.jmap.method import Context
+
+
+@pytest.fixture
+def small(jmap: Jmap, parts: Parts) -> Context:
+    """A server that takes messages of 20,000 octets."""
+    config = replace(parts.config, message_limit_octets=20_000)
+    return Context(replace(parts, config=config), jmap.person.principal, Limits(), frozenset({MAIL}))
+
+
+async def drafts(jmap: Jmap) -> Any:
+    found = await jmap.call("Mailbox/get", {"ids": None})
+    return {next(each["id"] for each in found["list"] if each["role"] == "drafts"): True}
+
+
+async def refused(context: Context, jmap: Jmap, **email: Any) -> JsonObject:
+    creation = {"mailboxIds": await drafts(jmap), **email}
+    done = await email_set_methods.set_(context, {"accountId": context.account_id, "create": {"a": creation}})
+    error: JsonObject = done["notCreated"]["a"]
+    return error
+
+
+async def test_attachments_that_are_too_large_together(jmap: Jmap, small: Context) -> None:
+    blobs = [await jmap.upload(bytes([number]) * 9_000) for number in range(2)]
+    attachments = [{"blobId": blob, "type": "application/pdf"} for blob in blobs]
+    assert (await refused(small, jmap, attachments=attachments))["type"] == "tooLarge"
+
+
+async def test_a_text_that_is_too_large(jmap: Jmap, small: Context) -> None:
+    body = {"textBody": [{"partId": "t", "type": "text/plain"}], "bodyValues": {"t": {"value": "x\n" * 15_000}}}
+    assert (await refused(small, jmap, **body))["type"] == "tooLarge"
+
+
+async def test_an_import_that_is_too_large(jmap: Jmap, small: Context) -> None:
+    blob = await jmap.upload(plain_message(1, body="x\r\n" * 10_000))
+    emails = {"a": {"blobId": blob, "mailboxIds": await drafts(jmap)}}
+    done = await email_set_methods.import_(small, {"accountId": small.account_id, "emails": emails})
+    assert done["notCreated"]["a"]["type"] == "tooLarge"
+
+
+async def test_what_there_is_no_room_for(jmap: Jmap, parts: Parts) -> None:
+    who = replace(jmap.person.principal, quota_octets=1_000)
+    context = Context(parts, who, Limits(), frozenset({MAIL}))
+    body = {"textBody": [{"partId": "t", "type": "text/plain"}], "bodyValues": {"t": {"value": "x\n" * 1_000}}}
+    assert (await refused(context, jmap, **body))["type"] == "overQuota"
+    blob = await jmap.upload(plain_message(1, body="x\r\n" * 1_000))
+    emails = {"a": {"blobId": blob, "mailboxIds": await drafts(jmap)}}
+    done = await email_set_methods.import_(context, {"accountId": context.account_id, "emails": emails})
+    assert done["notCreated"]["a"]["type"] == "overQuota"
+    assert (await jmap.call("Email/get", {"ids": None}))["list"] == []
+
+
+async def test_an_email_of_many_megabytes_is_made_and_read(jmap: Jmap) -> None:
+    content = bytes(range(256)) * 20_000
+    blob = await jmap.upload(content, "application/zip")
+    creation = {"mailboxIds": await drafts(jmap), "attachments": [{"blobId": blob, "type": "application/zip"}]}
+    done = await jmap.call("Email/set", {"create": {"a": creation}})
+    asked = {"ids": [done["created"]["a"]["id"]], "properties": ["attachments", "size"]}
+    (email,) = (await jmap.call("Email/get", asked))["list"]
+    assert email["attachments"][0]["size"] == len(content)
+    assert email["size"] > len(content) * 4 // 3
+
+
+async def test_a_message_of_three_thousand_parts_opens(jmap: Jmap) -> None:
+    head = b"--b\r\nContent-Type: text/plain; name=a%d\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    parts = b"".join(head % number + b"QUJD" * 40 + b"\r\n" for number in range(3000))
+    octets = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts + b"--b--\r\n"
+    placed = await jmap.receive(octets)
+    started = time.perf_counter()
+    properties = ["bodyStructure", "bodyValues"]
+    asked = {"ids": [f"M{placed.message_id}"], "properties": properties, "fetchAllBodyValues": True}
+    (email,) = (await jmap.call("Email/get", asked))["list"]
+    assert [each["size"] for each in email["bodyStructure"]["subParts"]] == [120] * 3000
+    assert email["bodyValues"]["2999"]["value"] == "ABC" * 40
+    assert time.perf_counter() - started < 20
+
+
+async def test_a_header_of_a_hundred_thousand_folds_opens(jmap: Jmap) -> None:
+    octets = b"Subject: x" + b"\r\n y" * 100_000 + b"\r\nTo: a@b" + b",\r\n c@d" * 100_000 + b"\r\n\r\nbody\r\n"
+    placed = await jmap.receive(octets)
+    asked = {"ids": [f"M{placed.message_id}"], "fetchAllBodyValues": True}
+    (email,) = (await jmap.call("Email/get", asked))["list"]
+    assert email["subject"].startswith("x y y y")
+    assert email["bodyValues"]["1"]["value"] == "body\n"
+
+
+async def test_what_a_first_screen_asks_for(jmap: Jmap) -> None:
+    """RFC 8621 §4.10."""
+    for number in range(5):
+        await jmap.receive(plain_message(number, in_reply_to=f"<{number - 3}@elsewhere.test>"))
+    boxes = (await jmap.call("Mailbox/get", {"ids": None}))["list"]
+    inbox = next(each["id"] for each in boxes if each["role"] == "inbox")
+
+    def result_of(call: str, name: str, path: str) -> JsonObject:
+        return {"resultOf": call, "name": name, "path": path}
+
+    listed = [
+        "threadId", "mailboxIds", "keywords", "hasAttachment", "from", "subject", "receivedAt", "size", "preview",
+    ]  # fmt: skip
+    query, first, threads, emails = await jmap.calls(
+        [
+            "Email/query",
+            {
+                "filter": {"inMailbox": inbox},
+                "sort": [{"isAscending": False, "property": "receivedAt"}],
+                "collapseThreads": True,
+                "position": 0,
+                "limit": 30,
+                "calculateTotal": True,
+            },
+        ],
+        ["Email/get", {"#ids": result_of("0", "Email/query", "/ids"), "properties": ["threadId"]}],
+        ["Thread/get", {"#ids": result_of("1", "Email/get", "/list/*/threadId")}],
+        ["Email/get", {"#ids": result_of("2", "Thread/get", "/list/*/emailIds"), "properties": listed}],
+    )
+    assert query[1]["total"] == len(first[1]["list"]) == len(threads[1]["list"]) == 3
+    assert len(emails[1]["list"]) == 5
+    for email in emails[1]["list"]:
+        assert email.keys() == {"id", *listed}
+        assert email["mailboxIds"] == {inbox: True}
