@@ -34,13 +34,16 @@ class TextRow:
 class Standing:
     """The words of every message created up to the modseq `indexed` are kept; `account` is where the account stands.
 
-    `is_behind`: some were created since. `has_problems`: some could not be read.
+    `is_behind`: some were created since. `has_problems`: some could not be read. The vocabulary holds the words of
+    messages up to the id `vocabulary`; `has_tail`: there are indexed ones above it.
     """
 
     indexed: Modseq
     account: Modseq
     is_behind: bool
     has_problems: bool
+    vocabulary: int
+    has_tail: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class _Standing:
     account: int
     is_behind: bool
     has_problems: bool
+    vocabulary: int
+    has_tail: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,11 @@ _STANDING = Query(
                AND m.created_modseq > coalesce(s.modseq, 0) LIMIT 1) IS NOT NULL AS is_behind,
            (SELECT 1 FROM message_text t
              WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id AND t.problem <> 0
-             LIMIT 1) IS NOT NULL AS has_problems
+             LIMIT 1) IS NOT NULL AS has_problems,
+           coalesce(s.vocabulary_id, 0) AS vocabulary,
+           (SELECT 1 FROM message_text t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id
+               AND t.message_id > coalesce(s.vocabulary_id, 0) LIMIT 1) IS NOT NULL AS has_tail
       FROM account_state a
       LEFT JOIN text_state s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
      WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
@@ -163,6 +172,13 @@ _FIND_IN = Query(
     "SELECT find_texts_in_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(words)s, %(phrases)s) AS packed",
     row=_Packed,
 )
+_SCAN_IN = Query(
+    """
+    SELECT scan_texts_in_v1(%(tenant_id)s, %(account_id)s, %(mailbox_id)s, %(after)s, %(phrases)s,
+                            %(pattern)s) AS packed
+    """,
+    row=_Packed,
+)
 _PLACED = Query(
     """
     SELECT p.uid AS id FROM placement p
@@ -210,7 +226,9 @@ async def standing(connection: Connection, tenant_id: TenantId, account_id: Acco
     row = await _STANDING.first(connection, tenant_id=tenant_id, account_id=account_id)
     if row is None:
         return None
-    return Standing(Modseq(row.indexed), Modseq(row.account), row.is_behind, row.has_problems)
+    return Standing(
+        Modseq(row.indexed), Modseq(row.account), row.is_behind, row.has_problems, row.vocabulary, row.has_tail
+    )
 
 
 async def unindexed(
@@ -297,6 +315,28 @@ async def find_in(
     """The same in one mailbox: uids."""
     row = await _FIND_IN.one(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, words=words, phrases=phrases
+    )
+    return _unpacked(row.packed)
+
+
+async def scan_in(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    mailbox_id: MailboxId,
+    after: int,
+    phrases: Sequence[str],
+    pattern: str | None,
+) -> "array[int]":
+    """Uids of messages with ids above one, found by reading their words: one phrase (LIKE), and the pattern (~)."""
+    row = await _SCAN_IN.one(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        mailbox_id=mailbox_id,
+        after=after,
+        phrases=list(phrases),
+        pattern=pattern,
     )
     return _unpacked(row.packed)
 

@@ -726,14 +726,15 @@ class MessageText(models.Model):
 
 
 class TextState(models.Model):
-    """How far search knows an account: every message created up to `modseq`. Up to `vocabulary_id` its vocabulary
-    goes."""
+    """How far search knows an account: every message created up to `modseq`, in its vocabulary those up to
+    `vocabulary_id`; `purged` were deleted since that was made."""
 
     pk = models.CompositePrimaryKey("tenant_id", "account_id")
     tenant_id = models.BigIntegerField()
     account_id = models.BigIntegerField()
     modseq = models.BigIntegerField()
     vocabulary_id = models.BigIntegerField(db_default=0)
+    purged = models.BigIntegerField(db_default=0)
 
     class Meta:
         db_table = "text_state"

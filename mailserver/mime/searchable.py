@@ -79,6 +79,11 @@ def _goes_on(before: str, last: str) -> bool:
     return len(before) == 2 and before[1] == last and _IS_UNSPACED.match(last) is not None
 
 
+def is_unspaced(word: str) -> bool:
+    """Is it a piece of a run rather than a word?"""
+    return _IS_UNSPACED.match(word) is not None
+
+
 class Ending(Enum):
     """How the last word of what is looked for may go on in the text."""
 

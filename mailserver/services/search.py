@@ -1,8 +1,8 @@
 """Searching a mailbox: cheap keys first, each asked only about the messages that are still in question.
 
 Flags and sets are answered from the session's view; dates, sizes, subjects and addresses from pages of what never
-changes (`search_pages`); other header fields, BODY and TEXT by reading (`content_search`). Results are exact for the
-view that is searched.
+changes (`search_pages`); other header fields by reading (`content_search`); BODY and TEXT by the index of words
+(`text_search`), what is too new for it by reading. Results are exact for the view that is searched.
 """
 
 import asyncio
@@ -51,6 +51,7 @@ from mailserver.services.search_keys import (
 from mailserver.services.search_page import Page, stretches
 from mailserver.services.search_pages import SearchPages
 from mailserver.services.text_search import find_in
+from mailserver.services.vocabularies import Vocabularies
 from storage import search_pages as stored
 from storage.search_pages import Column, PackedFacts, Run
 from storage.store import MailStore
@@ -103,6 +104,7 @@ class Evaluation:
     who: Principal
     searched: Searched
     reader: Reader
+    vocabularies: Vocabularies
     _flag_masks: dict[int, Mask] = field(default_factory=dict)
     _bearers: dict[frozenset[str], list[int]] | None = None
     _asked: int = 0
@@ -180,7 +182,9 @@ class Evaluation:
 
     async def _containing(self, among: Mask, text: str, *, in_header: bool) -> Mask:
         """By the index; what is too new for it is read, and everything when there is no word in the text."""
-        found = await find_in(self.store, self.who, self.searched.mailbox_id, text, in_header=in_header)
+        found = await find_in(
+            self.store, self.vocabularies, self.who, self.searched.mailbox_id, text, in_header=in_header
+        )
         if found is None:
             return self._of_uids(await self.reader.containing(self._uids(among), text, in_header=in_header))
         sure = among & self._of_uids(found.uids)

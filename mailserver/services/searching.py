@@ -28,6 +28,7 @@ from mailserver.services.sorting import (
     sent_dates,
     text_keys,
 )
+from mailserver.services.vocabularies import Vocabularies
 from mailserver.tasks import end_task
 from storage.errors import StorageError
 from storage.search_pages import Column
@@ -79,6 +80,7 @@ class Searches:
         self._store = store
         self._config = config or SearchConfig()
         self._pages = SearchPages(store, remembered_octets=self._config.remembered_octets)
+        self._vocabularies = Vocabularies(store)
         self._turns = asyncio.Semaphore(self._config.at_once)
         self._keeping: asyncio.Task[None] | None = None
         self._to_keep: OrderedDict[tuple[int, int], _ToKeep] = OrderedDict()
@@ -155,7 +157,7 @@ class Searches:
 
     def _evaluation(self, who: Principal, searched: Searched) -> Evaluation:
         reader = Reader(self._store, who, searched.mailbox_id, self._turns)
-        return Evaluation(self._store, self._pages, who, searched, reader)
+        return Evaluation(self._store, self._pages, who, searched, reader, self._vocabularies)
 
     @contextlib.asynccontextmanager
     async def _limited(self) -> AsyncIterator[None]:

@@ -2,19 +2,22 @@
 
 What is found is exact by the forms of texts (`mailserver.mime.searchable`): words in their order, from the beginning of
 a word on; within runs of Chinese, Japanese or Korean anywhere. One word, or two characters of a run, the index answers
-alone; for more it names the rows in which all of them stand, and the phrase is looked for in those.
+alone; for more it names the rows in which all of them stand, and the phrase is looked for in those. Over IMAP a text
+may also begin within a word (RFC 3501 §6.4.4: a substring): the account's vocabulary says which words those are.
 
 Results are never behind: mail that is not in the index yet is read, up to a bound; beyond it is indexed first.
 """
 
 import asyncio
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from mailserver.mime.message_words import LONG_MARK, PEOPLE_MARK, SUBJECT_MARK
-from mailserver.mime.searchable import Needle, needle_of, needles_of
+from mailserver.mime.searchable import Needle, is_unspaced, needle_of, needles_of
 from mailserver.services.indexing import index_account, texts_of
+from mailserver.services.vocabularies import Vocabularies
 from storage import message_text
 from storage.message_text import OUT_OF_REACH, Standing, TextRow, index_key
 from storage.query import Connection
@@ -64,10 +67,10 @@ async def find(store: MailStore, who: Principal, where: Where, text: str) -> set
     if not needles:
         return None
     fresh = await _up_to_date(store, who.tenant_id, who.account_id)
-    asked = _Asked(store, index_key(who.tenant_id, who.account_id), _MARKS[where])
+    asked = _Asked(index_key(who.tenant_id, who.account_id), _MARKS[where])
     async with store.database.read(who.tenant_id) as connection:
         found = await asked.with_all(connection, who.tenant_id, who.account_id, needles)
-    for message_id, rows in _by_message(await texts_of(store, who.tenant_id, who.account_id, fresh)):
+    for message_id, rows in _by_message(await texts_of(store, who.tenant_id, who.account_id, fresh.message_ids)):
         if all(any(asked.is_in_row(needle, row.words) for row in rows) for needle in needles):
             found.add(message_id)
     return found
@@ -82,7 +85,13 @@ class FoundInMailbox:
 
 
 async def find_in(
-    store: MailStore, who: Principal, mailbox_id: MailboxId, text: str, *, in_header: bool
+    store: MailStore,
+    vocabularies: Vocabularies,
+    who: Principal,
+    mailbox_id: MailboxId,
+    text: str,
+    *,
+    in_header: bool,
 ) -> FoundInMailbox | None:
     """Where a text stands in the messages of a mailbox, as SEARCH TEXT (`in_header`) or BODY asks.
 
@@ -93,37 +102,60 @@ async def find_in(
         return None
     tenant_id, account_id = who.tenant_id, who.account_id
     fresh = await _up_to_date(store, tenant_id, account_id)
-    asked = _Asked(store, index_key(tenant_id, account_id), _MARKS[Where.TEXT if in_header else Where.BODY])
+    marks = _MARKS[Where.TEXT if in_header else Where.BODY]
+    within = await _within(vocabularies, who, needle, fresh.vocabulary)
+    asked = _Asked(index_key(tenant_id, account_id), marks, within or ())
     held = [
         message_id
-        for message_id, rows in _by_message(await texts_of(store, tenant_id, account_id, fresh))
-        if any(asked.is_in_row(needle, row.words) for row in rows)
+        for message_id, rows in _by_message(await texts_of(store, tenant_id, account_id, fresh.message_ids))
+        if any(asked.is_within_row(needle, row.words) for row in rows)
     ]
+    unread: set[int] = set()
     async with store.database.read(tenant_id) as connection:
-        words, phrases = asked.query(needle), asked.phrases(needle)
+        words, phrases = asked.query(needle), asked.phrases_within(needle)
         uids = set(await message_text.find_in(connection, tenant_id, account_id, mailbox_id, words, phrases))
-        unread: set[int] = set()
-        if fresh:
+        if within is None or fresh.has_tail:
+            after = 0 if within is None else fresh.vocabulary
+            phrases, pattern = [f"%{each}%" for each in asked.patterns_within(needle)], asked.pattern_within(needle)
+            found = await message_text.scan_in(connection, tenant_id, account_id, mailbox_id, after, phrases, pattern)
+            uids.update(found)
+        if fresh.message_ids:
             uids.update(await message_text.uids_of(connection, tenant_id, account_id, mailbox_id, held))
-            unread.update(await message_text.uids_of(connection, tenant_id, account_id, mailbox_id, fresh))
+            unread.update(await message_text.uids_of(connection, tenant_id, account_id, mailbox_id, fresh.message_ids))
     return FoundInMailbox(uids, unread - uids)
 
 
-async def _up_to_date(store: MailStore, tenant_id: TenantId, account_id: AccountId) -> list[MessageId]:
-    """Messages that are not in the index, few enough to be read; if they are too many, they are indexed now."""
+async def _within(vocabularies: Vocabularies, who: Principal, needle: Needle, until: int) -> list[str] | None:
+    """Words that the first word of a needle is a piece of, or the end, when others follow. None: too many."""
+    first = needle.words[0]
+    if is_unspaced(first) or not until:
+        return []
+    return await vocabularies.words_with(who, first, at_end=len(needle.words) > 1, until=until)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """What the index does not know, few enough to be read. `has_tail`: it knows more than the vocabulary."""
+
+    message_ids: list[MessageId]
+    vocabulary: int
+    has_tail: bool
+
+
+async def _up_to_date(store: MailStore, tenant_id: TenantId, account_id: AccountId) -> _Fresh:
+    """What is not in the index yet; if it is too much, it is indexed now."""
     while True:
         async with store.database.read(tenant_id) as connection:
             stands = await message_text.standing(connection, tenant_id, account_id)
             if stands is None:
-                return []
+                return _Fresh([], 0, has_tail=False)
             fresh = await _unindexed(connection, tenant_id, account_id, stands)
             if len(fresh) <= READ_MESSAGES:
-                if not stands.has_problems:
-                    return fresh
-                away = await message_text.with_problem(
-                    connection, tenant_id, account_id, OUT_OF_REACH, after=0, limit=_OUT_OF_REACH_READ
-                )
-                return fresh + away
+                if stands.has_problems:
+                    fresh += await message_text.with_problem(
+                        connection, tenant_id, account_id, OUT_OF_REACH, after=0, limit=_OUT_OF_REACH_READ
+                    )
+                return _Fresh(fresh, stands.vocabulary, stands.has_tail)
         await index_account(store, tenant_id, account_id)
         await asyncio.sleep(0)
 
@@ -139,11 +171,14 @@ async def _unindexed(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of the index. `marks`: how words of the texts in question begin."""
+    """What is asked of the index. `marks`: how words of the texts in question begin.
 
-    store: MailStore
+    `within`: words of the account that go on with the first word of the needle, which is asked for in them too.
+    """
+
     key: str
     marks: Sequence[str]
+    within: Sequence[str] = ()
 
     def query(self, needle: Needle) -> str:
         """A tsquery: all words of the needle in one of the texts. Words hold neither quotes nor backslashes."""
@@ -153,6 +188,9 @@ class _Asked:
         words = [f"'{self.key}{mark}{word}'" for word in needle.words]
         if needle.is_open:
             words[-1] += ":*"
+        if self.within:
+            words[0] = " | ".join([words[0], *(f"'{self.key}{mark}{word}'" for word in self.within)])
+            words[0] = f"({words[0]})"
         return " & ".join(dict.fromkeys(words))
 
     def phrases(self, needle: Needle) -> list[str] | None:
@@ -161,13 +199,40 @@ class _Asked:
             return None
         return [f"%{pattern}%" for pattern in self._patterns(needle)]
 
+    def phrases_within(self, needle: Needle) -> list[str] | None:
+        """The same where the first word may be the end of one."""
+        if len(needle.words) == 1:
+            return None
+        return [f"%{pattern}%" for pattern in self.patterns_within(needle)]
+
     def _patterns(self, needle: Needle) -> Iterable[str]:
         end = "" if needle.is_open else " "
         for mark in self.marks:
             yield " " + " ".join(mark + word for word in needle.words) + end
 
+    def patterns_within(self, needle: Needle) -> list[str]:
+        if is_unspaced(needle.words[0]):
+            return list(self._patterns(needle))
+        first, *others = needle.words
+        if not others:
+            return [first]
+        end = "" if needle.is_open else " "
+        return [" ".join([first, *(mark + word for word in others)]) + end for mark in self.marks]
+
+    def pattern_within(self, needle: Needle) -> str | None:
+        """A regular expression for one word, which LIKE finds in texts of all kinds. None: LIKE is enough."""
+        if len(needle.words) > 1 or is_unspaced(needle.words[0]):
+            return None
+        kinds = [f"{mark}[^ ]*" if mark else f"([^ {SUBJECT_MARK}{PEOPLE_MARK}][^ ]*)?" for mark in self.marks]
+        return f" ({'|'.join(kinds)}){needle.words[0]}"
+
     def is_in_row(self, needle: Needle, words: str) -> bool:
         return any(pattern in f" {words} " for pattern in self._patterns(needle))
+
+    def is_within_row(self, needle: Needle, words: str) -> bool:
+        if (pattern := self.pattern_within(needle)) is not None:
+            return re.search(pattern, f" {words} ") is not None
+        return any(pattern in f" {words} " for pattern in self.patterns_within(needle))
 
     async def with_all(
         self, connection: Connection, tenant_id: TenantId, account_id: AccountId, needles: Sequence[Needle]

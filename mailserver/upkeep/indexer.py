@@ -17,6 +17,7 @@ from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import gauge, histogram
 from mailserver.observability.repeats import Repeats
 from mailserver.services.indexing import index_account
+from mailserver.services.vocabularies import extend_vocabulary
 from mailserver.tasks import end_task
 from storage import message_text
 from storage.errors import ColdTierUnavailable, StorageError
@@ -137,6 +138,8 @@ class Indexer:
                     most_messages=self._config.turn_messages,
                     notes_nothing=notes_nothing,
                 )
+                if done.messages:
+                    await extend_vocabulary(self._store, tenant_id, account_id)
         except ColdTierUnavailable as away:
             log.warning("mail of an account could not be indexed", account=account_id, reason=str(away))
             return

@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ("account_id", models.BigIntegerField()),
                 ("modseq", models.BigIntegerField()),
                 ("vocabulary_id", models.BigIntegerField(db_default=0)),
+                ("purged", models.BigIntegerField(db_default=0)),
             ],
             options={"db_table": "text_state"},
         ),

@@ -109,7 +109,52 @@ END $$;
 REVOKE ALL ON FUNCTION find_texts_in_v1(bigint, bigint, bigint, text, text[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION find_texts_in_v1(bigint, bigint, bigint, text, text[]) TO waypost_app;
 
--- What is deleted for good takes its words along, in the same transaction.
+-- In one mailbox, uids of messages above an id whose words match one of p_phrases (LIKE) and p_pattern: by reading them.
+CREATE FUNCTION scan_texts_in_v1(
+    p_tenant bigint, p_account bigint, p_mailbox bigint, p_after bigint, p_phrases text[], p_pattern text
+) RETURNS bytea
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    RETURN (
+        SELECT string_agg(int8send(p.uid), ''::bytea) FROM (
+            SELECT DISTINCT t.message_id FROM message_text t
+             WHERE t.tenant_id = p_tenant AND t.account_id = p_account AND t.message_id > p_after
+               AND ' ' || t.words || ' ' LIKE ANY (p_phrases)
+               AND (p_pattern IS NULL OR ' ' || t.words ~ p_pattern)) f
+         CROSS JOIN LATERAL (
+            SELECT q.uid FROM placement q
+             WHERE q.tenant_id = p_tenant AND q.message_id = f.message_id AND q.mailbox_id = p_mailbox LIMIT 1) p);
+END $$;
+REVOKE ALL ON FUNCTION scan_texts_in_v1(bigint, bigint, bigint, bigint, text[], text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scan_texts_in_v1(bigint, bigint, bigint, bigint, text[], text) TO waypost_app;
+
+-- Adds words to an account's vocabulary, which then knows the messages up to an id. From 0 on: instead of what was there.
+-- Nothing happens if somebody else went on from p_from meanwhile.
+CREATE FUNCTION put_vocabulary_v1(p_tenant bigint, p_account bigint, p_from bigint, p_until bigint, p_words bytea)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_number integer;
+BEGIN
+    PERFORM waypost_tenant(p_tenant);
+    UPDATE text_state s
+       SET vocabulary_id = p_until, purged = CASE WHEN p_from = 0 THEN 0 ELSE s.purged END
+     WHERE s.tenant_id = p_tenant AND s.account_id = p_account AND (s.vocabulary_id = p_from OR p_from = 0);
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    SELECT coalesce(max(v.number), 0) + 1 INTO v_number FROM text_vocabulary v
+     WHERE v.tenant_id = p_tenant AND v.account_id = p_account;
+    IF p_from = 0 THEN
+        DELETE FROM text_vocabulary v WHERE v.tenant_id = p_tenant AND v.account_id = p_account;
+    END IF;
+    INSERT INTO text_vocabulary (tenant_id, account_id, number, words)
+    VALUES (p_tenant, p_account, v_number, p_words);
+    RETURN true;
+END $$;
+
+-- What is deleted for good takes its words along, in the same transaction; of the vocabulary when it is made anew.
 CREATE FUNCTION drop_texts_v1() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -122,6 +167,8 @@ BEGIN
     LOOP
         DELETE FROM message_text t
          WHERE t.tenant_id = v_tenant AND t.account_id = v_account AND t.message_id = ANY (v_messages);
+        UPDATE text_state s SET purged = s.purged + cardinality(v_messages)
+         WHERE s.tenant_id = v_tenant AND s.account_id = v_account;
     END LOOP;
     RETURN NULL;
 END $$;

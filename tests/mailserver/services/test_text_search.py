@@ -40,7 +40,10 @@ LETTERS = [plain_message(1, body="Dinner at\r\nEIGHT, in São Paulo"), CHINESE, 
 TABLE = [
     ("a word", "dinner", [1]),
     ("the beginning of a word", "dinn", [1]),
-    ("not the middle of one", "inner at", []),
+    ("the middle of one", "inne", [1, 5]),
+    ("the end of one, and the next", "inner at", [1]),
+    ("the end of one, and not the next", "inner in", []),
+    ("in the header only", "race", []),
     ("words over the end of a line", "at eight", [1]),
     ("words with other things between", "eight in", [1]),
     ("words in another order", "eight at", []),
@@ -104,7 +107,15 @@ async def test_the_index_finds_texts_in_bodies(ada: Someone, text: str, expected
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("grace", [1]), ("会议纪要：季度预算", [2]), ("王小明", [2]), ("ada@company.test", [1, 2]), ("attached", [3])],
+    [
+        ("grace", [1]),
+        ("race", [1]),
+        ("ace <grace", [1]),
+        ("会议纪要：季度预算", [2]),
+        ("王小明", [2]),
+        ("ada@company.test", [1, 2]),
+        ("attached", [3]),
+    ],
 )
 async def test_subject_and_people_are_text_and_not_body(ada: Someone, text: str, expected: list[int]) -> None:
     assert await uids(ada, TextContains(text)) == expected
