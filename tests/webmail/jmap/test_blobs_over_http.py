@@ -1,13 +1,20 @@
 """Uploads and downloads (RFC 8620 §6): what goes in comes out, whole or in part, and is nobody else's."""
 
+import asyncio
 import base64
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
+from mailserver.assembly import Parts
+from mailserver.web import Message, Receive, Send
 from tests.letters import TEXT, attachment, lines_of, multipart
 from tests.webmail.jmap.client import HttpAnswer, Jmap
 from tests.webmail.jmap.conftest import NewJmap
+from webmail.jmap.http.application import jmap_application
+from webmail.jmap.http.door import Door
+from webmail.jmap.limits import Limits
 
 LONG = bytes(range(256)) * 12_000  # three chunks
 
@@ -47,6 +54,37 @@ async def test_an_upload_that_is_cut_leaves_nothing(jmap: Jmap) -> None:
         for table in ("upload", "upload_content"):
             cursor = await connection.execute(f"SELECT count(*) FROM {table}".encode())  # noqa: S608
             assert await cursor.fetchone() == (0,)
+
+
+async def test_more_uploads_at_once_than_one_may_are_refused(jmap: Jmap, parts: Parts) -> None:
+    door = replace(jmap, application=jmap_application(Door(parts, replace(Limits(), max_concurrent_upload=1))))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Message, _receive: Receive, send: Send) -> None:
+        """Its body comes when the test says so."""
+
+        async def receive() -> Message:
+            begun.set()
+            await go_on.wait()
+            return {"type": "http.request", "body": b"at last", "more_body": False}
+
+        await door.application(scope, receive, send)
+
+    target = f"/jmap/upload/{jmap.account_id}/"
+    first = asyncio.create_task(replace(door, application=slow).http("POST", target))
+    await begun.wait()
+    second = await door.http("POST", target, body=b"x")
+    assert (second.status, second.json()["limit"]) == (429, "maxConcurrentUpload")
+    go_on.set()
+    assert (await first).json()["size"] == 7
+    assert (await door.http("POST", target, body=b"x")).status == 201
+
+
+async def test_the_parts_of_an_uploaded_message_are_blobs(jmap: Jmap) -> None:
+    blob = await jmap.upload(multipart(TEXT, attachment(b"aGVsbG8=")), "message/rfc822")
+    assert (await download(jmap, f"{blob}-1")).body == b"See attached."
+    assert (await download(jmap, f"{blob}-2")).body == b"hello"
+    assert (await download(jmap, f"{blob}-3")).status == 404
 
 
 @pytest.mark.parametrize("is_told", [True, False])

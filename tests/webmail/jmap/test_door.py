@@ -86,7 +86,6 @@ async def test_addresses_are_those_by_which_the_client_came(jmap: Jmap, headers:
         {"authorization": "Basic " + base64.b64encode(b"no colon").decode()},
         {"authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
         {"authorization": "Basic " + "QQ==" * 2000},
-        {"authorization": "Bearer nonsense"},
         {"authorization": "Negotiate abc"},
         {"cookie": "__Host-waypost=nonsense", "origin": "https://mail.company.test"},
         basic("nobody@nowhere.test:secret"),
@@ -138,6 +137,14 @@ async def test_pages_elsewhere_may_ask_with_a_password_of_their_own(jmap: Jmap) 
     for each in (preflight, answer):
         assert each.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in each.headers
+
+
+async def test_every_answer_is_for_who_asked_and_over_tls_stays_there(jmap: Jmap) -> None:
+    for answer in (await jmap.http("GET", "/jmap/session"), await ask(jmap.application, "GET", "/jmap/session")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        assert "no-store" in answer.headers["cache-control"]
 
 
 @pytest.mark.parametrize(

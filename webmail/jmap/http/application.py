@@ -51,6 +51,10 @@ Socket = Callable[[Door, Message, Receive, Send], Awaitable[None]]
 SOCKETS: Mapping[str, Socket] = {"/jmap/ws": answer_web_socket, "/jmap/ws/": answer_web_socket}
 
 
+_SAFE = (("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin"))
+_OVER_TLS = (("strict-transport-security", "max-age=31536000"),)
+
+
 def is_ours(path: str) -> bool:
     return path == "/.well-known/jmap" or path.startswith(("/jmap/", "/.well-known/jmap/"))
 
@@ -69,16 +73,16 @@ def jmap_application(door: Door) -> Application:
 async def _answer(door: Door, scope: Message, receive: Receive, send: Send) -> None:
     config = door.parts.config
     request = read_scope(scope, receive, hostname=config.hostname, proxies=config.proxies)
-    more_headers = (*ANY_ORIGIN, *EXPOSED, ("x-content-type-options", "nosniff"))
+    more_headers = (*ANY_ORIGIN, *EXPOSED, *_SAFE, *(_OVER_TLS if request.scheme == "https" else ()))
     answer = Answer(send, is_head=request.method == "HEAD", more_headers=more_headers)
     try:
         await _route(door, _raw_path(scope), request, answer)
     except ClientGone:
         return
-    except RequestError as error:
-        await answer.problem(error.problem())
-    except Refused as refused:
-        await answer.problem(refused.problem(), refused.headers)
+    except (RequestError, Refused) as refused:
+        if answer.has_begun:
+            raise
+        await answer.problem(refused.problem(), refused.headers if isinstance(refused, Refused) else ())
     except Exception as error:  # noqa: BLE001 - a door: whatever happens, the client hears of it and others go on
         await _failed(answer, request, error)
 
@@ -89,7 +93,8 @@ async def _route(door: Door, path: str, request: HttpRequest, answer: Answer) ->
         if found is None:
             continue
         if request.method == "OPTIONS":
-            await answer.whole(204, b"", PREFLIGHT)
+            await answer.begin(204, PREFLIGHT)
+            await answer.end()
             return
         if request.method not in route.methods:
             raise Refused(405, "this resource has no such method", (("allow", ", ".join((*route.methods, "OPTIONS"))),))

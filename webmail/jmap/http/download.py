@@ -22,7 +22,6 @@ _LONGEST_TYPE = 255
 _OCTETS = "application/octet-stream"
 _SAFE = (
     ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
-    ("cross-origin-resource-policy", "same-origin"),
     ("referrer-policy", "no-referrer"),
 )
 _FOR_EVER = ("cache-control", "private, immutable, max-age=31536000")
