@@ -64,6 +64,11 @@ class _Modseq:
 
 
 @dataclass(frozen=True, slots=True)
+class _HasChanged:
+    has_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Live:
     id: int
     is_selectable: bool
@@ -76,6 +81,15 @@ _LIVE = Query(
        AND m.account_id = %(account_id)s AND m.deleted_at IS NULL
     """,
     row=_Live,
+)
+_HAS_CHANGED = Query(
+    """
+    SELECT EXISTS (
+        SELECT FROM change c
+         WHERE c.tenant_id = waypost_tenant(%(tenant_id)s) AND c.account_id = %(account_id)s
+           AND c.modseq > %(since)s AND c.kind = ANY (%(kinds)s) AND c.modseq <> ALL (%(own)s)) AS has_changed
+    """,
+    row=_HasChanged,
 )
 _PLACEMENTS = Query(
     """
@@ -111,6 +125,28 @@ async def placements(
         )
         found.setdefault(placement.message_id, []).append(placement)
     return found
+
+
+async def has_changed(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    since: Modseq,
+    *,
+    mailboxes_too: bool,
+    own: Collection[Modseq] = (),
+) -> bool:
+    """Was anything placed, removed or flagged after a modseq, but at our own? With `mailboxes_too`, or any mailbox
+    changed. Under the account's lock, so that it stays so."""
+    row = await _HAS_CHANGED.one(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        since=since,
+        kinds=[1, 2, 3, 4, 5, 6] if mailboxes_too else [1, 2, 3],
+        own=sorted(own),
+    )
+    return row.has_changed
 
 
 async def live_mailboxes(

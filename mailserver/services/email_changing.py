@@ -61,14 +61,28 @@ class Changed:
     modseqs: list[Modseq] = field(default_factory=list)
 
 
+class AccountMoved(StorageError):
+    """Somebody changed the account since the state that a change was meant for."""
+
+    def __init__(self) -> None:
+        super().__init__("the account has changed meanwhile")
+
+
 async def change_emails(
-    store: MailStore, who: Principal, changes: Sequence[EmailChange], *, superseded: Collection[MessageId] = ()
+    store: MailStore,
+    who: Principal,
+    changes: Sequence[EmailChange],
+    *,
+    superseded: Collection[MessageId] = (),
+    unchanged_since: Modseq | None = None,
+    own: Collection[Modseq] = (),
 ) -> Changed:
     """Change messages, each whole or not at all, in chunks that each have a modseq. Each is named once.
 
-    `superseded` are drafts that a later version replaces: destroyed, they do not go to the bin.
+    `superseded` are drafts that a later version replaces: destroyed, they do not go to the bin. With `unchanged_since`,
+    nothing is done if messages were placed, removed or flagged after that, but at modseqs of our `own`.
 
-    Raises StoreUnavailable.
+    Raises StoreUnavailable, AccountMoved.
     """
     keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
     whole = Changed()
@@ -78,6 +92,15 @@ async def change_emails(
         async def change_chunk(chunk: Sequence[EmailChange] = chunk) -> tuple[dict[MessageId, Refused], Modseq | None]:
             async with store.database.transaction(who.tenant_id) as connection:
                 wanted, refused = await _decide(connection, who, chunk)
+                if unchanged_since is not None and await rearranging.has_changed(
+                    connection,
+                    who.tenant_id,
+                    who.account_id,
+                    unchanged_since,
+                    mailboxes_too=False,
+                    own=[*own, *whole.modseqs],
+                ):
+                    raise AccountMoved
                 if not wanted:
                     return refused, None
                 wanted.superseded = superseded

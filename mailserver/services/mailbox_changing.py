@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mailserver.services.email_changing import AccountMoved
 from mailserver.services.mailbox_forest import Forest, Key, Node, Refusal, Update
-from storage import account_contents, flags, mailbox_changing
+from storage import account_contents, flags, mailbox_changing, rearranging
 from storage import mailboxes as stored
 from storage.errors import StorageError, StoreUnavailable
 from storage.query import Connection
@@ -33,11 +34,14 @@ async def change_mailboxes(
     destroys: Sequence[MailboxId],
     *,
     removes_emails: bool,
+    unchanged_since: Modseq | None = None,
 ) -> MailboxesChanged:
     """Make, change, then destroy mailboxes: all that can be done, at one modseq; the others are refused.
 
     The messages of what is destroyed are removed afterwards, chunk by chunk; should the process end before, upkeep
-    removes the rest. Raises StoreUnavailable.
+    removes the rest. With `unchanged_since`, nothing is done if anything was changed after that.
+
+    Raises StoreUnavailable, AccountMoved.
     """
 
     async def change() -> MailboxesChanged:
@@ -45,6 +49,10 @@ async def change_mailboxes(
             modseq = await stored.take_modseq(connection, who.tenant_id, who.account_id)
             if modseq is None:
                 raise StoreUnavailable("the account's state is not made")
+            if unchanged_since is not None and await rearranging.has_changed(
+                connection, who.tenant_id, who.account_id, unchanged_since, mailboxes_too=True
+            ):
+                raise AccountMoved
             return await _change(connection, who, modseq, creates, updates, destroys, removes_emails=removes_emails)
 
     try:

@@ -49,7 +49,7 @@ async def _text(content: Content, part: Part, limit: int) -> PartContent:
 
 async def _size(content: Content, part: Part) -> int:
     """Without reading it, where it is kept decoded or is not encoded at all."""
-    if part.children or part.encoding not in ENCODED:
+    if part.type == "multipart" or part.encoding not in ENCODED:
         return part.body_octets
     if part.encoding == "base64":
         kept = content.kept_decoded(part.body_offset, part.body_octets)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailserver.services.account_view import AccountView
-from mailserver.services.email_changing import EmailChange, Refused, change_emails
+from mailserver.services.email_changing import AccountMoved, EmailChange, Refused, change_emails
 from storage.types import MessageId, Modseq, SystemFlag
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.email_changes_read import EmailPatch, agrees, read_update
@@ -113,9 +113,17 @@ async def _change(context: Context, before: AccountView, asked: StandardSet, don
     changes += [EmailChange(message, is_destroyed=True) for message in destroyed]
     if not changes:
         return
-    changed = await change_emails(
-        context.parts.store, context.who, changes, superseded=_superseded(before, list(destroyed), done)
-    )
+    try:
+        changed = await change_emails(
+            context.parts.store,
+            context.who,
+            changes,
+            superseded=_superseded(before, list(destroyed), done),
+            unchanged_since=before.modseq if asked.if_in_state is not None else None,
+            own=done.modseqs,
+        )
+    except AccountMoved:
+        raise MethodError("stateMismatch") from None
     done.modseqs += changed.modseqs
     for message, (real, _) in patches.items():
         if message in changed.refused:

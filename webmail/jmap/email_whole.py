@@ -70,7 +70,7 @@ def _content(octets: bytes, part: Part, limit: int) -> PartContent:
 
 
 def _decoded_octets(octets: bytes, part: Part) -> int:
-    if part.children or part.encoding not in ENCODED:
+    if part.type == "multipart" or part.encoding not in ENCODED:
         return part.body_octets
     return len(decoded_part(octets[part.body_offset : part.body_offset + part.body_octets], part.encoding))
 

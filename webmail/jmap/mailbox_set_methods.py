@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mailserver.services.account_view import AccountView
+from mailserver.services.email_changing import AccountMoved
 from mailserver.services.mailbox_changing import MailboxesChanged, change_mailboxes
 from mailserver.services.mailbox_forest import Key, Node, Reason, Refusal, Update
 from storage.types import MailboxId
 from webmail.jmap import ids
 from webmail.jmap.arguments import Arguments
-from webmail.jmap.errors import JsonObject, SetError
+from webmail.jmap.errors import JsonObject, MethodError, SetError
 from webmail.jmap.limits import MAIL
 from webmail.jmap.mailbox_methods import COUNTS, PROPERTIES, shown, tree_of
 from webmail.jmap.method import Context, Method
@@ -39,14 +40,18 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     before = await context.parts.account_views.of(context.who)
     asked.demand_state(state_of(before, "Mailbox"))
     reading = _Reading(context, before, asked)
-    changed = await change_mailboxes(
-        context.parts.store,
-        context.who,
-        reading.creates,
-        reading.updates,
-        list(reading.destroys),
-        removes_emails=removes_emails,
-    )
+    try:
+        changed = await change_mailboxes(
+            context.parts.store,
+            context.who,
+            reading.creates,
+            reading.updates,
+            list(reading.destroys),
+            removes_emails=removes_emails,
+            unchanged_since=before.modseq if asked.if_in_state is not None else None,
+        )
+    except AccountMoved:
+        raise MethodError("stateMismatch") from None
     for creation_id, made in changed.made.items():
         context.created_ids[creation_id] = ids.mailbox_id(made)
     after = await context.parts.account_views.of(context.who)

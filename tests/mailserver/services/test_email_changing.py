@@ -7,7 +7,7 @@ import pytest
 
 from mailserver.services import messages
 from mailserver.services.appending import prepare
-from mailserver.services.email_changing import EmailChange, NewEmail, Refused, add_email, change_emails
+from mailserver.services.email_changing import AccountMoved, EmailChange, NewEmail, Refused, add_email, change_emails
 from storage import recoverable
 from storage.errors import MailboxNotFound, OverQuota, TooManyKeywords
 from storage.store import MailStore
@@ -156,6 +156,20 @@ async def test_many_messages_change_at_one_modseq(ada: Someone) -> None:
     assert len(await ada.uids("Archive")) == len(await ada.uids("Trash")) == 60
     assert await counts(ada, "INBOX") == (0, 0, 0, 0)
     assert (await counts(ada, "Archive"))[:2] == (60, 0)
+
+
+async def test_what_was_meant_for_an_older_state_is_not_done(ada: Someone) -> None:
+    one = await ada.receive()
+    known = (await ada.box()).modseq
+    changes = [EmailChange(one.message_id, add_flags=SEEN)]
+    await ada.flag("INBOX", [one.uid], ADD, FLAGGED)
+    with pytest.raises(AccountMoved):
+        await change_emails(ada.store, ada.who, changes, unchanged_since=known)
+    assert await ada.flags_of() == {one.uid: flags(FLAGGED)}
+    now = (await ada.box()).modseq
+    changed = await change_emails(ada.store, ada.who, changes, unchanged_since=known, own=[now])
+    assert (await ada.flags_of())[one.uid] == flags(SEEN, FLAGGED)
+    await change_emails(ada.store, ada.who, [EmailChange(one.message_id)], unchanged_since=changed.modseqs[0])
 
 
 async def new_email(who: Someone, octets: bytes, *names: str, **more: Any) -> NewEmail:
