@@ -10,6 +10,7 @@ from typing import cast
 from mailserver.assembly import Parts
 from mailserver.web import Application, Message, Receive, Send
 from webmail.jmap.http.application import is_ours, open_door
+from webmail.message_html import door as message_html
 
 PARTS = "waypost.parts"
 
@@ -21,10 +22,13 @@ def build(parts: Parts) -> Application:
     from django.core.asgi import get_asgi_application  # it reads the settings
 
     jmap, pages = open_door(parts), cast(Application, get_asgi_application())
+    messages = message_html.open_door(parts)
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" or is_ours(scope.get("path", "")):
             await jmap(scope, receive, send)
+        elif scope["type"] == "http" and message_html.is_ours(scope["path"]):
+            await messages(scope, receive, send)
         else:
             await pages({**scope, PARTS: parts}, receive, send)
 
