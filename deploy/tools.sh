@@ -7,7 +7,7 @@
 # No service is started by the packages: while they install, policy-rc.d answers 101 (action forbidden).
 set -eu
 
-PACKAGES="swaks libnet-ssleay-perl curl isync mutt offlineimap3 getmail6 fetchmail thunderbird xvfb openssl procps iproute2 util-linux
+PACKAGES="swaks libnet-ssleay-perl curl isync mutt offlineimap3 getmail6 fetchmail thunderbird xvfb chromium openssl procps iproute2 util-linux
     systemd postgresql-15
     dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d dovecot-sieve dovecot-managesieved postfix"
 

@@ -48,6 +48,7 @@ def page(
         **facts,
     }
     response = render(request, template, context, status=status)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # refusals are for people; Django would warn of each
     response.headers["Content-Language"] = words["tag"]
     response.headers["Cache-Control"] = "no-cache" if visit is None else "no-store"
     if visit is not None:

@@ -16,6 +16,7 @@ from mailserver.imap.config import ImapConfig
 from mailserver.imap.session.conversation import Services
 from mailserver.services import messages
 from storage.types import Flags
+from tenants.types import AccountId
 from tests.conftest import plain_message
 from tests.mailserver.imap.conftest import PATIENCE_S, OpenDoor, OpenWith
 from tests.people import Person
@@ -311,3 +312,37 @@ async def test_curl_lists_and_fetches_byte_for_byte(door: OpenDoor, imap: Servic
 
     assert b'"/" INBOX\r\n' in await curl(f"imaps://localhost:{door.imaps}/")
     assert await curl(f"imaps://localhost:{door.imaps}/INBOX;MAILINDEX=1") == plain_message(1)
+
+
+async def test_who_is_signed_out_hears_bye_while_idling(door: OpenDoor, imap: Services, person: Person) -> None:
+    async with connected(door.imaps, door.tls()) as client:
+        await client.sign_in(person)
+        await client.say(b"a SELECT INBOX")
+        await client.until(b"a ")
+        await client.say(b"b IDLE")
+        assert await client.line() == b"+ idling"
+        imap.logins.connections.end_before(person.principal.account_id, 1)
+        assert await client.line() == b"* BYE You were signed out: sign in again"
+        assert await client.rest() == b""
+
+
+async def test_who_is_signed_out_and_goes_on_sending_is_cut_off(
+    open_door: OpenWith, imap: Services, person: Person
+) -> None:
+    door = await open_door(ImapConfig())
+    door.door.linger_s = 0.1
+    async with connected(door.imaps, door.tls()) as client:
+        await client.sign_in(person)
+        await client.say(b"a APPEND INBOX {1000000}")
+        assert (await client.line()).startswith(b"+ ")
+        imap.logins.connections.end_before(person.principal.account_id, 1)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            assert b"OK" not in await client.rest()
+
+
+async def test_somebody_elses_connections_stay(door: OpenDoor, imap: Services, person: Person) -> None:
+    async with connected(door.imaps, door.tls()) as client:
+        await client.sign_in(person)
+        imap.logins.connections.end_before(AccountId(person.principal.account_id + 1), 1)
+        await client.say(b"a NOOP")
+        assert await client.line() == b"a OK Done"

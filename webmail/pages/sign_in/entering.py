@@ -168,6 +168,3 @@ async def _again_page(
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The form's token is missing or of another visit: whoever posted it did not see our page."""
     return page(request, "sign_in/csrf.html", {}, status=403)
-
-
-__all__ = ["again", "by_passkey", "csrf_failure", "forgotten", "second_step", "sign_in", "sign_out"]

@@ -137,7 +137,8 @@ ENGLISH: dict[str, str] = {
     "totp_wrong": "These are not the digits of now. Check the clock of your phone.",
     "totp_remove_title": "Remove the authenticator app",
     "totp_remove_lead": "Sign-in will no longer ask for its codes.",
-    "totp_remove_last": "It is your only second step: two-step sign-in will be off, and your recovery codes are gone.",
+    "totp_remove_last": "It is your only second step: two-step sign-in will be off, "
+    "your recovery codes are gone, and mail programs take your own password again.",
     # recovery codes
     "codes_title": "Your recovery codes",
     "codes_lead": "Keep them where you keep what is precious: printed, or in a password manager. Each gets you in "
@@ -295,7 +296,7 @@ CHINESE: dict[str, str] = {
     "totp_wrong": "这不是当前的数字，请检查手机的时间。",
     "totp_remove_title": "移除验证器应用",
     "totp_remove_lead": "登录时将不再要求它的验证码。",
-    "totp_remove_last": "这是您唯一的第二步：移除后两步登录将关闭，恢复代码也会失效。",
+    "totp_remove_last": "这是您唯一的第二步：移除后两步登录将关闭，恢复代码失效，邮件程序又可使用您的登录密码。",
     "codes_title": "您的恢复代码",
     "codes_lead": "请妥善保管：打印出来，或存入密码管理器。"
     "验证器应用和通行密钥都无法使用时，每个代码可登录一次。它们只显示这一次。",
