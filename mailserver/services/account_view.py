@@ -209,7 +209,7 @@ class AccountView:
         placed = sum(len(contents.uids) for contents in self.boxes.values())
         return (
             4_000
-            + 60 * self.count
+            + 80 * self.count  # with what is found out about it
             + 12 * placed
             + 100 * (len(self.keywords) + len(self.facts.relatives) + len(self.boxes) + 4 * len(self.mailboxes))
         )

@@ -5,6 +5,7 @@ are shown nowhere; whoever lists Emails lists only those that are. What is not i
 about the Emails that are still in question.
 """
 
+import asyncio
 import re
 from array import array
 from bisect import bisect_left
@@ -27,6 +28,7 @@ _SYSTEM = {
     "$draft": SystemFlag.DRAFT,
 }
 _DIGITS = bytes.maketrans(b"\x00\x01", b"01")
+_LONG_MESSAGES = 10_000
 _BITS = bytes.maketrans(b"01", b"\x00\x01")
 
 
@@ -205,6 +207,8 @@ async def matching(view: AccountView, filter_: EmailFilter, among: Mask, finder:
         case FieldHolds() | HeaderHolds() | TextHolds():
             return among & await finder.matching(filter_, among)
         case _:
+            if view.count > _LONG_MESSAGES:  # each takes milliseconds, and there may be hundreds: others have a turn
+                await asyncio.sleep(0)
             return among & in_memory(view, filter_)
 
 

@@ -18,8 +18,11 @@ from mailserver.services.account_view import AccountView
 from mailserver.services.email_filters import EVERYTHING, AllOf, EmailFilter, InMailbox, bits_of, matching
 from mailserver.services.email_sorting import ARRIVAL, LATEST_FIRST, TEXTS, Comparator, Keys, keys_in_memory, ordered
 from mailserver.services.email_texts import EmailTexts
+from mailserver.services.errors import SearchTooLong
 
-_KEPT_RESULTS = 8
+LIMIT_S = 60.0
+"""For one query."""
+_KEPT_RESULTS = 4
 _IN_A_THREAD_EMAILS = 5_000
 _FEW = 8
 """Fewer than one in so many: sorting those that match costs less than looking through the order of all."""
@@ -140,6 +143,8 @@ class Collapsed:
                 self._seen.add(thread)
                 self._firsts.append(slot)
         self._looked_at += len(slots)
+        if self._looked_at == self._whole.total():
+            self._seen.clear()  # it takes twenty times what is found
 
 
 async def results(texts: EmailTexts, query: EmailQuery) -> Results:
@@ -147,7 +152,11 @@ async def results(texts: EmailTexts, query: EmailQuery) -> Results:
     view = texts.view
     found: Results | None = view.memo.get(query)
     if found is None:
-        found = await _found(texts, query)
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                found = await _found(texts, query)
+        except TimeoutError:
+            raise SearchTooLong(LIMIT_S) from None
         if query.is_collapsed:
             found = Collapsed(view, found, _threads_known(view, query))
         kept = [each for each in view.memo if isinstance(each, EmailQuery)]
