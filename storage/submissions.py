@@ -254,7 +254,7 @@ _RECIPIENTS = Query(
          WHERE e.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND e.outgoing_id = ANY (%(ids)s)
            AND e.address IS NOT NULL AND e.kind IN ({EventKind.DELIVERED:d}, {EventKind.BOUNCED:d},
                                                     {EventKind.EXPIRED:d}, {EventKind.REMOVED:d})
-    ) known ORDER BY known.at
+    ) known ORDER BY known.kind IS NULL, known.at
     """,  # noqa: S608 - our own numbers
     row=Recipient,
 )
@@ -309,7 +309,7 @@ async def changed(
 
 
 async def recipients(connection: Connection, tenant_id: TenantId, ids: Sequence[OutgoingId]) -> list[Recipient]:
-    """Those still in the queue, then those that left it, as far back as events are kept."""
+    """Those that left the queue, as far back as events are kept, oldest first; then those still in it."""
     return await _RECIPIENTS.all(connection, tenant_id=tenant_id, ids=list(ids)) if ids else []
 
 

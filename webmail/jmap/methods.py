@@ -15,6 +15,7 @@ from webmail.jmap import (
     push_methods,
     quota_methods,
     snippet_methods,
+    submission_methods,
     thread_methods,
 )
 from webmail.jmap.method import Method
@@ -33,6 +34,7 @@ _FILES = (
     email_query_methods.METHODS,
     snippet_methods.METHODS,
     identity_methods.METHODS,
+    submission_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

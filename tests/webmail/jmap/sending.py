@@ -2,6 +2,7 @@
 
 import asyncio
 
+from storage import outgoing_acts
 from storage.outbox import find_lanes, lease
 from storage.outgoing_content import read_chunk
 from storage.outgoing_types import Lane, LeasedRecipient
@@ -36,7 +37,8 @@ async def remove_alias(services: RunningServices, who: Principal, local_part: st
 
 
 async def leaving(store: MailStore, tenant_id: TenantId) -> list[LeasedRecipient]:
-    """What the queue would send now, by address."""
+    """What the queue would send if outbound were on, by address."""
+    await outgoing_acts.release(store.database, outgoing_acts.Chosen(tenant_id=tenant_id))
     lanes = await find_lanes(store.database, Lane(tenant_id, ""), 100)
     rooms = {Lane(tenant_id, each.domain): 100 for each in lanes if each.tenant_id == tenant_id}
     found = await lease(store.database, rooms, lease_s=60) if rooms else []
