@@ -76,10 +76,17 @@ class AccountViews:
         begins later by now."""
         if first > view.recent_since:
             return [row for row in view.recent if row.modseq >= first]
-        async with self._store.database.read(who.tenant_id) as connection:
-            return await stored.log_between(
-                connection, who.tenant_id, who.account_id, first=first, last=view.modseq, limit=LOG_ROWS
-            )
+        known_from, known = view.memo.get("log", (0, None))
+        if known is None or first < known_from:
+            async with self._store.database.read(who.tenant_id) as connection:
+                known = await stored.log_between(
+                    connection, who.tenant_id, who.account_id, first=first, last=view.modseq, limit=LOG_ROWS
+                )
+            if known is None:
+                return None
+            view.memo["log"] = first, known  # who takes a few changes at a time comes again
+            return known
+        return [row for row in known if row.modseq >= first]
 
     async def close(self) -> None:
         """Nobody asks any more: let what is on its way end."""

@@ -5,6 +5,7 @@ log no longer reaches back, changes cannot be calculated. A third number stands 
 modseq: of that modseq, only objects up to this id are behind it.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ from webmail.jmap.errors import JsonObject, MethodError
 from webmail.jmap.method import Context
 from webmail.jmap.standard import StandardChanges
 
+_IN_A_THREAD_ROWS = 2_000
 _STATE = re.compile(r"([0-9]{1,10})-([0-9]{1,19})(?:-([0-9]{1,19}))?", re.ASCII)
 
 
@@ -59,7 +61,10 @@ async def told_changes(
     view = await context.parts.account_views.of(context.who)
     since = place_of(view, asked.since_state)
     logged = await logged_since(context, view, since, kind.value)
-    found = changes(kind, view, logged, since, asked.max_changes)
+    if len(logged) > _IN_A_THREAD_ROWS:
+        found = await asyncio.to_thread(changes, kind, view, logged, since, asked.max_changes)
+    else:
+        found = changes(kind, view, logged, since, asked.max_changes)
     if found is None:
         raise MethodError("cannotCalculateChanges")
     reached = found.reached
