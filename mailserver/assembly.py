@@ -19,6 +19,7 @@ from mailserver.services.delivery import Deliveries
 from mailserver.services.endings import Endings
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
+from mailserver.services.oauth import OAuth
 from mailserver.services.open_streams import OpenStreams
 from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
@@ -51,6 +52,7 @@ class Parts:
     logins: Logins
     endings: Endings
     web_sessions: WebSessions
+    oauth: OAuth
     searches: Searches
     account_views: AccountViews
     state_changes: StateChanges
@@ -96,6 +98,7 @@ async def assemble(
         ending.callback(logins.close)
         ending.push_async_callback(logins.settle)
         await logins.look_for_scram()
+        oauth = OAuth(database, logins.tokens)
         endings = Endings(database, logins.connections)
         endings.start()
         ending.push_async_callback(endings.close)
@@ -139,6 +142,7 @@ async def assemble(
             logins=logins,
             endings=endings,
             web_sessions=WebSessions(database, endings),
+            oauth=oauth,
             searches=searches,
             account_views=account_views,
             state_changes=state_changes,

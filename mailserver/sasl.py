@@ -1,4 +1,5 @@
-"""SASL exchanges as far as the doors share them: PLAIN (RFC 4616) and the old LOGIN, from base64 to values.
+"""SASL exchanges as far as the doors share them: PLAIN (RFC 4616), the old LOGIN, OAUTHBEARER (RFC 7628) and XOAUTH2,
+from base64 to values.
 
 What is prepared as RFC 4616 §2 asks (SASLprep, RFC 4013) are names; a password is only checked here and handed on as it
 was sent, because the hash it is compared with may have been made elsewhere of the unprepared text: the sign-in service
@@ -7,6 +8,7 @@ tries both.
 
 import base64
 import binascii
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tenants.saslprep import CharacterProhibited, saslprep
@@ -43,6 +45,14 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token, and whose the client says it is; empty: it does not say. The token never shows in a repr."""
+
+    username: str
+    token: str = field(repr=False)
 
 
 def decode_response(line: bytes) -> bytes:
@@ -83,6 +93,35 @@ def login(username: bytes, password: bytes) -> Credentials:
     return _credentials(_text(username), _text(password))
 
 
+def oauth_bearer(response: bytes) -> Bearer:
+    """`n,a=NAME,^Akey=value^A…^A^A` with a key `auth` (RFC 7628 §3.1). Raises SaslMalformed."""
+    header, *pairs = _text(response, limit=RESPONSE_LIMIT_OCTETS).split("\1")
+    binding, comma, name = header.partition(",")
+    name, other_comma, rest = name.partition(",")
+    if binding not in ("n", "y") or not (comma and other_comma) or rest or (name and not name.startswith("a=")):
+        raise SaslMalformed("OAUTHBEARER begins with n,a=NAME,")
+    if pairs[-2:] != ["", ""]:
+        raise SaslMalformed("OAUTHBEARER ends with two ^A")
+    username = name.removeprefix("a=").replace("=2C", ",").replace("=3D", "=")
+    return _bearer(username, pairs[:-2])
+
+
+def xoauth2(response: bytes) -> Bearer:
+    """`user=NAME^Aauth=Bearer TOKEN^A^A`, as Gmail and Outlook taught clients; it has no RFC. Raises SaslMalformed."""
+    first, *pairs = _text(response, limit=RESPONSE_LIMIT_OCTETS).split("\1")
+    if not first.startswith("user=") or pairs[-2:] != ["", ""]:
+        raise SaslMalformed("XOAUTH2 is user=NAME^Aauth=Bearer TOKEN^A^A")
+    return _bearer(first.removeprefix("user="), pairs[:-2])
+
+
+def _bearer(username: str, pairs: Sequence[str]) -> Bearer:
+    found = dict(pair.partition("=")[::2] for pair in pairs)
+    scheme, _, token = found.get("auth", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise SaslMalformed("auth=Bearer TOKEN is missing")
+    return Bearer(prepare(username), token.strip())
+
+
 def prepare(text: str) -> str:
     """`tenants.saslprep`. Raises SaslMalformed for what it prohibits."""
     try:
@@ -100,8 +139,8 @@ def _credentials(username: str, password: str) -> Credentials:
     return Credentials(name, password)
 
 
-def _text(octets: bytes) -> str:
-    if len(octets) > FIELD_LIMIT_OCTETS:
+def _text(octets: bytes, *, limit: int = FIELD_LIMIT_OCTETS) -> str:
+    if len(octets) > limit:
         raise SaslMalformed("a name or password is too long")
     try:
         return octets.decode()

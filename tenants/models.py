@@ -5,6 +5,7 @@ forced row-level security (migrations 0002, 0004); what knows no tenant yet, RCP
 `directory_*` functions. Composite foreign keys there keep every row's tenant that of what it points at.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -438,3 +439,95 @@ class Passkey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class OAuthClient(models.Model):
+    """A program that asks people for access to their mail (RFC 6749 §1.1), known to this installation.
+
+    All are public clients (§2.1): they keep no secret and show by PKCE that they are who asked. `redirect_uris` are
+    compared as they stand, but for the port of a loopback address (RFC 8252 §7.3).
+    """
+
+    client_id = models.CharField(max_length=64, primary_key=True)
+    name = models.CharField(max_length=200)
+    redirect_uris = ArrayField(models.CharField(max_length=1000))
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "oauth_client"
+        constraints = (models.UniqueConstraint(fields=["name"], name="oauth_client_name_unique"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OAuthGrant(models.Model):
+    """A person's leave for a program, good for `scopes` until it is revoked. Codes and tokens are kept as SHA-256.
+
+    The code is good once, until `code_expires_at`; whoever brings a spent one ends the grant. So does a refresh token
+    that was replaced, but for a moment in which the answer may have been lost.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    client = models.ForeignKey(OAuthClient, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    scopes = models.CharField(max_length=64)
+    created_at = models.DateTimeField(db_default=Now())
+    code_digest = models.BinaryField()
+    code_challenge = models.CharField(max_length=43)
+    code_expires_at = models.DateTimeField()
+    code_spent_at = models.DateTimeField(null=True)
+    redirect_uri = models.CharField(max_length=1000)
+    refresh_digest = models.BinaryField(null=True)
+    replaced_digest = models.BinaryField(null=True)
+    refreshed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "oauth_grant"
+        constraints = (
+            models.UniqueConstraint(fields=["code_digest"], name="oauth_grant_code_unique"),
+            models.UniqueConstraint(fields=["refresh_digest"], name="oauth_grant_refresh_unique"),
+        )
+        indexes = (
+            models.Index(
+                fields=["replaced_digest"], condition=Q(replaced_digest__isnull=False), name="oauth_grant_replaced"
+            ),
+            models.Index(fields=["account"], name="oauth_grant_of_account"),
+        )
+
+    def __str__(self) -> str:
+        return f"grant {self.pk}"
+
+
+class BearerToken(models.Model):
+    """Who bears it is the person, within `scopes` (RFC 6750). `digest` is SHA-256 of 256 random bits.
+
+    Those of a grant come and go with it; the others a person made for a program and named.
+    """
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    grant = models.ForeignKey(
+        OAuthGrant, on_delete=models.CASCADE, null=True, related_name="tokens", db_constraint=False
+    )
+    name = models.CharField(max_length=200, default="", db_default="")
+    scopes = models.CharField(max_length=64)
+    digest = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+    last_used_network = models.CharField(max_length=64, default="", db_default="")
+
+    class Meta:
+        db_table = "bearer_token"
+        constraints = (
+            models.UniqueConstraint(fields=["digest"], name="bearer_token_digest_unique"),
+            models.UniqueConstraint(fields=["account", "name"], condition=~Q(name=""), name="bearer_token_name_unique"),
+            models.CheckConstraint(
+                condition=Q(scopes__regex=r"^(imap|pop|smtp|jmap)( (imap|pop|smtp|jmap))*$"),
+                name="bearer_token_scopes_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"bearer token {self.pk}"

@@ -28,6 +28,7 @@ from mailserver.services.failure_counts import FailureCounts
 from mailserver.services.password_checks import PasswordChecks, RememberedPasswords, app_credential
 from mailserver.services.scram_login import ScramSignIn
 from mailserver.services.throttle import Standing, ThrottleConfig
+from mailserver.services.tokens import Tokens
 from storage.database import Database
 from storage.errors import StoreUnavailable
 from storage.sign_in import find_login
@@ -71,6 +72,7 @@ class Logins:
 
     `secret` is the installation's: what keeps guesses in the counts, and salts of nobody, from being foreseen.
     `connections` counts what people who signed in have open, which the doors see to. `attempts` counts what failed.
+    `tokens` knows who bears one.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Logins:
         self.attempts = Attempts(
             counts, throttle, guess_key=self._secret, tarpits_limit=config.tarpits_limit, clock=clock, sleep=sleep
         )
+        self.tokens = Tokens(database)
         self.connections = AccountConnections(
             per_account=config.connections_per_account, per_network=config.connections_per_account_and_network
         )

@@ -51,6 +51,8 @@ LEFT_OUT: Mapping[str, str] = {
     "blob_content": "content is archived by itself",
     "object": "content is archived wherever it rests, and restored to Postgres",
     "web_session": "of the moment",
+    "oauth_grant": "programs ask for leave again where it is restored",
+    "bearer_token": "as oauth_grant",
     "cold_read": "of the moment",
     "work_lease": "of the moment",
     "reseal_order": "of the moment",

@@ -17,7 +17,15 @@ from storage.tiers import compaction, tiering
 from tests.conftest import RunningServices
 from tests.storage.statements import STATEMENTS, numbered, parameters, title
 
-SYSTEM_TABLES = {"inbound", "inbound_content", "orphan_object", "clock_seen", "idle_week", "shredding"}  # of no tenant
+SYSTEM_TABLES = {  # of no tenant
+    "inbound",
+    "inbound_content",
+    "orphan_object",
+    "clock_seen",
+    "idle_week",
+    "shredding",
+    "oauth_client",
+}
 DIRECTORY_TABLES = {
     "tenant",
     "domain",
@@ -32,6 +40,8 @@ DIRECTORY_TABLES = {
     "totp",
     "recovery_code",
     "passkey",
+    "oauth_grant",
+    "bearer_token",
 }
 TYPES: dict[str, Any] = {
     "bool": bool,

@@ -34,6 +34,8 @@ __all__ = ["person", "time"]
 APP_PASSWORD = "kdmw-3xvt-hhq5-zbnr"
 FAST = LoginConfig(scram_iterations=4096)
 
+TOKENS = ("OAUTHBEARER", "XOAUTH2")
+
 
 @pytest.fixture
 async def logins(database: Database, time: Time) -> AsyncIterator[Logins]:
@@ -215,19 +217,19 @@ async def test_scram_is_offered_once_everybody_can_use_it(
     with psycopg.connect(services.owner_url) as owner:
         owner.execute(for_all, [person.account_id])
     await logins.look_for_scram()
-    assert mechanisms(logins, Scope.IMAP) == ("PLAIN",)
+    assert mechanisms(logins, Scope.IMAP) == ("PLAIN", *TOKENS)
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
     await logins.settle()
     await logins.look_for_scram()
-    assert mechanisms(logins, Scope.IMAP) == ("SCRAM-SHA-256", "PLAIN")
-    assert mechanisms(logins, Scope.SMTP) == ("SCRAM-SHA-256", "PLAIN", "LOGIN")
+    assert mechanisms(logins, Scope.IMAP) == ("SCRAM-SHA-256", "PLAIN", *TOKENS)
+    assert mechanisms(logins, Scope.SMTP) == ("SCRAM-SHA-256", "PLAIN", "LOGIN", *TOKENS)
 
 
 async def test_scram_can_be_switched_off(database: Database, time: Time, person: Person) -> None:
     config = LoginConfig(scram_iterations=0, scram_offered="always")
     logins = Logins(database, local_counts(time), config, THROTTLE, clock=time.clock, sleep=time.sleep)
     await logins.sign_in(person.address, person.password, network=OFFICE, scope=Scope.IMAP)
-    assert mechanisms(logins, Scope.IMAP) == ("PLAIN",)
+    assert mechanisms(logins, Scope.IMAP) == ("PLAIN", *TOKENS)
     assert begin_exchange(logins, "SCRAM-SHA-256", network=OFFICE, scope=Scope.IMAP) is None
     await logins.settle()
     logins.close()

@@ -1,4 +1,4 @@
-"""Who asks: by address and password (RFC 7617); tokens and the cookie of a web session have their seats here."""
+"""Who asks: by address and password (RFC 7617), by a token (RFC 6750), or by the cookie of a web session."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ async def signed_in(parts: Parts, request: HttpRequest) -> Principal:
         case "basic":
             return await _by_password(parts, request, credentials.strip())
         case "bearer":
-            raise unknown(request)  # tokens: parts.tokens.principal(token, network=request.peer, scope=Scope.JMAP)
+            return await _by_token(parts, request, credentials.strip())
         case "":
             return await _by_cookie(parts, request)
     raise unknown(request)
@@ -47,6 +47,16 @@ async def _by_cookie(parts: Parts, request: HttpRequest) -> Principal:
     if who is None:
         raise unknown(request)
     return who
+
+
+async def _by_token(parts: Parts, request: HttpRequest, token: str) -> Principal:
+    try:
+        return await parts.logins.tokens.principal(token, network=request.peer, scope=Scope.JMAP)
+    except LoginFailed:
+        challenge = f'Bearer realm="{REALM}", error="invalid_token"'
+        raise Refused(401, "this token is not good", (("www-authenticate", challenge),)) from None
+    except LoginRefused as refusal:
+        raise Refused(403, str(refusal.reason)) from None
 
 
 async def _by_password(parts: Parts, request: HttpRequest, credentials: str) -> Principal:
