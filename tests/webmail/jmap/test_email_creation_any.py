@@ -80,7 +80,19 @@ PART: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=5,
 )
-EMAIL = st.builds(
+PEOPLE = st.lists(ADDRESS, max_size=3)
+WELL_TYPED = st.fixed_dictionaries(
+    {"bodyValues": st.builds(lambda text: {"t": {"value": text}, "h": {"value": text}}, TEXT)},
+    optional={
+        **dict.fromkeys(("subject", "header:X-A", "header:X-B:asText"), TEXT),
+        **dict.fromkeys(("from", "to", "bcc", "header:X-C:asAddresses"), PEOPLE),
+        "header:X-D:asGroupedAddresses": st.lists(
+            st.fixed_dictionaries({"name": st.none() | TEXT, "addresses": PEOPLE}), max_size=2
+        ),
+        "bodyStructure": PART | GOOD_LEAF,
+    },
+)
+EMAIL = WELL_TYPED | st.builds(
     lambda headers, bodies: {**headers, **bodies},
     st.dictionaries(HEADERS, VALUE, max_size=4),
     st.fixed_dictionaries(
