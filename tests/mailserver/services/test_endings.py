@@ -51,7 +51,7 @@ async def test_what_another_process_ended_is_found_by_looking(
     open_one = Connection(logins.connections, who)
     await endings.look()
     assert open_one.ends == 0
-    async with database.directory() as connection:
+    async with database.read(who.tenant_id) as connection:
         await end_sign_ins(connection, who.tenant_id, who.account_id)
     await endings.look()
     await endings.look()
@@ -62,7 +62,7 @@ async def test_who_signs_in_again_afterwards_stays(
     database: Database, logins: Logins, endings: Endings, person: Person
 ) -> None:
     who = await sign_in(logins, person)
-    async with database.directory() as connection:
+    async with database.read(who.tenant_id) as connection:
         await end_sign_ins(connection, who.tenant_id, who.account_id)
     again = Connection(logins.connections, await sign_in(logins, person))
     late = Connection(logins.connections, who)  # its sign-in began before the end and was done after it
