@@ -3,16 +3,20 @@
 import os
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from mailserver.assembly import Parts
 from mailserver.services import account_view, mailboxes
+from mailserver.services.account_views import AccountViews
 from storage.epochs import start_epoch
 from tests.account_deeds import Deeds
 from tests.conftest import plain_message
 from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone
 from tests.webmail.jmap.client import Jmap
+from webmail.jmap.http.application import open_door
 
 Records = dict[str, Any]
 
@@ -37,19 +41,23 @@ class Cache:
     """Of one type: what a client has, and the state that it is at."""
 
     def __init__(self, jmap: Jmap, kind: str, dice: random.Random) -> None:
-        self._jmap, self._kind, self._dice = jmap, kind, dice
+        self._jmap, self.kind, self._dice = jmap, kind, dice
         self.records: Records = {}
         self.state = ""
 
     async def fill(self) -> None:
-        self.records, self.state = await everything(self._jmap, self._kind)
+        self.records, self.state = await everything(self._jmap, self.kind)
+
+    def answers_from(self, jmap: Jmap) -> None:
+        """The next ones."""
+        self._jmap = jmap
 
     async def catch_up(self) -> None:
         """A few changes at a time, or all."""
         updated: set[str] = set()
         while True:
             most = self._dice.choice((1, 2, 3, None))
-            told = await self._jmap.call(f"{self._kind}/changes", {"sinceState": self.state, "maxChanges": most})
+            told = await self._jmap.call(f"{self.kind}/changes", {"sinceState": self.state, "maxChanges": most})
             ids = [*told["created"], *told["updated"], *told["destroyed"]]
             assert most is None or len(ids) <= most
             assert len(ids) == len(set(ids))
@@ -70,7 +78,7 @@ class Cache:
         await self._fetch(updated)
 
     async def _fetch(self, updated: set[str]) -> None:
-        now, _ = await everything(self._jmap, self._kind)
+        now, _ = await everything(self._jmap, self.kind)
         for each, record in self.records.items():
             if record is None:
                 self.records[each] = now.get(each)
@@ -98,6 +106,69 @@ async def test_clients_that_replay_changes_have_what_the_server_has(
         for kind, cache in caches.items():
             await cache.catch_up()
             assert (cache.records, cache.state) == await everything(jmap, kind)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_it_does_not_matter_which_process_answers(jmap: Jmap, someone: Someone, parts: Parts, seed: int) -> None:
+    """Each knows the account from another moment on; the third never before."""
+    deeds, dice = Deeds(someone, 7000 + seed), random.Random(seed)
+
+    def another() -> Jmap:
+        return replace(jmap, application=open_door(replace(parts, account_views=AccountViews(parts.store))))
+
+    second = another()
+    caches = [Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread", "Email")]
+    for cache in caches:
+        await cache.fill()
+    for _ in range(8):
+        await deeds.some(dice.randrange(1, 6))
+        for cache in caches:
+            answering = dice.choice((jmap, second, another()))
+            cache.answers_from(answering)
+            await cache.catch_up()
+            assert (cache.records, cache.state) == await everything(dice.choice((jmap, second)), cache.kind)
+
+
+async def test_many_that_changed_at_once_can_be_told_one_by_one(jmap: Jmap, someone: Someone) -> None:
+    """A STORE is one modseq: there are states within it."""
+    placed = [await someone.receive(plain_message(number)) for number in range(9)]
+    _, state = await everything(jmap, "Email")
+    await someone.flag("INBOX", [each.uid for each in placed], ADD, FLAGGED)
+    updated: list[str] = []
+    for expected in (4, 4, 1):
+        told = await jmap.call("Email/changes", {"sinceState": state, "maxChanges": 4})
+        assert len(told["updated"]) == expected
+        assert told["hasMoreChanges"] is (expected == 4)
+        state = told["newState"]
+        updated += told["updated"]
+    assert updated == [f"M{each.message_id}" for each in placed]
+    assert state == (await everything(jmap, "Email"))[1]
+
+
+async def test_what_came_and_went_between_two_states_is_no_news(jmap: Jmap, someone: Someone) -> None:
+    before = {kind: (await everything(jmap, kind))[1] for kind in ("Email", "Thread")}
+    placed = await someone.receive()
+    await someone.flag("INBOX", [placed.uid], ADD, DELETED)
+    await someone.expunge()
+    await someone.empty_bin()
+    for kind, state in before.items():
+        told = await jmap.call(f"{kind}/changes", {"sinceState": state})
+        assert (told["created"], told["updated"], told["destroyed"]) == ([], [], [])
+        assert told["newState"] != state
+
+
+async def test_a_message_that_moves_is_updated_and_one_that_is_copied_where_it_is_is_new(
+    jmap: Jmap, someone: Someone
+) -> None:
+    placed = await someone.receive()
+    _, state = await everything(jmap, "Email")
+    await someone.move("INBOX", [placed.uid], "Archive")
+    told = await jmap.call("Email/changes", {"sinceState": state})
+    assert (told["created"], told["updated"]) == ([], [f"M{placed.message_id}"])
+    (uid,) = await someone.uids("Archive")
+    await someone.copy("Archive", [uid], "Archive")
+    later = await jmap.call("Email/changes", {"sinceState": told["newState"]})
+    assert (len(later["created"]), later["updated"]) == (1, [])
 
 
 async def test_nothing_new_is_no_change(jmap: Jmap, someone: Someone) -> None:
