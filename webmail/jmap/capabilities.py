@@ -8,7 +8,18 @@ from mailserver.services.mailboxes import DEEPEST_LEVELS, LONGEST_NAME_OCTETS
 from mailserver.services.submissions import MOST_DELAY
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.errors import JsonObject
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION, WEBPUSH, WEBSOCKET, Limits
+from webmail.jmap.limits import (
+    BLOB,
+    CORE,
+    MAIL,
+    QUOTA,
+    SUBMISSION,
+    VACATION,
+    VACATION_EXTENSION,
+    WEBPUSH,
+    WEBSOCKET,
+    Limits,
+)
 
 COLLATIONS = ("i;ascii-numeric", "i;ascii-casemap", "i;unicode-casemap")
 
@@ -105,6 +116,8 @@ CAPABILITIES: Mapping[str, Capability] = {
     BLOB: Capability(_nothing, _blob_of_account),
     QUOTA: Capability(_nothing, _nothing),
     SUBMISSION: Capability(_nothing, _submission_of_account),
+    VACATION: Capability(_nothing, _nothing),
+    VACATION_EXTENSION: Capability(_nothing, _nothing),
     WEBSOCKET: Capability(_nothing, None, _web_socket),
     WEBPUSH: Capability(_web_push, None),
 }

@@ -9,6 +9,8 @@ CORE, BLOB, QUOTA, MDN, WEBSOCKET, WEBPUSH = (
     f"urn:ietf:params:jmap:{name}" for name in ("core", "blob", "quota", "mdn", "websocket", "webpush-vapid")
 )
 
+VACATION_EXTENSION = "urn:waypost:params:jmap:vacation"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

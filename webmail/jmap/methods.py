@@ -17,6 +17,7 @@ from webmail.jmap import (
     snippet_methods,
     submission_methods,
     thread_methods,
+    vacation_methods,
 )
 from webmail.jmap.method import Method
 
@@ -35,6 +36,7 @@ _FILES = (
     snippet_methods.METHODS,
     identity_methods.METHODS,
     submission_methods.METHODS,
+    vacation_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}
