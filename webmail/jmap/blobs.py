@@ -67,9 +67,11 @@ async def open_ref(store: MailStore, who: Principal, wanted: BlobRef) -> Blob | 
 
 
 async def _part_of_message(content: Content, path: PartPath) -> Blob | None:
-    part = part_at(unpack(content.structure), path)
+    part, rest = _on_the_way(unpack(content.structure), path)
     if part is None:
         return None
+    if rest:
+        return await _part_within(await _decoded(content.read, part), rest)
     kept = content.kept_decoded(part.body_offset, part.body_octets) if part.encoding == "base64" else None
     if kept is None:
         return await _decoded(content.read, part)
@@ -92,14 +94,34 @@ async def _open_upload(store: MailStore, who: Principal, upload_id: UploadId, pa
 
     if path is None:
         return Blob(upload.octets, read)
+    return await _part_within(Blob(upload.octets, read), path)
+
+
+def _on_the_way(root: Part, path: PartPath) -> tuple[Part | None, PartPath]:
+    """The part that a path names; or one before it whose content must be scanned by itself, and what is left then: a
+    message that is encoded, against RFC 2046 §5.2.1, or attached as some other type, as Email/parse opens them too."""
+    for cut in range(1, len(path)):
+        part = part_at(root, path[:cut])
+        if part is None:
+            return None, ()
+        if part.type != "multipart" and (part.encoding not in _AS_THEY_ARE or not part.children):
+            return part, path[cut:]
+    return part_at(root, path), ()
+
+
+async def _part_within(blob: Blob, path: PartPath) -> Blob | None:
+    """A part of what is a message by itself."""
     async with _long_decodings:
-        octets = await read(0, upload.octets)
-        part = part_at(await asyncio.to_thread(scan, octets), path)
+        octets = await blob.whole()
+        part, rest = _on_the_way(await asyncio.to_thread(scan, octets), path)
+        if part is None:
+            return None
 
         async def read_scanned(offset: int, length: int) -> bytes:
             return octets[offset : offset + length]
 
-        return None if part is None else await _decoded_now(read_scanned, part)
+        found = await _decoded_now(read_scanned, part)
+    return await _part_within(found, rest) if rest else found
 
 
 async def _decoded(read: Read, part: Part) -> Blob:

@@ -227,6 +227,29 @@ async def test_an_attached_message_is_parsed_and_its_parts_are_blobs(jmap: Jmap)
     assert read["data:asText"] == "deep"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("Content-Type: message/rfc822", "Content-Transfer-Encoding: base64"),  # nobody may, some do
+        ("Content-Type: application/octet-stream; name=mail.eml", "Content-Transfer-Encoding: base64"),
+    ],
+)
+async def test_a_message_that_is_attached_encoded_is_parsed_all_the_same(jmap: Jmap, fields: tuple[str, ...]) -> None:
+    inmost = multipart(TEXT, attachment(base64.b64encode(b"deep")))
+    inner = multipart(TEXT, part(base64.encodebytes(inmost).replace(b"\n", b"\r\n"), *fields))
+    outer = multipart(TEXT, part(base64.encodebytes(inner).replace(b"\n", b"\r\n"), *fields))
+    placed = await jmap.receive(outer)
+    blob, size = f"BM{placed.message_id}-2", len(inner)
+    for _ in range(2):
+        found = await jmap.call("Email/parse", {"blobIds": [blob], "properties": ["attachments", "size"]})
+        assert found["parsed"][blob]["size"] == size
+        (attached,) = found["parsed"][blob]["attachments"]
+        blob, size = attached["blobId"], attached["size"]
+    assert size == 4
+    (read,) = (await jmap.call("Blob/get", {"ids": [blob], "properties": ["data:asText"]}))["list"]
+    assert read["data:asText"] == "deep"
+
+
 async def test_what_is_no_message_is_not_parsable(jmap: Jmap) -> None:
     blob = await jmap.upload(b"\x89PNG\r\n\x1a\n\0\0", "image/png")
     found = await jmap.call("Email/parse", {"blobIds": [blob]})
