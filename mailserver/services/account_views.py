@@ -67,6 +67,8 @@ class AccountViews:
             account = self._accounts[key] = _Account()
         self._accounts.move_to_end(key)
         if account.next is None:
+            if not account.lock.locked():  # nobody asks about it now: no other has to hear the answer
+                return await self._answer(key, account)
             account.next = asyncio.create_task(self._next(key, account), name="account view")
             account.next.add_done_callback(_heard)
         return await asyncio.shield(account.next)
@@ -97,11 +99,14 @@ class AccountViews:
         await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _next(self, key: _Key, account: _Account) -> AccountView:
+        """Of those who asked while another's question was on its way."""
         async with account.lock:
             account.next = None  # who comes from now on is not told what this finds
-            view = await self._brought_up(key, account.view)
-            self._keep(key, account, view)
-            return view
+            return await self._brought_up(key, account)
+
+    async def _answer(self, key: _Key, account: _Account) -> AccountView:
+        async with account.lock:
+            return await self._brought_up(key, account)
 
     def _keep(self, key: _Key, account: _Account, view: AccountView) -> None:
         if account.view is view or self._accounts.get(key) is not account:
@@ -116,7 +121,12 @@ class AccountViews:
             self._octets -= forgotten.octets
             forgotten.octets = 0
 
-    async def _brought_up(self, key: _Key, view: AccountView | None) -> AccountView:
+    async def _brought_up(self, key: _Key, account: _Account) -> AccountView:
+        view = await self._found(key, account.view)
+        self._keep(key, account, view)
+        return view
+
+    async def _found(self, key: _Key, view: AccountView | None) -> AccountView:
         if view is None:
             return await self._loaded(key)
         async with self._store.database.read(key[0]) as connection:
