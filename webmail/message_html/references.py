@@ -25,7 +25,7 @@ _WEB = re.compile(
 _MAIL = re.compile(r"mailto:.{1,2000}", re.IGNORECASE | re.DOTALL)
 _TELEPHONE = re.compile(r"tel:[+0-9*#().\- ]{1,40}", re.IGNORECASE)
 _CID = re.compile(r"cid:(.{1,998})", re.IGNORECASE | re.DOTALL)
-_KEPT = "!#$%&'()*+,-./:;=?@_~[]"
+_KEPT = "!#$%&()*+,-./:;=?@_~[]"
 
 
 class RemoteImages(Enum):

@@ -11,6 +11,7 @@ from html import escape
 
 import nh3
 
+from mailserver.mime.charset import storable
 from webmail.message_html import styles
 from webmail.message_html.allowed import EVERYWHERE, OF_TAGS, TAGS, WITHOUT_CONTENT
 from webmail.message_html.calming import RENAMED_ATTRIBUTES, RENAMED_TAGS, calmed, named_again
@@ -59,7 +60,7 @@ def sanitise(html: str, references: References, *, prefix: str) -> Sanitised:
     """`prefix` tells this part's ids and classes from those of others, `m1-`."""
     if len(html) > LONGEST_HTML:
         html = html[:LONGEST_HTML]
-    html = html.replace("\x00", "\ufffd")
+    html = storable(html)
     around = outside(html)
     scope = f"{prefix}{SCOPE}"
     filtering = _Filter(references, prefix).keep
