@@ -62,6 +62,8 @@ class ListenerConfig:
     """mail from people, over TLS"""
     lmtp: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20024"})  # mail from a trusted relay
     http: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20080"})  # pages and API
+    websockets: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20081"})
+    """WebSockets alone, where they take less memory; a proxy leads /jmap/ws here"""
     metrics: Endpoint | None = field(default=None, metadata={"example": "127.0.0.1:20090"})
     """/metrics, /healthz and /readyz of every role"""
 

@@ -117,13 +117,18 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
 async def start_web(parts: Parts, failed: Failed) -> Running:
     """Raises CannotListen."""
     from mailserver.web import Web, load_application  # only this role loads granian and Django
+    from mailserver.web_sockets import listen_for_web_sockets
 
     endpoint = parts.config.listeners.http
     assert endpoint is not None  # check_roles has asked for it
-    web = Web(endpoint, parts.config.web, load_application(parts), draining=parts.open_streams.drain)
+    application, draining = load_application(parts), parts.open_streams.drain
+    web = Web(endpoint, parts.config.web, application, draining=draining)
     web.start(failed=failed)
     parts.web_push.start()
-    return web
+    if (endpoint := parts.config.listeners.websockets) is None:
+        return web
+    sockets = await listen_for_web_sockets(endpoint, parts.config.web, application, draining=draining)
+    return Several((web, sockets))
 
 
 async def start_outbound(parts: Parts, _failed: Failed) -> Running:

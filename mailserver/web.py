@@ -36,6 +36,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 class WebConfig:
     header_timeout_s: float = 10.0  # how long a request's header may take to arrive
     requests_at_once: int = 256  # requests of one process at once; more wait, but for those that are held open
+    web_socket_message_octets: int = 16_777_216  # the largest message that WAYPOST_WEBSOCKETS takes
     connections: int = 16_384  # connections of one process at once, idle ones and WebSockets too; more wait
 
 

@@ -46,7 +46,9 @@ class OpenStreams:
             self._connections.leave(seat)
 
     def drain(self) -> None:
-        """Tell all to end, and take no more."""
+        """Tell all to end, and take no more. Saying it twice is harmless."""
+        if self._is_draining:
+            return
         self._is_draining = True
         for end in list(self._ends.values()):
             end(Ending.DRAINING)
