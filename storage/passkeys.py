@@ -8,15 +8,8 @@ from typing import Any
 from psycopg.errors import UniqueViolation
 
 from storage.query import Connection, Query
-from tenants.errors import TenantsError
+from tenants.errors import PasskeyTaken
 from tenants.types import AccountId, Principal, TenantId
-
-
-class PasskeyTaken(TenantsError):
-    """The person has one of this name, or somebody this very one."""
-
-    def __init__(self) -> None:
-        super().__init__("there is such a passkey already")
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,13 @@ class AppPasswordNotFound(TenantsError):
         self.name = name
 
 
+class PasskeyTaken(TenantsError):
+    """The person has one of this name, or somebody this very one."""
+
+    def __init__(self) -> None:
+        super().__init__("there is such a passkey already")
+
+
 class ScopesInvalid(TenantsError):
     def __init__(self) -> None:
         super().__init__("an app password is good for something")

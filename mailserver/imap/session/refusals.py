@@ -138,6 +138,7 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
         tenants.FolderInvalid,
         tenants.RuleNotFound,
         tenants.NameInvalid,
+        tenants.PasskeyTaken,
         tenants.ImportRefused,
         tenants.StillInUse,
         tenants.SenderNotWelcome,

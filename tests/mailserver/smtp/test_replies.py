@@ -61,6 +61,7 @@ NEVER_HERE = {
     "DomainHasAddresses",
     "AppPasswordExists",
     "AppPasswordNotFound",
+    "PasskeyTaken",
     "ScopesInvalid",
     "ExpiryInvalid",
     "BlocksUnreachable",

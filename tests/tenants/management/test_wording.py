@@ -10,13 +10,14 @@ from tenants.errors import ImportRefused, TenantsError
 from tenants.management import reasons, wording
 from tenants.management.wording import language_of_terminal, refusal
 
-# Refusals of RCPT and sign-in: no command raises them.
+# Refusals of RCPT, sign-in and pages: no command raises them.
 NOT_FOR_ADMINISTRATORS = {
     errors.RecipientUnknown,
     errors.AccountSuspended,
     errors.TenantSuspended,
     errors.SenderNotWelcome,
     errors.ExpansionTooLarge,
+    errors.PasskeyTaken,
     ImportRefused,
 }
 TRANSLATED = [*wording.REFUSALS.items(), *wording.RESERVED.items(), *wording.TAKEN.items()]

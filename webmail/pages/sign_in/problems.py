@@ -6,8 +6,7 @@ from django.http import HttpResponse
 
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, RefusalReason
 from mailserver.services.sign_in_errors import CodeWrong, PasskeyRefused, TooMany
-from storage.passkeys import PasskeyTaken
-from tenants.errors import AppPasswordExists, NameInvalid, PasswordUnacceptable, ScopesInvalid
+from tenants.errors import AppPasswordExists, NameInvalid, PasskeyTaken, PasswordUnacceptable, ScopesInvalid
 from webmail.pages.words import Words
 
 FORM = "form"
