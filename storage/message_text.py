@@ -299,7 +299,7 @@ async def put(
 async def find(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, words: str, phrases: Sequence[str] | None
 ) -> "array[int]":
-    """Ids of messages whose words match a tsquery, and where phrases (LIKE) are given, one of them."""
+    """Ids of messages whose words match a tsquery and, where phrases are given, hold one of them."""
     row = await _FIND.one(connection, tenant_id=tenant_id, account_id=account_id, words=words, phrases=phrases)
     return _unpacked(row.packed)
 
@@ -328,7 +328,7 @@ async def scan_in(
     phrases: Sequence[str],
     pattern: str | None,
 ) -> "array[int]":
-    """Uids of messages with ids above one, found by reading their words: one phrase (LIKE), and the pattern (~)."""
+    """Uids of messages with ids above one whose words, which are read, hold one phrase and match the pattern."""
     row = await _SCAN_IN.one(
         connection,
         tenant_id=tenant_id,

@@ -1,6 +1,7 @@
 """The different words of an account's messages, packed: in them pieces of words are looked for.
 
-Rows are only added, each with words that were new; now and then all are made anew as one. `number` only grows.
+Each row holds the words of some dozen messages; when there are many rows, one takes the place of all. `number` only
+grows.
 """
 
 from collections.abc import Sequence
@@ -19,20 +20,23 @@ class Progress:
 
     until: int
     purged: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One row: words with single spaces between."""
+    """One row: words with single spaces between. `first_number` is that of the first row there is."""
 
     number: int
     words: str
+    first_number: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     number: int
     words: bytes
+    first_number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,20 @@ class _IsPut:
 
 _PROGRESS = Query(
     """
-    SELECT s.vocabulary_id AS until, s.purged FROM text_state s
+    SELECT s.vocabulary_id AS until, s.purged,
+           (SELECT count(*) FROM text_vocabulary v
+             WHERE v.tenant_id = s.tenant_id AND v.account_id = s.account_id) AS rows
+      FROM text_state s
      WHERE s.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND s.account_id = %(account_id)s
     """,
     row=Progress,
 )
 _ROWS = Query(
     """
-    SELECT v.number, v.words FROM text_vocabulary v
+    SELECT v.number, v.words,
+           (SELECT min(f.number) FROM text_vocabulary f
+             WHERE f.tenant_id = v.tenant_id AND f.account_id = v.account_id) AS first_number
+      FROM text_vocabulary v
      WHERE v.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND v.account_id = %(account_id)s
        AND v.number > %(after)s
      ORDER BY v.number
@@ -72,7 +82,11 @@ _TEXTS = Query(
     row=_Text,
 )
 _PUT = Query(
-    "SELECT put_vocabulary_v1(%(tenant_id)s, %(account_id)s, %(start)s, %(until)s, %(words)s) AS is_put", row=_IsPut
+    """
+    SELECT put_vocabulary_v1(%(tenant_id)s, %(account_id)s, %(start)s, %(until)s, %(words)s, %(replaces)s,
+                             %(begins_anew)s) AS is_put
+    """,
+    row=_IsPut,
 )
 
 
@@ -83,7 +97,9 @@ async def progress(connection: Connection, tenant_id: TenantId, account_id: Acco
 async def read(connection: Connection, tenant_id: TenantId, account_id: AccountId, *, after: int) -> list[Words]:
     """Rows with numbers above one."""
     rows = await _ROWS.all(connection, tenant_id=tenant_id, account_id=account_id, after=after)
-    return [Words(row.number, zstd.unpack(row.words, limit_octets=_LIMIT_OCTETS).decode()) for row in rows]
+    return [
+        Words(row.number, zstd.unpack(row.words, limit_octets=_LIMIT_OCTETS).decode(), row.first_number) for row in rows
+    ]
 
 
 async def texts(
@@ -95,9 +111,28 @@ async def texts(
 
 
 async def put(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, start: int, until: int, words: Sequence[str]
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    start: int,
+    until: int,
+    words: Sequence[str],
+    *,
+    replaces: bool = False,
+    begins_anew: bool = False,
 ) -> bool:
-    """Add words of the messages between two ids; from 0 on instead of all that was there. False: somebody else did."""
-    packed = zstd.pack(" ".join(words).encode())
-    row = await _PUT.one(connection, tenant_id=tenant_id, account_id=account_id, start=start, until=until, words=packed)
+    """Add the words of the messages between two ids, or with `replaces` those of all up to the second.
+
+    False: the vocabulary had not come to `start`, so nothing was done. `begins_anew`: no deleted message is in it.
+    """
+    row = await _PUT.one(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        start=start,
+        until=until,
+        words=zstd.pack_thoroughly(" ".join(words).encode()),
+        replaces=replaces,
+        begins_anew=begins_anew,
+    )
     return row.is_put

@@ -116,7 +116,7 @@ async def find_in(
         uids = set(await message_text.find_in(connection, tenant_id, account_id, mailbox_id, words, phrases))
         if within is None or fresh.has_tail:
             after = 0 if within is None else fresh.vocabulary
-            phrases, pattern = [f"%{each}%" for each in asked.patterns_within(needle)], asked.pattern_within(needle)
+            phrases, pattern = asked.patterns_within(needle), asked.pattern_within(needle)
             found = await message_text.scan_in(connection, tenant_id, account_id, mailbox_id, after, phrases, pattern)
             uids.update(found)
         if fresh.message_ids:
@@ -194,16 +194,12 @@ class _Asked:
         return " & ".join(dict.fromkeys(words))
 
     def phrases(self, needle: Needle) -> list[str] | None:
-        """Patterns for LIKE, of which one has to match; None: the index knows for certain. No word holds % or _."""
-        if len(needle.words) == 1:
-            return None
-        return [f"%{pattern}%" for pattern in self._patterns(needle)]
+        """What one of has to stand in the words; None: the index knows for certain."""
+        return None if len(needle.words) == 1 else list(self._patterns(needle))
 
     def phrases_within(self, needle: Needle) -> list[str] | None:
         """The same where the first word may be the end of one."""
-        if len(needle.words) == 1:
-            return None
-        return [f"%{pattern}%" for pattern in self.patterns_within(needle)]
+        return None if len(needle.words) == 1 else self.patterns_within(needle)
 
     def _patterns(self, needle: Needle) -> Iterable[str]:
         end = "" if needle.is_open else " "
@@ -220,7 +216,7 @@ class _Asked:
         return [" ".join([first, *(mark + word for word in others)]) + end for mark in self.marks]
 
     def pattern_within(self, needle: Needle) -> str | None:
-        """A regular expression for one word, which LIKE finds in texts of all kinds. None: LIKE is enough."""
+        """A regular expression for one word, which alone may stand in texts of any kind. None: it is not needed."""
         if len(needle.words) > 1 or is_unspaced(needle.words[0]):
             return None
         kinds = [f"{mark}[^ ]*" if mark else f"([^ {SUBJECT_MARK}{PEOPLE_MARK}][^ ]*)?" for mark in self.marks]

@@ -1,9 +1,10 @@
 """The words of an account, in which pieces of words are found: so `udget` leads to budget, which the index knows.
 
-Made by upkeep from what is indexed, some hundred messages at a time; what came since is read instead. Only words of
+Made by upkeep from what is indexed, some dozen messages at a time; what came since is read instead. Only words of
 scripts that have words are in it.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +15,11 @@ from storage import text_vocabulary
 from storage.store import MailStore
 from tenants.types import AccountId, Principal, TenantId
 
-STEP_ROWS = 512
-"""So many rows of new words are worth another row of the vocabulary."""
+STEP_ROWS = 64
+"""So many rows of new words are worth another row of the vocabulary; fewer are read by each search."""
+MOST_ROWS = 32
+"""More rows than this become one."""
+_ANEW_ROWS = 1_000
 ANEW_PURGED = 1_000
 """After so many messages were deleted it is made anew, for it keeps their words until then."""
 MOST_WORDS = 400
@@ -57,6 +61,9 @@ class Vocabularies:
             rows = await text_vocabulary.read(
                 connection, who.tenant_id, who.account_id, after=known.number if known else 0
             )
+        if known is not None and rows and rows[0].first_number > known.number:  # one took the place of all it knew
+            self._octets -= len(self._known.pop(who.account_id).text)
+            known = None
         texts = [known.text.strip() if known else "", *(row.words for row in rows)]
         number = rows[-1].number if rows else known.number if known else 0
         read = _Known(until, number, f" {' '.join(filter(None, texts))} ")
@@ -88,32 +95,56 @@ async def extend_vocabulary(
     account_id: AccountId,
     *,
     step_rows: int = STEP_ROWS,
+    most_rows: int = MOST_ROWS,
     anew_purged: int = ANEW_PURGED,
-) -> int:
-    """Add what was indexed since, if it is enough; returns how many words. Raises StoreUnavailable."""
+) -> None:
+    """Add what was indexed since, where it is enough. Two at once do no harm. Raises StoreUnavailable."""
+    whose = (tenant_id, account_id)
     async with store.database.read(tenant_id) as connection:
-        now = await text_vocabulary.progress(connection, tenant_id, account_id)
+        now = await text_vocabulary.progress(connection, *whose)
     if now is None:
-        return 0
-    begins_anew = now.purged >= anew_purged
-    start = until = 0 if begins_anew else now.until
-    fresh: set[str] = set()
-    known: set[str] | None = None
+        return
+    if now.purged >= anew_purged:
+        await _make_anew(store, *whose, now.until)
+        return
+    until, rows = now.until, now.rows
     while True:
         async with store.database.read(tenant_id) as connection:
-            last, texts = await text_vocabulary.texts(connection, tenant_id, account_id, after=until, limit=step_rows)
-            if not last or (len(texts) < step_rows and until == start and not begins_anew):
-                break
-            if known is None:
-                rows = [] if start == 0 else await text_vocabulary.read(connection, tenant_id, account_id, after=0)
-                known = {word for row in rows for word in row.words.split(" ")}
-        fresh |= _words_in(texts) - known
-        until = last
-    if until == start and not begins_anew:
-        return 0
+            last, texts = await text_vocabulary.texts(connection, *whose, after=until, limit=step_rows)
+        if len(texts) < step_rows:
+            break
+        async with store.database.transaction(tenant_id) as connection:
+            if not await text_vocabulary.put(connection, *whose, until, last, sorted(_words_in(texts))):
+                return
+        until, rows = last, rows + 1
+        if rows > most_rows:
+            await _join(store, *whose, until)
+            rows = 1
+
+
+async def _join(store: MailStore, tenant_id: TenantId, account_id: AccountId, until: int) -> None:
+    """One row with each word once."""
+    async with store.database.read(tenant_id) as connection:
+        rows = await text_vocabulary.read(connection, tenant_id, account_id, after=0)
+    words = await asyncio.to_thread(lambda: sorted({word for row in rows for word in row.words.split(" ")}))
     async with store.database.transaction(tenant_id) as connection:
-        is_put = await text_vocabulary.put(connection, tenant_id, account_id, start, until, sorted(fresh))
-    return len(fresh) if is_put else 0
+        await text_vocabulary.put(connection, tenant_id, account_id, until, until, words, replaces=True)
+
+
+async def _make_anew(store: MailStore, tenant_id: TenantId, account_id: AccountId, start: int) -> None:
+    words: set[str] = set()
+    until = 0
+    while True:
+        async with store.database.read(tenant_id) as connection:
+            last, texts = await text_vocabulary.texts(connection, tenant_id, account_id, after=until, limit=_ANEW_ROWS)
+        if not texts:
+            break
+        words |= await asyncio.to_thread(_words_in, texts)
+        until = last
+    async with store.database.transaction(tenant_id) as connection:
+        await text_vocabulary.put(
+            connection, tenant_id, account_id, start, until, sorted(words), replaces=True, begins_anew=True
+        )
 
 
 def _words_in(texts: Iterable[str]) -> set[str]:

@@ -45,7 +45,7 @@ def read(app: "psycopg.Connection[Any]") -> tuple[int, int, int]:
         ("'{key}fill':*", None, 20),
         ("'{key}filler' & '{key}7'", None, 1),
         ("'{key};7' | '{key}7'", None, 1),
-        ("'{key}filler' & '{key}word72'", ["% filler 3 %"], 20),
+        ("'{key}filler' & '{key}word72'", [" filler 3 "], 20),
         ("'{key}nowhere'", None, 0),
         ("'8.50.filler'", None, 20),  # somebody else's, which are left out again
     ],

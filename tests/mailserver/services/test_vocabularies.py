@@ -12,10 +12,10 @@ from tests.mailserver.services.test_text_search import LETTERS, TABLE, filed, in
 from tests.someone import ADD, DELETED, Someone
 
 
-async def extended(ada: Someone, *, step_rows: int = 1, anew_purged: int = 1_000) -> Standing:
+async def extended(ada: Someone, *, step_rows: int = 1, most_rows: int = 32, anew_purged: int = 1_000) -> Standing:
     """How far search knows the account afterwards."""
     whose = (ada.who.tenant_id, ada.who.account_id)
-    await extend_vocabulary(ada.store, *whose, step_rows=step_rows, anew_purged=anew_purged)
+    await extend_vocabulary(ada.store, *whose, step_rows=step_rows, most_rows=most_rows, anew_purged=anew_purged)
     async with ada.store.database.read(ada.who.tenant_id) as connection:
         stands = await message_text.standing(connection, *whose)
     assert stands is not None
@@ -65,13 +65,16 @@ async def test_it_grows_by_steps_and_what_came_since_is_found_too(store: MailSto
     assert await uids(ada, BodyContains("eliev")) == [1, 2, 3]
 
 
-async def test_a_process_that_knows_it_learns_of_what_was_added(store: MailStore, company: Company) -> None:
+@pytest.mark.parametrize("most_rows", [32, 1, 0], ids=["added", "joined", "joined each time"])
+async def test_a_process_that_knows_it_learns_of_what_was_added(
+    store: MailStore, company: Company, most_rows: int
+) -> None:
     ada, _ = await filed(store, company, plain_message(1, body="unbelievable"))
     vocabularies = Vocabularies(store)
     for body, words in (("relieve", ["unbelievable", "relieve"]), ("other", ["unbelievable", "relieve"])):
         await ada.receive(plain_message(2, body=body))
         await index(ada)
-        until = (await extended(ada)).vocabulary
+        until = (await extended(ada, most_rows=most_rows)).vocabulary
         found = await vocabularies.words_with(ada.who, "liev", at_end=False, until=until)
         assert sorted(found or ()) == sorted(words)
     assert await vocabularies.words_with(ada.who, "lieve", at_end=True, until=until) == ["relieve"]
