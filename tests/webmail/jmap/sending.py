@@ -1,13 +1,15 @@
 """What tests of sending look at and set up: aliases, and what the queue would send."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 from storage import outgoing_acts
 from storage.outbox import find_lanes, lease
 from storage.outgoing_content import read_chunk
 from storage.outgoing_types import Lane, LeasedRecipient
 from storage.store import MailStore
-from tenants.types import Principal, TenantId
+from tenants.types import AccountId, Principal, TenantId
 from tests.conftest import RunningServices, owner_connection
 
 
@@ -34,6 +36,29 @@ async def remove_alias(services: RunningServices, who: Principal, local_part: st
             owner.execute("DELETE FROM address WHERE account_id = %s AND local_part = %s", [who.account_id, local_part])
 
     await asyncio.to_thread(write)
+
+
+async def add_colleague(services: RunningServices, who: Principal, local_part: str) -> Principal:
+    """Another person of the same company."""
+
+    def write() -> int:
+        with owner_connection(services) as owner:
+            owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(who.tenant_id)])
+            row: Any = owner.execute(
+                "INSERT INTO account (tenant_id, display_name, password_hash, is_administrator, language, time_zone,"
+                " status) SELECT tenant_id, %s, password_hash, false, language, time_zone, status FROM account"
+                " WHERE id = %s RETURNING id",
+                [local_part.title(), who.account_id],
+            ).fetchone()
+            owner.execute(
+                "INSERT INTO address (tenant_id, domain_id, local_part, account_id, is_primary)"
+                " SELECT tenant_id, domain_id, %s, %s, true FROM address WHERE account_id = %s AND is_primary",
+                [local_part, row[0], who.account_id],
+            )
+            return int(row[0])
+
+    account_id = AccountId(await asyncio.to_thread(write))
+    return replace(who, account_id=account_id, address=replace(who.address, local_part=local_part))
 
 
 async def leaving(store: MailStore, tenant_id: TenantId) -> list[LeasedRecipient]:
