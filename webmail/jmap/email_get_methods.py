@@ -18,7 +18,7 @@ from storage.emails import EmailColumns, EmailRow, WholeEmail
 from storage.errors import MessageGone
 from storage.types import MessageId
 from webmail.jmap.arguments import Arguments
-from webmail.jmap.blobs import open_blob
+from webmail.jmap.blobs import Blob, open_blob
 from webmail.jmap.email_headers import parse_fields, select_fields, utc_date
 from webmail.jmap.email_keywords import keywords_of
 from webmail.jmap.email_long import long_body
@@ -42,6 +42,12 @@ from webmail.jmap.states import state_of
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _IN_A_THREAD_OCTETS = 128 * 1024
+MOST_TEXT = 32 * 1024 * 1024
+"""Characters of all body values of one answer."""
+LARGE_AT_ONCE = 2
+"""Blobs of more than LARGE_OCTETS that are parsed, in memory, at the same time."""
+LARGE_OCTETS = 1024 * 1024
+_large = asyncio.Semaphore(LARGE_AT_ONCE)
 _NULL_WHEN_PARSED = frozenset({"id", "mailboxIds", "keywords", "receivedAt", "threadId"})
 
 
@@ -140,11 +146,26 @@ async def _bodies(
 ) -> Mapping[MessageId, JsonObject]:
     sizes = {message: view.facts.octets[slot] for message in messages if (slot := view.slot_of(message)) is not None}
     bodies: dict[MessageId, JsonObject] = {}
+    left = _Room()
     async for some in read_whole(context.parts.store, context.who, sizes):
         for message, whole in some.items():
             if (body := await _body(context, whole, wanted)) is not None:
                 bodies[message] = body
+                left.take(body)
     return bodies
+
+
+class _Room:
+    """How much text one answer may hold: it stands in memory until it is sent."""
+
+    def __init__(self) -> None:
+        self._left = MOST_TEXT
+
+    def take(self, shown: JsonObject) -> None:
+        """Raises requestTooLarge."""
+        self._left -= sum(len(each["value"]) for each in shown.get("bodyValues", {}).values())
+        if self._left < 0:
+            raise MethodError("requestTooLarge", "more text than one answer holds: ask for fewer, or maxBodyValueBytes")
 
 
 async def _body(context: Context, email: WholeEmail, wanted: Wanted) -> JsonObject | None:
@@ -182,22 +203,22 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     parsed: dict[str, JsonObject] = {}
     not_parsable: list[str] = []
     not_found: list[str] = []
+    left = _Room()
     for each in blob_ids:
-        octets = await _blob(context, each)
-        if octets is None:
+        blob = await open_blob(context.parts.store, context.who, each)
+        if blob is None:
             not_found.append(each)
             continue
-        shown = await asyncio.to_thread(parsed_email, octets, wanted, _part_blobs(each))
+        if blob.octets > LARGE_OCTETS:
+            async with _large:
+                shown = await _parsed(blob, each, wanted)
+        else:
+            shown = await _parsed(blob, each, wanted)
         if shown is None:
             not_parsable.append(each)
-            continue
-        for name in wanted.properties & _NULL_WHEN_PARSED:
-            shown[name] = None
-        if "blobId" in wanted.properties:
-            shown["blobId"] = each
-        if "size" in wanted.properties:
-            shown["size"] = len(octets)
-        parsed[each] = shown
+        else:
+            parsed[each] = shown
+            left.take(shown)
     return {
         "accountId": context.account_id,
         "parsed": parsed or None,
@@ -206,9 +227,18 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     }
 
 
-async def _blob(context: Context, text: str) -> bytes | None:
-    found = await open_blob(context.parts.store, context.who, text)
-    return None if found is None else await found.whole()
+async def _parsed(blob: Blob, text: str, wanted: Wanted) -> JsonObject | None:
+    """None: it is no message."""
+    octets = await blob.whole()
+    shown = await asyncio.to_thread(parsed_email, octets, wanted, _part_blobs(text))
+    if shown is None:
+        return None
+    shown |= dict.fromkeys(wanted.properties & _NULL_WHEN_PARSED)
+    if "blobId" in wanted.properties:
+        shown["blobId"] = text
+    if "size" in wanted.properties:
+        shown["size"] = len(octets)
+    return shown
 
 
 def _part_blobs(text: str) -> Callable[[PartPath], str]:

@@ -9,7 +9,7 @@ import pytest
 from mailserver.assembly import Parts
 from tests.conftest import plain_message
 from tests.webmail.jmap.client import Jmap
-from webmail.jmap import email_set_methods
+from webmail.jmap import email_get_methods, email_set_methods
 from webmail.jmap.errors import JsonObject
 from webmail.jmap.limits import MAIL, Limits
 from webmail.jmap.method import Context
@@ -87,6 +87,16 @@ async def test_a_message_of_three_thousand_parts_opens(jmap: Jmap) -> None:
     assert [each["size"] for each in email["bodyStructure"]["subParts"]] == [120] * 3000
     assert email["bodyValues"]["2999"]["value"] == "ABC" * 40
     assert time.perf_counter() - started < 20
+
+
+async def test_more_text_than_one_answer_holds(jmap: Jmap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(email_get_methods, "MOST_TEXT", 10_000)
+    ids = [f"M{(await jmap.receive(plain_message(number, body='x' * 6_000))).message_id}" for number in range(2)]
+    asked = {"ids": ids, "fetchTextBodyValues": True}
+    assert (await jmap.refusal("Email/get", asked))["type"] == "requestTooLarge"
+    parse = {"blobIds": [f"B{each}" for each in ids], "fetchTextBodyValues": True}
+    assert (await jmap.refusal("Email/parse", parse))["type"] == "requestTooLarge"
+    assert len((await jmap.call("Email/get", {**asked, "maxBodyValueBytes": 100}))["list"]) == 2
 
 
 async def test_a_header_of_a_hundred_thousand_folds_opens(jmap: Jmap) -> None:
