@@ -39,6 +39,12 @@ class TypeStates:
             case _:
                 return max(self.others.get(type_name, self.floor), self.floor)
 
+    def from_floor(self, floor: Modseq) -> "TypeStates":
+        """The same where nothing older than `floor` can be asked for."""
+        return TypeStates(
+            self.epoch, floor, max(self.email, floor), max(self.thread, floor), max(self.mailbox, floor), self.others
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StateRow:

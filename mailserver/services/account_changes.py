@@ -16,7 +16,7 @@ from functools import partial
 
 from mailserver.services.account_view import READ, AccountView
 from mailserver.services.mailbox_hierarchy import places
-from storage.account_contents import Logged
+from storage.account_log import Logged
 from storage.mailboxes import (
     CHANGE_FLAGS,
     CHANGE_MAILBOX_ALTERED,

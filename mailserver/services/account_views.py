@@ -9,18 +9,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mailserver.services.account_view import (
-    AccountView,
-    Counts,
-    MailboxContents,
-    advanced,
-    first_view,
-    has_mailbox_changes,
-    with_horizon,
-    with_mailboxes,
-)
+from mailserver.services.account_advancing import advanced, has_mailbox_changes
+from mailserver.services.account_drawing import first_view, with_horizon, with_mailboxes
+from mailserver.services.account_view import AccountView, Counts, MailboxContents
 from storage import account_contents as stored
-from storage.account_contents import AccountAdvance, Logged
+from storage import account_log
+from storage.account_log import AccountAdvance, Logged
 from storage.errors import StoreUnavailable
 from storage.provisioning import provision_account
 from storage.store import MailStore
@@ -81,7 +75,7 @@ class AccountViews:
         known_from, known = view.memo.get("log", (0, None))
         if known is None or first < known_from:
             async with self._store.database.read(who.tenant_id) as connection:
-                known = await stored.log_between(
+                known = await account_log.log_between(
                     connection, who.tenant_id, who.account_id, first=first, last=view.modseq, limit=LOG_ROWS
                 )
             if known is None:
@@ -179,7 +173,7 @@ class AccountViews:
 
     async def _advance(self, key: _Key, view: AccountView) -> AccountAdvance | None:
         async with self._store.database.read(key[0]) as connection:
-            return await stored.advance(
+            return await account_log.advance(
                 connection, *key, epoch=view.epoch, modseq=view.modseq, since_day=view.day, limit=CATCH_UP_ROWS
             )
 

@@ -12,7 +12,7 @@ from mailserver.services.account_view import AccountView
 from mailserver.services.email_filters import InMailbox
 from mailserver.services.email_queries import EmailQuery, Results
 from mailserver.services.email_sorting import LATEST_FIRST
-from storage.account_contents import Logged
+from storage.account_log import Logged
 from storage.types import MessageId
 
 

@@ -8,7 +8,7 @@ old state, and it is null.
 from collections.abc import Callable, Sequence
 
 from mailserver.services.account_view import AccountView
-from storage.account_contents import Logged
+from storage.account_log import Logged
 from storage.mailboxes import CHANGE_FLAGS, CHANGE_PLACED, CHANGE_REMOVED
 from storage.type_states import COUNTED_FLAGS
 from storage.types import Modseq

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from mailserver.services.account_changes import Changes, Kind, Place, changes
 from mailserver.services.account_view import AccountView
-from storage.account_contents import Logged
+from storage.account_log import Logged
 from storage.types import Modseq
 from webmail.jmap.errors import JsonObject, MethodError
 from webmail.jmap.method import Context

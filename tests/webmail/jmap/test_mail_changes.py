@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mailserver.assembly import Parts
-from mailserver.services import account_view, mailboxes
+from mailserver.services import account_advancing, mailboxes
 from mailserver.services.account_views import AccountViews
 from storage.epochs import start_epoch
 from tests.account_deeds import Deeds
@@ -96,7 +96,7 @@ async def test_clients_that_replay_changes_have_what_the_server_has(
     jmap: Jmap, someone: Someone, seed: int, recent_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the log is in memory or has to be read."""
-    monkeypatch.setattr(account_view, "RECENT_ROWS", recent_rows)
+    monkeypatch.setattr(account_advancing, "RECENT_ROWS", recent_rows)
     deeds, dice = Deeds(someone, 1000 + seed), random.Random(seed)
     caches = {kind: Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread", "Email")}
     for cache in caches.values():
