@@ -14,6 +14,7 @@ from mailserver.services.failure_counts import (
     account_key,
     network_key,
     pair_key,
+    second_factor_key,
 )
 from mailserver.services.throttle import Failures, LadderConfig, Standing, ThrottleConfig, networks_of, refused_for_s
 from mailserver.settings import from_environment
@@ -34,26 +35,24 @@ class RedisBlocks:
         self._config = from_environment(ThrottleConfig, "WAYPOST_THROTTLE_", values)
 
     def of_account(self, account_id: int) -> Sequence[Block]:
-        account = account_key(account_id, "")
-
         async def look(counts: SharedFailureCounts) -> list[Block]:
-            places = await counts.places(account)
-            found = await counts.look([account, *(pair_key(account, place) for place in places)])
-            blocks = [self._block(None, found[0], self._config.account)]
-            blocks += [
-                self._block(place, failures, self._config.account)
-                for place, failures in zip(places, found[1:], strict=True)
-            ]
+            blocks = []
+            for account in _accounts(account_id):
+                places = await counts.places(account)
+                found = await counts.look([account, *(pair_key(account, place) for place in places)])
+                blocks += [
+                    self._block(place, failures, self._config.account)
+                    for place, failures in zip([None, *places], found, strict=True)
+                ]
             return [block for block in blocks if block.failures]
 
         return self._run(look)
 
     def lift_account(self, account_id: int) -> None:
-        account = account_key(account_id, "")
-
         async def lift(counts: SharedFailureCounts) -> None:
-            for key in [account, *(pair_key(account, place) for place in await counts.places(account))]:
-                await counts.clear(key)
+            for account in _accounts(account_id):
+                for key in [account, *(pair_key(account, place) for place in await counts.places(account))]:
+                    await counts.clear(key)
 
         self._run(lift)
 
@@ -116,6 +115,11 @@ class RedisBlocks:
             return asyncio.run(run())
         except (OSError, ValueError) as error:
             raise BlocksUnreachable(str(error) or type(error).__name__) from None
+
+
+def _accounts(account_id: int) -> tuple[str, str]:
+    """Under which names an account's failures are counted: wrong passwords, and wrong codes."""
+    return account_key(account_id, ""), second_factor_key(account_id)
 
 
 def _networks(text: str) -> list[str]:

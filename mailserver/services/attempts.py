@@ -14,7 +14,7 @@ from typing import Self
 from mailserver.observability.metrics import counter
 from mailserver.sasl import SaslMalformed, prepare
 from mailserver.services.errors import LoginThrottled
-from mailserver.services.failure_counts import FailureCounts, account_key, network_key, pair_key
+from mailserver.services.failure_counts import FailureCounts, account_key, network_key, pair_key, second_factor_key
 from mailserver.services.throttle import (
     Failures,
     Networks,
@@ -55,7 +55,7 @@ class Attempt:
         """By counts of their own: whoever knows the password, and so clears its counts at will, still gets no more
         tries at the codes."""
         networks = networks_of(peer)
-        account = f"second factor of {account_key(account_id, '')}"
+        account = second_factor_key(account_id)
         pair = pair_key(account, networks.narrow)
         counted_networks = [network_key(network) for network in (networks.narrow, networks.wide) if network]
         return cls(None, networks, account, pair, (pair, account, *counted_networks))

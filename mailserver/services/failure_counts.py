@@ -32,6 +32,11 @@ def account_key(account_id: int | None, address: str) -> str:
     return f"account {account_id}" if account_id is not None else f"address {address.casefold()[:320]}"
 
 
+def second_factor_key(account_id: int) -> str:
+    """Wrong codes of an account, beside its wrong passwords."""
+    return f"second factor of account {account_id}"
+
+
 def network_key(network: str | None) -> str:
     return f"network {network}"
 

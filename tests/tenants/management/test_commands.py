@@ -20,9 +20,10 @@ from mailserver.services.failure_counts import (
     account_key,
     network_key,
     pair_key,
+    second_factor_key,
 )
 from tenants.errors import TenantNotFound
-from tenants.models import Account, Tenant
+from tenants.models import Account, Tenant, Totp
 from tenants.passwords import verify_password
 from tenants.selectors import find_account, find_tenant
 from tests.conftest import RunningServices
@@ -257,7 +258,8 @@ def test_app_passwords_are_made_listed_and_revoked(ann: Account, domain: str) ->
     assert find_account(address).app_passwords_only
 
 
-async def _fail(redis_url: str, account: Account) -> None:
+async def _fail(redis_url: str, account: Account, *, of_account: str = "") -> None:
+    counted = of_account or account_key(account.pk, "")
     redis = Redis.from_url(redis_url)
     counts = SharedFailureCounts(
         redis,
@@ -267,10 +269,10 @@ async def _fail(redis_url: str, account: Account) -> None:
         timeout_s=5,
         clock=time.monotonic,
     )
-    keys = [account_key(account.pk, ""), pair_key(account_key(account.pk, ""), "192.0.2.7"), network_key("192.0.2.7")]
+    keys = [counted, pair_key(counted, "192.0.2.7"), network_key("192.0.2.7")]
     for _ in range(12):
         await counts.add(keys)
-    await counts.note_place(account_key(account.pk, ""), "192.0.2.7")
+    await counts.note_place(counted, "192.0.2.7")
     await redis.aclose()
 
 
@@ -291,6 +293,37 @@ def test_blocks_are_shown_and_lifted(
     assert "Nobody failed" in run("account", "blocks", "--network", "192.0.2.7")
     with pytest.raises(CommandError, match="is not an IP address"):
         run("account", "unblock", "--network", "office")
+
+
+def test_wrong_codes_are_shown_and_forgotten_with_wrong_passwords(
+    services: RunningServices, ann: Account, domain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"ann@{domain}"
+    monkeypatch.setenv("WAYPOST_REDIS_URL", services.redis_url)
+    asyncio.run(_fail(services.redis_url, ann, of_account=second_factor_key(ann.pk)))
+    assert "12" in run("account", "blocks", address)
+    run("account", "unblock", address)
+    assert "Nobody failed" in run("account", "blocks", address)
+
+
+def test_somebody_is_signed_out_of_everything(ann: Account, domain: str) -> None:
+    said = run("account", "sign-out", f"ann@{domain}")
+    assert said == f"ann@{domain} is signed out of everything.\n"
+    ann.refresh_from_db()
+    assert ann.sign_in_epoch == 1
+
+
+def test_who_has_lost_their_second_factors_is_let_in_again(ann: Account, domain: str) -> None:
+    Totp.objects.create(tenant=ann.tenant, account=ann, sealed=b"sealed")
+    said = run("account", "set", f"ann@{domain}", "--remove-second-factors")
+    assert said == f"Changed account ann@{domain}.\nann@{domain} is signed out of everything.\n"
+    assert not Totp.objects.filter(account=ann).exists()
+
+
+def test_a_new_password_says_that_everything_ends(ann: Account, domain: str) -> None:
+    said = run("account", "set", f"ann@{domain}", "--generate-password").splitlines()
+    assert said[1] == f"ann@{domain} is signed out of everything."
+    assert said[2].startswith("Password, shown only now: ")
 
 
 def test_without_redis_blocks_cannot_be_seen(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import rotate_token
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -37,8 +38,8 @@ async def sign_in(request: HttpRequest, visit: Visit) -> HttpResponse:
         problem = problem_of(refusal, words)
         return with_headers(_sign_in_page(request, visit, problem.errors, status=problem.status), problem)
     if began.needs_code:
-        return _entered(visit, began.token, redirect("/sign-in/code", next=safe_next(request)))
-    return _entered(visit, began.token, redirect(safe_next(request)))
+        return _entered(request, visit, began.token, redirect("/sign-in/code", next=safe_next(request)))
+    return _entered(request, visit, began.token, redirect(safe_next(request)))
 
 
 @require_POST
@@ -50,7 +51,7 @@ async def by_passkey(request: HttpRequest, visit: Visit) -> HttpResponse:
     except EXPECTED as refusal:
         problem = problem_of(refusal, words_of(request))
         return _sign_in_page(request, visit, problem.errors, status=problem.status)
-    return _entered(visit, token, redirect(safe_next(request)))
+    return _entered(request, visit, token, redirect(safe_next(request)))
 
 
 @sensitive_post_parameters()
@@ -75,7 +76,7 @@ async def second_step(request: HttpRequest, visit: Visit) -> HttpResponse:
         return with_headers(
             await _second_step_page(request, visit, session, problem.errors, status=problem.status), problem
         )
-    return _entered(visit, token, redirect(safe_next(request)))
+    return _entered(request, visit, token, redirect(safe_next(request)))
 
 
 @sensitive_post_parameters()
@@ -98,7 +99,7 @@ async def again(request: HttpRequest, visit: Visit) -> HttpResponse:
         if errors.get(FORM) == words["wrong_password"]:
             errors = {"password": words["password_old_wrong"]}
         return with_headers(await _again_page(request, visit, errors, status=problem.status), problem)
-    return _entered(visit, token, redirect(safe_next(request)))
+    return _entered(request, visit, token, redirect(safe_next(request)))
 
 
 @require_POST
@@ -119,7 +120,9 @@ async def forgotten(request: HttpRequest, _visit: Visit) -> HttpResponse:
     return page(request, "sign_in/forgotten.html", {"before": command[0], "command": RESET, "after": command[1]})
 
 
-def _entered(visit: Visit, token: str, response: HttpResponse) -> HttpResponse:
+def _entered(request: HttpRequest, visit: Visit, token: str, response: HttpResponse) -> HttpResponse:
+    """The forms of before are good no more, whoever has seen them."""
+    rotate_token(request)
     set_session(response, visit, token)
     return response
 

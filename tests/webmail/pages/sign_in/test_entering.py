@@ -259,3 +259,11 @@ async def test_jmap_knows_the_session_and_no_page_elsewhere_can_use_it(signed_in
     assert (await ask(jmap, "POST", "/jmap/api", headers=theirs, body=body)).status == 401
     fetched = {**cookie, "sec-fetch-site": "cross-site"}
     assert (await ask(jmap, "GET", "/jmap/session", headers=fetched)).status == 401
+
+
+async def test_forms_from_before_signing_in_are_good_no_more(browser: Browser) -> None:
+    before = (await browser.get("/sign-in")).content.decode()
+    token = before.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+    await browser.sign_in()
+    response = await browser.client.post("/sign-out", {"csrfmiddlewaretoken": token}, headers={"Origin": ORIGIN})
+    assert response.status_code == 403
