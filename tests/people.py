@@ -65,6 +65,28 @@ def new_person(services: RunningServices, *, status: str = "active") -> Person:
     return Person(principal, password)
 
 
+def new_colleague(services: RunningServices, person: Person) -> Person:
+    """Somebody else in the same company. Blocks; call it in a thread."""
+    password, local_part = secrets.token_urlsafe(12), f"bob{next(_numbers)}"
+    known = person.principal
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(known.tenant_id)])
+        account_id = _id(
+            owner,
+            "INSERT INTO account (tenant_id, display_name, password_hash, is_administrator, language, time_zone,"
+            " status) VALUES (%s, 'Bob', %s, false, 'en', 'UTC', 'active') RETURNING id",
+            known.tenant_id,
+            hash_password_for_import(password),
+        )
+        owner.execute(
+            "INSERT INTO address (tenant_id, domain_id, local_part, account_id, is_primary) "
+            "SELECT tenant_id, id, %s, %s, true FROM domain WHERE name = %s",
+            [local_part, account_id, known.address.domain],
+        )
+    address = Address(local_part, known.address.domain)
+    return Person(Principal(known.tenant_id, AccountId(account_id), address, "Bob", "en", "UTC", None, False), password)
+
+
 def _id(owner: "psycopg.Connection[tuple[Any, ...]]", statement: str, *values: object) -> int:
     row = owner.execute(statement.encode(), values).fetchone()
     assert row is not None
