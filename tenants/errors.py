@@ -337,6 +337,28 @@ class NameInvalid(TenantsError):
         self.reason = reason
 
 
+class NameTaken(TenantsError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is one called {name} already")
+        self.name = name
+
+
+class ProgramNotFound(TenantsError):
+    """No program of this name or client id may ask people for access."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no program is called {name}")
+        self.name = name
+
+
+class RedirectInvalid(TenantsError):
+    """Answers of OAuth 2 cannot be sent there: others could read them (RFC 8252 §7)."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"{uri} is no place for a program's answers")
+        self.uri = uri
+
+
 class ImportRefused(TenantsError):
     """Nothing was imported, because of these rows."""
 

@@ -10,6 +10,7 @@ urlpatterns = [
     path("assets/waypost.css", views.stylesheet, name="stylesheet"),
     path("assets/passkeys.js", views.passkey_script, name="passkey-script"),
     path("", include("webmail.pages.sign_in.urls")),
+    path("", include("webmail.pages.programs.urls")),
     path(".well-known/autoconfig/mail/config-v1.1.xml", discovery.autoconfiguration, name="autoconfig"),
     path("mail/config-v1.1.xml", discovery.autoconfiguration, name="autoconfig-of-host"),
     path("autodiscover/autodiscover.xml", discovery.autodiscovery, name="autodiscover"),

@@ -25,6 +25,7 @@ ACCESS_S = 3_600
 REFRESH_GRACE_S = 30  # a program whose answer was lost asks again with the old one
 OFFLINE_ACCESS = "offline_access"  # which programs ask for by habit; a grant can always be refreshed here
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
@@ -74,8 +75,10 @@ class OAuth:
 
     async def client(self, client_id: str, redirect_uri: str) -> tuple[OAuthClient, str]:
         """A known client, and where its answer goes. Raises RedirectRefused, StoreUnavailable."""
-        async with self._database.directory() as connection:
-            client = await stored.find_client(connection, client_id)
+        client = None
+        if _CLIENT_ID.fullmatch(client_id):
+            async with self._database.directory() as connection:
+                client = await stored.find_client(connection, client_id)
         if client is None:
             raise RedirectRefused("invalid_client", "this program is not known here")
         if not redirect_uri and len(client.redirect_uris) == 1:
@@ -105,6 +108,9 @@ class OAuth:
         """Raises OAuthRefused, StoreUnavailable."""
         if not _VERIFIER.fullmatch(verifier):
             raise OAuthRefused("invalid_request", "code_verifier must have 43 to 128 unreserved characters")
+        _demand_client_id(client_id)
+        if "\0" in redirect_uri:
+            raise OAuthRefused("invalid_grant", "this code is for another redirect_uri")
         async with self._database.directory() as connection:
             grant = await stored.spend_code(
                 connection,
@@ -122,6 +128,7 @@ class OAuth:
 
     async def refresh(self, client_id: str, refresh_token: str, scope: str) -> Issued:
         """Raises OAuthRefused, StoreUnavailable."""
+        _demand_client_id(client_id)
         new = new_secret()
         async with self._database.directory() as connection:
             grant = await stored.replace_refresh(
@@ -137,7 +144,8 @@ class OAuth:
         return await self._issued(grant, new)
 
     async def revoke(self, client_id: str, token: str) -> None:
-        """RFC 7009: of a token that is none, nothing is said. Raises StoreUnavailable."""
+        """RFC 7009: of a token that is none, nothing is said. Raises OAuthRefused, StoreUnavailable."""
+        _demand_client_id(client_id)
         async with self._database.directory() as connection:
             await stored.revoke(connection, digest_of(token), client_id=client_id)
 
@@ -167,6 +175,11 @@ def scopes_of(text: str) -> frozenset[Scope]:
     if not scopes:
         raise OAuthRefused("invalid_scope", f"ask for one or more of {', '.join(Scope)}")
     return scopes
+
+
+def _demand_client_id(text: str) -> None:
+    if not _CLIENT_ID.fullmatch(text):
+        raise OAuthRefused("invalid_client", "this program is not known here")
 
 
 def challenge_of(verifier: str) -> str:

@@ -55,6 +55,13 @@ CHINESE: dict[str, str] = {
     "No accounts yet. Add one: manage.py account add ann@example.com": (
         "还没有帐号。添加一个：manage.py account add ann@example.com"
     ),
+    "No programs yet. Add one: manage.py oauth add NAME https://…": (
+        "还没有程序。添加一个：manage.py oauth add 名称 https://…"
+    ),
+    "{name} may ask people for access. Its client id: {client_id}": "{name} 可以向用户请求授权。客户端标识：{client_id}",
+    "{name} is forgotten, and its tokens are worth nothing.": "已移除 {name}，它的令牌不再有效。",
+    "Client id": "客户端标识",
+    "Answers go to": "结果发往",
     "No groups yet. Add one: manage.py group add team@example.com ann@example.com": (
         "还没有群组。添加一个：manage.py group add team@example.com ann@example.com"
     ),
@@ -305,6 +312,16 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
     errors.RuleNotFound: (
         "There is no rule for {folder}. See: manage.py tenant retention list TENANT",
         "没有 {folder} 的规则。查看：manage.py tenant retention list 租户",
+    ),
+    errors.NameTaken: ("There is one called {name} already.", "已有名为 {name} 的项目。"),
+    errors.ProgramNotFound: (
+        "No program is called {name}. See: manage.py oauth list",
+        "没有名为 {name} 的程序。查看：manage.py oauth list",
+    ),
+    errors.RedirectInvalid: (
+        "Answers cannot go to {uri}: write https://…, http://127.0.0.1/…, or a scheme of the program's own domain such"
+        " as com.example.mailer:/answer.",
+        "结果不能发往 {uri}。请写 https://…、http://127.0.0.1/…，或程序自有域名的协议，如 com.example.mailer:/answer。",
     ),
     errors.NameInvalid: ("The name cannot be used: {reason}.", "名称不可用：{reason}。"),
 }

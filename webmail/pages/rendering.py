@@ -12,6 +12,8 @@ from django.utils.cache import patch_vary_headers
 from tenants.errors import LanguageUnknown
 from tenants.locality import known_language
 from webmail.pages.headers import POLICY
+from webmail.pages.programs.words import CHINESE as CHINESE_OF_PROGRAMS
+from webmail.pages.programs.words import ENGLISH as ENGLISH_OF_PROGRAMS
 from webmail.pages.sign_in.visit import known_visit
 from webmail.pages.sign_in.words import CHINESE as CHINESE_OF_SIGN_IN
 from webmail.pages.sign_in.words import ENGLISH as ENGLISH_OF_SIGN_IN
@@ -68,7 +70,9 @@ def words_of(request: HttpRequest) -> Words:
         asked.append(visit.session.who.language)
     known = next((tag for tag in asked if _is_known(tag)), "")
     words = words_for(known, request.headers.get("Accept-Language", ""))
-    return {**words, **(CHINESE_OF_SIGN_IN if words["tag"] == "zh-Hans" else ENGLISH_OF_SIGN_IN)}
+    if words["tag"] == "zh-Hans":
+        return {**words, **CHINESE_OF_SIGN_IN, **CHINESE_OF_PROGRAMS}
+    return {**words, **ENGLISH_OF_SIGN_IN, **ENGLISH_OF_PROGRAMS}
 
 
 def _is_known(tag: str) -> bool:

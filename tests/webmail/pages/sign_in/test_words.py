@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mailserver.services.sign_in_errors import PasskeyProblem
+from webmail.pages.programs.words import ENGLISH as ENGLISH_OF_PROGRAMS
 from webmail.pages.sign_in.account import NOTICES
 from webmail.pages.sign_in.clients import described
 from webmail.pages.sign_in.moments import told
@@ -23,7 +24,7 @@ def test_both_languages_have_every_word_and_name_the_same_values() -> None:
 
 
 def test_every_word_that_a_page_says_is_there() -> None:
-    known = ENGLISH.keys() | ENGLISH_OF_PAGES.keys()
+    known = ENGLISH.keys() | ENGLISH_OF_PAGES.keys() | ENGLISH_OF_PROGRAMS.keys()
     asked = {
         name for path in TEMPLATES.rglob("*.html") for name in re.findall(r"words\.(\w+)", path.read_text("utf-8"))
     }
