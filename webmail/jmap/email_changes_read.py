@@ -19,10 +19,14 @@ _MUTABLE = frozenset({"keywords", "mailboxIds"})
 
 @dataclass(frozen=True, slots=True)
 class EmailPatch:
-    """`change` is to be made if `unchanged` are the values that the Email has: nobody can change those."""
+    """`change` is to be made if `unchanged` are the values that the Email has: nobody can change those.
+
+    `lowers_keywords`: some are given in capitals, which they do not keep; so the client is told what became of them.
+    """
 
     change: EmailChange
     unchanged: Mapping[str, Any]
+    lowers_keywords: bool
 
 
 def read_update(context: Context, message_id: MessageId, given: JsonObject) -> EmailPatch:
@@ -48,7 +52,10 @@ def read_update(context: Context, message_id: MessageId, given: JsonObject) -> E
         gone = {parse_mailbox_id(context.real_id(each)) for each in removed}
         change["remove_mailboxes"] = frozenset(each for each in gone if each is not None)
     unchanged = {name: value for name, value in patch.whole.items() if name not in _MUTABLE}
-    return EmailPatch(EmailChange(message_id, **change), unchanged)
+    given_keywords = [*(patch.whole.get("keywords") or ()), *patch.members.get("keywords", ())]
+    return EmailPatch(
+        EmailChange(message_id, **change), unchanged, any(keyword != keyword.lower() for keyword in given_keywords)
+    )
 
 
 def read_keywords(given: Any) -> frozenset[str]:

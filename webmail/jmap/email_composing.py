@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from mailserver.mime.charset import storable
 from mailserver.mime.dates import format_date
-from webmail.jmap.email_creation import Draft, DraftPart
+from webmail.jmap.email_creation import Draft
+from webmail.jmap.email_draft_parts import DraftPart
 from webmail.jmap.encoded_words import folded
 
 LONGEST_LINE_OCTETS = 998

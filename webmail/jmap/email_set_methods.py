@@ -9,6 +9,7 @@ from storage.types import MessageId, Modseq, SystemFlag
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.email_changes_read import EmailPatch, agrees, read_update
 from webmail.jmap.email_get_methods import email_objects
+from webmail.jmap.email_keywords import keywords_of
 from webmail.jmap.email_making import Made, import_email, make_email
 from webmail.jmap.email_wanted import PART_PROPERTIES, PROPERTIES, PartWanted, ValuesWanted, Wanted
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError, SetError
@@ -33,7 +34,8 @@ class _Done:
     """What came of a call, by the ids that the client used."""
 
     made: dict[str, Made] = field(default_factory=dict)
-    updated: list[str] = field(default_factory=list)
+    updated: dict[str, MessageId | None] = field(default_factory=dict)
+    """with the message whose keywords are to be told"""
     destroyed: list[str] = field(default_factory=list)
     not_created: dict[str, SetError] = field(default_factory=dict)
     not_updated: dict[str, SetError] = field(default_factory=dict)
@@ -64,7 +66,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
         "oldState": old_state,
         "newState": new_state,
         "created": _created(after, done.made),
-        "updated": dict.fromkeys(done.updated) or None,
+        "updated": {real: _told(after, message) for real, message in done.updated.items()} or None,
         "destroyed": done.destroyed or None,
         "notCreated": _errors(done.not_created),
         "notUpdated": _errors(done.not_updated),
@@ -78,6 +80,13 @@ def _created(view: AccountView, made: Mapping[str, Made]) -> JsonObject | None:
         thread = view.thread_of(each.added.message_id)
         created[creation_id] = {**each.shown(), "threadId": None if thread is None else thread_id(thread)}
     return created or None
+
+
+def _told(view: AccountView, message: MessageId | None) -> JsonObject | None:
+    """What changed otherwise than the client said."""
+    if message is None:
+        return None
+    return {"keywords": keywords_of(view.flags_of(message), view.keywords_of(message))}
 
 
 def _errors(errors: Mapping[str, SetError]) -> JsonObject | None:
@@ -95,7 +104,7 @@ async def _change(context: Context, before: AccountView, asked: StandardSet, don
         else:
             destroyed[message] = real
     patches: dict[MessageId, tuple[str, EmailPatch]] = {}
-    for given, patch in asked.update.items():
+    for given, patched in asked.update.items():
         real = context.real_id(given)
         message = parse_email_id(real)
         try:
@@ -105,7 +114,7 @@ async def _change(context: Context, before: AccountView, asked: StandardSet, don
                 raise SetError("willDestroy")
             if message in patches:
                 raise SetError("invalidPatch", "the same Email is named twice")
-            patches[message] = (real, read_update(context, message, patch))
+            patches[message] = (real, read_update(context, message, patched))
         except SetError as error:
             done.not_updated[real] = error
     await _check_unchanged(context, patches, done)
@@ -125,11 +134,11 @@ async def _change(context: Context, before: AccountView, asked: StandardSet, don
     except AccountMoved:
         raise MethodError("stateMismatch") from None
     done.modseqs += changed.modseqs
-    for message, (real, _) in patches.items():
+    for message, (real, patch) in patches.items():
         if message in changed.refused:
             done.not_updated[real] = _REFUSALS[changed.refused[message]]
         else:
-            done.updated.append(real)
+            done.updated[real] = message if patch.lowers_keywords else None
     for message, real in destroyed.items():
         if message in changed.refused:
             done.not_destroyed[real] = _REFUSALS[changed.refused[message]]

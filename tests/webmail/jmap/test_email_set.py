@@ -117,7 +117,8 @@ async def test_keywords_are_replaced_or_patched(jmap: Jmap, patch: Any, keywords
     placed = await jmap.receive()
     await someone(jmap).flag("INBOX", [placed.uid], ADD, FLAGGED, "Home")
     done = await change(jmap, f"M{placed.message_id}", patch)
-    assert done["updated"] == {f"M{placed.message_id}": None}
+    has_capitals = any(word in str(patch) for word in ("Work", "Home", "HOME"))
+    assert done["updated"] == {f"M{placed.message_id}": {"keywords": keywords} if has_capitals else None}
     assert (await email(jmap, f"M{placed.message_id}", "keywords"))["keywords"] == keywords
 
 
@@ -327,9 +328,7 @@ async def test_copies_are_between_accounts(jmap: Jmap) -> None:
 
 
 async def test_a_blob_is_imported(jmap: Jmap) -> None:
-    received = (
-        b"Received: from a by b; Mon, 02 Nov 2026 11:00:00 +0100\r\nReceived: from c; Sun, 01 Nov 2026\r\n"
-    )
+    received = b"Received: from a by b; Mon, 02 Nov 2026 11:00:00 +0100\r\nReceived: from c; Sun, 01 Nov 2026\r\n"
     octets = received + plain_message(1)
     blob = await jmap.upload(octets, "message/rfc822")
     inbox, archive = await box_id(jmap, "INBOX"), await box_id(jmap, "Archive")
