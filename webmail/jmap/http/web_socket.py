@@ -96,12 +96,16 @@ def _demand_known_origin(request: HttpRequest) -> None:
 
 
 async def _refuse(scope: Message, send: Send, refused: Refused) -> None:
-    """Where the server can tell no more, the handshake fails with 403."""
+    """Where the server can tell no more, the handshake fails with 403. Each header has one line: granian 2.8 ends the
+    whole process at a name that comes twice here."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         return
     told = (("content-type", "application/problem+json"), ("cache-control", "no-store"), *refused.headers)
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in told]
+    lines: dict[str, str] = {}
+    for name, value in told:
+        lines[name] = f"{lines[name]}, {value}" if name in lines else value
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
     await send({"type": "websocket.http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": write(refused.problem())})
 
