@@ -16,6 +16,7 @@ from mailserver.services.account_views import AccountViews
 from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.delivery import Deliveries
+from mailserver.services.dispositions import Dispositions
 from mailserver.services.endings import Endings
 from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts, SharedFailureCounts
 from mailserver.services.login import Logins
@@ -64,6 +65,7 @@ class Parts:
     queueing: Queueing
     arrivals: Arrivals
     submissions: Submissions
+    dispositions: Dispositions
     wake_queue: Wake
     redis: Redis | None
     objects: ObjectStore | None
@@ -156,6 +158,7 @@ async def assemble(
             submissions=Submissions(
                 store, recipients, arrivals, hostname=config.hostname, limits=_submission_limits(config)
             ),
+            dispositions=Dispositions(store, recipients, arrivals, hostname=config.hostname),
             wake_queue=wake_queue,
             redis=redis,
             objects=objects,

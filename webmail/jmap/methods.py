@@ -12,6 +12,7 @@ from webmail.jmap import (
     mailbox_methods,
     mailbox_query_methods,
     mailbox_set_methods,
+    mdn_methods,
     push_methods,
     quota_methods,
     snippet_methods,
@@ -37,6 +38,7 @@ _FILES = (
     identity_methods.METHODS,
     submission_methods.METHODS,
     vacation_methods.METHODS,
+    mdn_methods.METHODS,
 )
 
 METHODS: Mapping[str, Method] = {method.name: method for methods in _FILES for method in methods}

@@ -13,10 +13,10 @@ from storage.store import MailStore
 from storage.types import Placed
 from tests.conftest import NOON, as_recipient, plain_message
 from tests.people import Person
-from webmail.jmap.limits import BLOB, CORE, MAIL, QUOTA, SUBMISSION, VACATION, VACATION_EXTENSION
+from webmail.jmap.limits import BLOB, CORE, MAIL, MDN, QUOTA, SUBMISSION, VACATION, VACATION_EXTENSION
 
 Call = list[Any]
-ALL = (CORE, MAIL, BLOB, QUOTA, SUBMISSION, VACATION, VACATION_EXTENSION)
+ALL = (CORE, MAIL, BLOB, QUOTA, SUBMISSION, VACATION, VACATION_EXTENSION, MDN)
 
 
 @dataclass(frozen=True, slots=True)
