@@ -50,7 +50,7 @@ def list_clients() -> Sequence[OAuthClient]:
 
 
 def _demand_redirect(uri: str) -> None:
-    """Where answers go must be the program's alone: https, a scheme of its own domain, or this machine (RFC 8252 §7)."""
+    """Answers go where only the program is: https, a scheme of its own domain, or this machine (RFC 8252 §7)."""
     try:
         where = urlsplit(uri)
         host = where.hostname or ""

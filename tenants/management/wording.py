@@ -58,7 +58,9 @@ CHINESE: dict[str, str] = {
     "No programs yet. Add one: manage.py oauth add NAME https://…": (
         "还没有程序。添加一个：manage.py oauth add 名称 https://…"
     ),
-    "{name} may ask people for access. Its client id: {client_id}": "{name} 可以向用户请求授权。客户端标识：{client_id}",
+    "{name} may ask people for access. Its client id: {client_id}": (
+        "{name} 可以向用户请求授权。客户端标识：{client_id}"
+    ),
     "{name} is forgotten, and its tokens are worth nothing.": "已移除 {name}，它的令牌不再有效。",
     "Client id": "客户端标识",
     "Answers go to": "结果发往",
