@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from mailserver.assembly import Parts
 from mailserver.observability.logs import get_logger
+from mailserver.observability.metrics import counter
 from storage.errors import StorageError
 from webmail.jmap.errors import RequestError
 from webmail.jmap.http.api import answer_api
@@ -24,6 +25,8 @@ from webmail.jmap.http.session_resource import answer_session
 from webmail.jmap.http.upload import answer_upload
 from webmail.jmap.http.web_socket import answer_web_socket
 from webmail.jmap.refusals import method_error
+
+REFUSED = counter("jmap_requests_refused", "JMAP requests that were refused whole, by status or the RFC's word.", "why")
 
 log = get_logger()
 
@@ -82,6 +85,7 @@ async def _answer(door: Door, scope: Message, receive: Receive, send: Send) -> N
     except (RequestError, Refused) as refused:
         if answer.has_begun:
             raise
+        REFUSED.labels(refused.kind if isinstance(refused, RequestError) else str(refused.status)).inc()
         await answer.problem(refused.problem(), refused.headers if isinstance(refused, Refused) else ())
     except Exception as error:  # noqa: BLE001 - a door: whatever happens, the client hears of it and others go on
         await _failed(answer, request, error)

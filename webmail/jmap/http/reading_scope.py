@@ -40,5 +40,12 @@ def _peer(scope: Mapping[str, Any], headers: Mapping[str, str], proxies: Sequenc
     peer = str(client[0]) if client else ""
     named = [each.strip() for each in headers.get("x-forwarded-for", "").split(",") if each.strip()]
     while named and any(proxy.holds(peer) for proxy in proxies):
-        peer = named.pop()
+        peer = _without_port(named.pop())
     return peer
+
+
+def _without_port(address: str) -> str:
+    """Some proxies name the port too: 192.0.2.7:5000, [2001:db8::7]:5000."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
