@@ -58,7 +58,9 @@ _KEEP_TOTP: Query[Any] = Query(
     """
     INSERT INTO totp (tenant_id, account_id, sealed)
     VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(sealed)s)
-    ON CONFLICT (account_id) DO NOTHING
+    ON CONFLICT (account_id) DO UPDATE SET sealed = excluded.sealed, created_at = now()
+     WHERE totp.tenant_id = waypost_tenant(%(tenant_id)s) AND totp.confirmed_at IS NULL
+       AND totp.created_at < now() - interval '1 hour'
     """
 )
 _CONFIRM: Query[Any] = Query(
@@ -110,7 +112,7 @@ async def find_totp(connection: Connection, who: Principal) -> KeptTotp | None:
 
 
 async def keep_totp(connection: Connection, who: Principal, sealed: bytes) -> None:
-    """Unless there is one."""
+    """Unless there is one, or one that has waited for its confirmation for less than an hour."""
     await _KEEP_TOTP.execute(connection, **_of(who), sealed=sealed)
 
 

@@ -66,6 +66,11 @@ class Place:
     rp_id: str
     origin: str
 
+    @property
+    def has_name(self) -> bool:
+        """An address of digits is no place for a passkey (WebAuthn §5.1.3)."""
+        return not (self.rp_id.startswith("[") or self.rp_id.replace(".", "").isdecimal())
+
 
 class Passkeys:
     """Every method that is awaited raises StoreUnavailable, KeyUnusable."""
@@ -86,7 +91,10 @@ class Passkeys:
 
     # -- making one
 
-    async def options_to_make(self, who: Principal, place: Place) -> str:
+    async def options_to_make(self, who: Principal, place: Place) -> str | None:
+        """None where there can be none."""
+        if not place.has_name:
+            return None
         keys = await self._store.keys.of(who.tenant_id)
         kept = await self.list(who)
         return webauthn.options_to_json(
@@ -158,14 +166,17 @@ class Passkeys:
 
     # -- showing one
 
-    def options_to_sign_in(self, place: Place) -> str:
-        """Of anybody: the authenticator offers what it has for this place, and asks who is there."""
+    def options_to_sign_in(self, place: Place) -> str | None:
+        """Of anybody: the authenticator offers what it has for this place, and asks who is there. None where there can
+        be none."""
+        if not place.has_name:
+            return None
         return self._options(place, "sign in", None, (), UserVerificationRequirement.REQUIRED)
 
     async def options_beside(self, who: Principal, place: Place) -> str | None:
         """One of the person's, beside their password or to confirm who they are; None if none is good here."""
         kept = [each for each in await self.list(who) if each.rp_id == place.rp_id]
-        if not kept:
+        if not kept or not place.has_name:
             return None
         return self._options(place, "beside", who.account_id, kept, UserVerificationRequirement.PREFERRED)
 

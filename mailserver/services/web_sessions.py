@@ -43,7 +43,7 @@ class WebSessions:
         self._database = database
         self._endings = endings
 
-    async def principal(self, cookie: str, *, network: str = "") -> Principal | None:
+    async def principal(self, cookie: str, *, network: str) -> Principal | None:
         """Whose open session it is; None for no session that is good. Raises StoreUnavailable."""
         found = await self.find(cookie, network=network)
         return found.who if found is not None and found.is_open else None

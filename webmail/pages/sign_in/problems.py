@@ -49,6 +49,8 @@ def problem_of(refusal: Exception, words: Words) -> Problem:
             return Problem({FORM: text}, 429, {"Retry-After": str(max(1, round(refusal.retry_after_s)))})
         case LoginRefused(reason=RefusalReason.TENANT_SUSPENDED):
             return Problem({FORM: words["tenant_suspended"]}, 403)
+        case LoginRefused(reason=RefusalReason.OTHER_SCOPE):
+            return Problem({FORM: words["app_password_here"]}, 403)
         case LoginRefused():
             return Problem({FORM: words["account_suspended"]}, 403)
         case LoginFailed():

@@ -24,6 +24,7 @@ ENGLISH: dict[str, str] = {
     "throttled": "Too many failed attempts. Try again in {minutes} min.",
     "account_suspended": "Your account is suspended. Your company’s administrator can tell you why.",
     "tenant_suspended": "Your company’s mail is suspended. Your administrator can tell you why.",
+    "app_password_here": "This is an app password, which is good in its program only. Sign in with your own password.",
     "signed_out": "You have signed out.",
     "forgotten_title": "Forgotten password",
     "forgotten_lead": "Your company’s administrator gives you a new one. Then every browser and every mail program of "
@@ -152,6 +153,8 @@ ENGLISH: dict[str, str] = {
     "passkey_name": "Name",
     "passkey_make": "Add it",
     "passkey_needs_script": "Passkeys need JavaScript and a browser that knows them.",
+    "passkey_needs_name": "Passkeys belong to a host name, and this page was opened at an address of digits. Open it "
+    "at its name, on this machine http://localhost.",
     "passkey_edit_title": "Passkey",
     "passkey_remove_title": "Remove this passkey",
     "passkey_remove_lead": "It will not sign you in here any more. Delete it on your device too.",
@@ -195,6 +198,7 @@ CHINESE: dict[str, str] = {
     "throttled": "失败次数过多，请在 {minutes} 分钟后重试。",
     "account_suspended": "您的帐号已停用，原因请询问贵公司的管理员。",
     "tenant_suspended": "贵公司的邮箱已停用，原因请询问管理员。",
+    "app_password_here": "这是应用密码，只能在相应的程序中使用。请用您自己的密码登录。",
     "signed_out": "您已退出登录。",
     "forgotten_title": "忘记密码",
     "forgotten_lead": "贵公司的管理员会为您设置新密码。届时您的所有浏览器和邮件程序都会退出登录，"
@@ -308,6 +312,7 @@ CHINESE: dict[str, str] = {
     "passkey_name": "名称",
     "passkey_make": "添加",
     "passkey_needs_script": "通行密钥需要 JavaScript 和支持它的浏览器。",
+    "passkey_needs_name": "通行密钥与主机名绑定，而此页面是用数字地址打开的。请用主机名打开，本机为 http://localhost。",
     "passkey_edit_title": "通行密钥",
     "passkey_remove_title": "移除此通行密钥",
     "passkey_remove_lead": "之后它不能再用于登录这里。请在设备上也将其删除。",

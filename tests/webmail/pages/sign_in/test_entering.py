@@ -188,6 +188,7 @@ async def test_an_app_password_opens_no_browser(signed_in: Browser) -> None:
     password = made.content.decode().split('class="secret"><code>')[1].split("<")[0]
     response = await signed_in.another().sign_in(password)
     assert response.status_code == 403
+    assert "This is an app password" in response.content.decode()
 
 
 async def test_too_many_wrong_passwords_close_the_way_for_a_while(parts: Parts, services: RunningServices) -> None:

@@ -14,7 +14,7 @@ from storage.second_factors import use_totp_step
 from tenants.types import Scope
 from tests.conftest import RunningServices
 from tests.webmail.pages.sign_in.authenticator import Authenticator
-from tests.webmail.pages.sign_in.browser import ORIGIN, Browser, codes_on
+from tests.webmail.pages.sign_in.browser import ORIGIN, Browser, Client, codes_on
 from tests.webmail.pages.sign_in.conftest import NewBrowser
 
 STEP_S = 30
@@ -66,7 +66,7 @@ async def test_half_a_session_is_good_for_nothing_else(signed_in: Browser, parts
     await signed_in.set_up_totp()
     other = signed_in.another()
     await other.sign_in()
-    assert await parts.web_sessions.principal(other.client.cookies["waypost"].value) is None
+    assert await parts.web_sessions.principal(other.client.cookies["waypost"].value, network="192.0.2.1") is None
     for path in ("/account", "/account/password", "/sign-in/again"):
         assert (await other.get(path)).headers["Location"].startswith("/sign-in?")
 
@@ -325,3 +325,29 @@ async def test_the_address_of_a_person_is_not_told_to_who_asks_for_passkeys(brow
     options = await browser.options_on("/sign-in")
     assert set(options) <= {"challenge", "timeout", "rpId", "allowCredentials", "userVerification", "hints"}
     assert json.dumps(options).find(browser.person.address) == -1
+
+
+async def test_at_an_address_of_digits_passkeys_are_not_offered_and_it_is_said_why(signed_in: Browser) -> None:
+    at_digits = Client(signed_in.parts, "127.0.0.1", host="127.0.0.1:8080")
+    assert "data-options" not in (await at_digits.get("/sign-in")).content.decode()
+    at_digits.cookies["waypost"] = signed_in.client.cookies["waypost"].value
+    page = (await at_digits.get("/account/passkeys/new")).content.decode()
+    assert "data-options" not in page
+    assert "belong to a host name" in page
+
+
+async def test_a_key_that_was_shown_and_not_confirmed_is_soon_another(
+    signed_in: Browser, services: RunningServices
+) -> None:
+    async def key() -> str:
+        page = (await signed_in.get("/account/authenticator")).content.decode()
+        return page.split('secret small"><code>')[1].split("<")[0]
+
+    first = await key()
+    assert await key() == first
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "UPDATE totp SET created_at = now() - interval '2 hours' WHERE account_id = %s",
+            (signed_in.person.principal.account_id,),
+        )
+    assert await key() != first
