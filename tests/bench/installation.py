@@ -136,7 +136,7 @@ class Waypost:
         }
 
 
-_PASSED = ("WAYPOST_WORKERS", "WAYPOST_LOG_LEVEL", "WAYPOST_TIERING_DUTY")
+_PASSED = ("WAYPOST_WORKERS", "WAYPOST_WEBSOCKETS", "WAYPOST_LOG_LEVEL", "WAYPOST_TIERING_DUTY")
 
 
 def remove_waypost(directory: Path) -> None:
