@@ -58,6 +58,9 @@ class CachedList:
         assert indexes == sorted(indexes)
         for each in told["added"]:
             assert each["id"] not in self.ids
+            if each["index"] > len(self.ids):  # behind a gap, of which the client knows nothing
+                assert self.known is not None
+                break
             self.ids.insert(each["index"], each["id"])
         self.state = told["newQueryState"]
         if self.known is None:
