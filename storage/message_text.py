@@ -6,13 +6,13 @@ words as the index has them: `index_key` before each.
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.blobs.tiered import TieredBlobs
 from storage.content import WHOLE_LIMIT_OCTETS, SealedMessage, with_objects
 from storage.database import Database
-from storage.query import Connection, Query, run
+from storage.query import Connection, Query, run, run_together
 from storage.types import MailboxId, MessageId, Modseq
 from tenants.types import AccountId, TenantId
 
@@ -304,6 +304,16 @@ async def find(
     return _unpacked(row.packed)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Words of messages with ids above `after` are read, too: whether they hold one of the phrases, and match the
+    pattern (a regular expression)."""
+
+    after: int
+    phrases: Sequence[str]
+    pattern: str | None
+
+
 async def find_in(
     connection: Connection,
     tenant_id: TenantId,
@@ -311,34 +321,20 @@ async def find_in(
     mailbox_id: MailboxId,
     words: str,
     phrases: Sequence[str] | None,
-) -> "array[int]":
-    """The same in one mailbox: uids."""
-    row = await _FIND_IN.one(
-        connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, words=words, phrases=phrases
-    )
-    return _unpacked(row.packed)
-
-
-async def scan_in(
-    connection: Connection,
-    tenant_id: TenantId,
-    account_id: AccountId,
-    mailbox_id: MailboxId,
-    after: int,
-    phrases: Sequence[str],
-    pattern: str | None,
-) -> "array[int]":
-    """Uids of messages with ids above one whose words, which are read, hold one phrase and match the pattern."""
-    row = await _SCAN_IN.one(
-        connection,
-        tenant_id=tenant_id,
-        account_id=account_id,
-        mailbox_id=mailbox_id,
-        after=after,
-        phrases=list(phrases),
-        pattern=pattern,
-    )
-    return _unpacked(row.packed)
+    reading: Reading | None,
+) -> set[int]:
+    """The same in one mailbox: uids. One round trip."""
+    where = {"tenant_id": tenant_id, "account_id": account_id, "mailbox_id": mailbox_id}
+    asked: list[tuple[Query[_Packed], Mapping[str, object]]] = [
+        (_FIND_IN, {**where, "words": words, "phrases": phrases})
+    ]
+    if reading is not None:
+        scanned = {"after": reading.after, "phrases": list(reading.phrases), "pattern": reading.pattern}
+        asked.append((_SCAN_IN, {**where, **scanned}))
+    uids: set[int] = set()
+    for rows in await run_together(connection, asked):
+        uids.update(*(_unpacked(row.packed) for row in rows))
+    return uids
 
 
 async def uids_of(

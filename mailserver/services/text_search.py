@@ -111,14 +111,14 @@ async def find_in(
         if any(asked.is_within_row(needle, row.words) for row in rows)
     ]
     unread: set[int] = set()
+    needs_reading = within is None or (fresh.has_tail and not is_unspaced(needle.words[0]))
+    read = None
+    if needs_reading:
+        after = 0 if within is None else fresh.vocabulary
+        read = message_text.Reading(after, asked.patterns_within(needle), asked.pattern_within(needle))
+    words, phrases = asked.query(needle), asked.phrases_within(needle)
     async with store.database.read(tenant_id) as connection:
-        words, phrases = asked.query(needle), asked.phrases_within(needle)
-        uids = set(await message_text.find_in(connection, tenant_id, account_id, mailbox_id, words, phrases))
-        if within is None or fresh.has_tail:
-            after = 0 if within is None else fresh.vocabulary
-            phrases, pattern = asked.patterns_within(needle), asked.pattern_within(needle)
-            found = await message_text.scan_in(connection, tenant_id, account_id, mailbox_id, after, phrases, pattern)
-            uids.update(found)
+        uids = await message_text.find_in(connection, tenant_id, account_id, mailbox_id, words, phrases, read)
         if fresh.message_ids:
             uids.update(await message_text.uids_of(connection, tenant_id, account_id, mailbox_id, held))
             unread.update(await message_text.uids_of(connection, tenant_id, account_id, mailbox_id, fresh.message_ids))
