@@ -164,7 +164,7 @@ def decide(
         if each.mailbox_id in shown and each.mailbox_id not in homes:
             wanted.removed.append(each)
             continue
-        bits = flags.system if each.mailbox_id in homes else flags.system | _DELETED
+        bits = flags.system if each.mailbox_id in homes else flags.system | (each.flags.system & _DELETED)
         after = Flags(bits, flags.keywords)
         if after != each.flags:
             wanted.changed.append(replace(each, flags=after))

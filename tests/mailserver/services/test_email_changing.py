@@ -7,11 +7,20 @@ import pytest
 
 from mailserver.services import messages
 from mailserver.services.appending import prepare
-from mailserver.services.email_changing import AccountMoved, EmailChange, NewEmail, Refused, add_email, change_emails
+from mailserver.services.email_changing import (
+    AccountMoved,
+    EmailChange,
+    NewEmail,
+    Refused,
+    add_email,
+    change_emails,
+    decide,
+)
 from storage import recoverable
 from storage.errors import MailboxNotFound, OverQuota, TooManyKeywords
+from storage.rearranging import Placement, Rearrangement
 from storage.store import MailStore
-from storage.types import MailboxId, MessageId
+from storage.types import MailboxId, MessageId, Uid
 from tests.conftest import Announcements, Company, plain_message
 from tests.someone import ADD, DELETED, DRAFT, FLAGGED, SEEN, Someone, flags
 
@@ -146,6 +155,16 @@ async def test_messages_that_imap_marked_deleted_are_not_there(ada: Someone) -> 
     await change(ada, two, add_mailboxes=frozenset({inbox}))
     assert (await ada.flags_of())[two.uid] == flags(SEEN)
     assert (await ada.box()).deleted == 1
+
+
+def test_a_mailbox_that_is_being_emptied_is_none() -> None:
+    message, live, dead = MessageId(1), MailboxId(1), MailboxId(2)
+    placements = [Placement(message, box, Uid(1), flags()) for box in (live, dead)]
+    wanted = Rearrangement()
+    assert decide(EmailChange(message, add_flags=SEEN), placements, {live: True}, wanted) is None
+    assert [(each.mailbox_id, each.flags) for each in wanted.changed] == [(live, flags(SEEN)), (dead, flags(SEEN))]
+    alone = decide(EmailChange(message, add_flags=SEEN), placements[1:], {live: True}, Rearrangement())
+    assert alone is Refused.NOT_FOUND
 
 
 async def test_many_messages_change_at_one_modseq(ada: Someone) -> None:
