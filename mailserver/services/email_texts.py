@@ -8,13 +8,14 @@ import asyncio
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Protocol, assert_never
 
 from mailserver.mime.envelope_people import people_of_fields, sort_display
 from mailserver.mime.fields import parse_fields
 from mailserver.services import position_mask as masks
 from mailserver.services.account_view import AccountView, MailboxContents
-from mailserver.services.email_filters import FieldHolds, HeaderHolds, Looked, TextHolds, tokens_of
+from mailserver.services.email_filters import FieldHolds, HeaderHolds, Looked, TextHolds, bits_of, tokens_of
 from mailserver.services.email_sorting import Collation, SortBy, text_key
 from mailserver.services.position_mask import Mask
 from mailserver.services.search import Searched
@@ -62,8 +63,10 @@ class EmailTexts:
                 return among & masks.of_positions(slots, self.view.count)
         program = _program_of(looked)
         matched: list[int] = []
-        for mailbox, contents, positions in self._where(masks.positions_of(among)):
-            asked = AllOf((AmongPositions(_spans(positions)), program))
+        for mailbox, contents, positions in self._where(among):
+            asked: SearchProgram = program
+            if len(positions) < len(contents.slots):
+                asked = AllOf((AmongPositions(_spans(positions)), program))
             found_at = await self.searches.search(self.who, _searched(mailbox, contents), asked)
             matched += [contents.slots[position] for position in found_at]
         return masks.of_positions(matched, self.view.count)
@@ -72,7 +75,7 @@ class EmailTexts:
         """What these are compared by."""
         keys: dict[int, bytes] = dict.fromkeys(slots, b"")
         if collation is Collation.UNICODE_CASEMAP:
-            for mailbox, contents, positions in self._where(slots):
+            for mailbox, contents, positions in self._where(masks.of_positions(slots, self.view.count)):
                 searched = _searched(mailbox, contents)
                 texts = await self.searches.texts_to_sort_by(self.who, searched, positions, _OF_PAGES[by])
                 keys.update((contents.slots[position], texts[position]) for position in positions)
@@ -93,16 +96,22 @@ class EmailTexts:
             headers = await stored.headers(connection, who.tenant_id, who.account_id, messages)
         return await asyncio.to_thread(_people, headers, by)
 
-    def _where(self, slots: Sequence[int]) -> Iterator[tuple[MailboxId, MailboxContents, list[int]]]:
+    def _where(self, among: Mask) -> Iterator[tuple[MailboxId, MailboxContents, Sequence[int]]]:
         """The mailboxes in which these stand, each slot in one of them, with their positions there, ascending."""
-        sets, home = self.view.homes.sets, self.view.home
-        of_mailbox: dict[MailboxId, set[int]] = {}
-        for slot in slots:
-            if home[slot]:
-                of_mailbox.setdefault(sets[home[slot]][0], set()).add(slot)
-        for mailbox, wanted in of_mailbox.items():
-            contents = self.view.contents(mailbox)
-            yield mailbox, contents, [place for place, slot in enumerate(contents.slots) if slot in wanted]
+        remaining = among
+        for mailbox, contents in self.view.boxes.items():
+            if not remaining:
+                return
+            all_here = masks.of_positions(contents.slots, self.view.count)
+            here = remaining & all_here
+            if not here:
+                continue
+            remaining &= ~here
+            positions: Sequence[int] = range(len(contents.slots))
+            if here != all_here:
+                bits = bits_of(self.view, here)
+                positions = list(compress(positions, map(bits.__getitem__, contents.slots)))
+            yield mailbox, contents, positions
 
 
 def _people(headers: Mapping[MessageId, bytes], by: SortBy) -> dict[MessageId, str]:
