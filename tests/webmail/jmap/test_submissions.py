@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +17,7 @@ from mailserver.services.releasing import Releases
 from mailserver.services.returns import Writer
 from storage import outgoing_acts, steps
 from storage.outgoing_types import Notify, ReturnContent
-from tests.conftest import RunningServices, owner_connection
+from tests.conftest import ROOT, RunningServices, owner_connection
 from tests.people import new_person
 from tests.someone import Someone
 from tests.webmail.jmap.client import Jmap
@@ -346,6 +348,23 @@ async def test_killed_at_any_step_it_goes_once(new_jmap: NewJmap, parts: Parts, 
     with pytest.raises(Killed):
         await releases(parts).release_due()
     steps.listener = None
+    await releases(parts).release_due()
+    assert len(await inbox(bob)) == 1
+    assert len(await leaving(ann.store, ann.person.principal.tenant_id)) == 1
+    assert (await shown(ann, made["id"]))["undoStatus"] == "final"
+
+
+@pytest.mark.parametrize("step", ["release: leased", "release: placed", "release: settled"])
+async def test_a_process_that_is_killed_for_good_neither_loses_nor_doubles_it(
+    new_jmap: NewJmap, parts: Parts, services: RunningServices, step: str
+) -> None:
+    ann, bob = await new_jmap(), await new_jmap()
+    made = await hold(ann, bob.person.address, "eve@elsewhere.test")
+    environment = {**services.environment(), "WAYPOST_HOSTNAME": "mail.company.test"}
+    arguments = [sys.executable, "-m", "tests.webmail.jmap.releasing_process", step]
+    process = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, env=environment)
+    assert await process.wait() == -signal.SIGKILL
+    await releases(parts).release_due()
     await releases(parts).release_due()
     assert len(await inbox(bob)) == 1
     assert len(await leaving(ann.store, ann.person.principal.tenant_id)) == 1
