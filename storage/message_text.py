@@ -16,8 +16,9 @@ from storage.query import Connection, Query, run, run_together
 from storage.types import MailboxId, MessageId, Modseq
 from tenants.types import AccountId, TenantId
 
-DAMAGED, OUT_OF_REACH = 1, 2
-"""Problems of a row: it has no words because the message could not be read, for good or for now."""
+DAMAGED, OUT_OF_REACH, IN_BIN = 1, 2, 3
+"""Problems of a row: it has no words because the message could not be read, for good, for now, or while it stands
+nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

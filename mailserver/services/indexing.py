@@ -32,7 +32,7 @@ from storage import content, message_text
 from storage.content import LongMessage, SealedMessage
 from storage.errors import ColdTierUnavailable, ContentDamaged, MessageGone
 from storage.keys import TenantKeys
-from storage.message_text import DAMAGED, OUT_OF_REACH, TextRow
+from storage.message_text import DAMAGED, IN_BIN, OUT_OF_REACH, TextRow
 from storage.store import MailStore
 from storage.types import MessageId, Modseq
 from tenants.types import AccountId, TenantId
@@ -95,18 +95,21 @@ async def index_account(
     return Indexed(done, True)
 
 
-async def try_again(store: MailStore, tenant_id: TenantId, account_id: AccountId) -> int:
-    """Read what was out of reach; returns how many messages were read now. Raises StoreUnavailable, KeyUnusable."""
+async def try_again(store: MailStore, tenant_id: TenantId, account_id: AccountId, problem: int) -> int:
+    """Read what was out of reach, or in the bin; returns how many messages were read now.
+
+    Raises StoreUnavailable, KeyUnusable.
+    """
     done, after = 0, 0
     while True:
         async with store.database.read(tenant_id) as connection:
             ids = await message_text.with_problem(
-                connection, tenant_id, account_id, OUT_OF_REACH, after=after, limit=BATCH_MESSAGES
+                connection, tenant_id, account_id, problem, after=after, limit=BATCH_MESSAGES
             )
         if not ids:
             return done
         after = ids[-1]
-        rows = [row for row in await texts_of(store, tenant_id, account_id, ids) if row.problem != OUT_OF_REACH]
+        rows = [row for row in await texts_of(store, tenant_id, account_id, ids) if row.problem != problem]
         if rows:
             async with store.database.transaction(tenant_id) as connection:
                 await message_text.put(connection, tenant_id, account_id, rows, None)
@@ -149,7 +152,7 @@ async def _rows_of_long(
         words = await words_of_long(store, tenant_id, account_id, message)
     except MessageGone:  # for good, or in the bin, from where it may come back
         INDEXED.labels("gone").inc()
-        return [TextRow(message.message_id, 0, "", OUT_OF_REACH)]
+        return [TextRow(message.message_id, 0, "", IN_BIN)]
     except ColdTierUnavailable:
         INDEXED.labels("out of reach").inc()
         return [TextRow(message.message_id, 0, "", OUT_OF_REACH)]

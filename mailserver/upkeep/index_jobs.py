@@ -10,7 +10,7 @@ from mailserver.services.indexing import try_again
 from mailserver.upkeep.indexer import IndexingConfig
 from mailserver.upkeep.jobs import HOUR_S, Job
 from storage import message_text
-from storage.message_text import OUT_OF_REACH, IndexSize
+from storage.message_text import IN_BIN, OUT_OF_REACH, IndexSize
 from storage.store import MailStore
 from storage.verification.tenancy import tenants_with_mail
 
@@ -52,8 +52,9 @@ def index_jobs(store: MailStore, config: IndexingConfig, clock: Callable[[], flo
     async def again() -> str:
         read = 0
         async for tenant_id in tenants_with_mail(store.database):
-            for account_id in await message_text.accounts_with_problem(store.database, tenant_id, OUT_OF_REACH):
-                read += await try_again(store, tenant_id, account_id)
+            for problem in (OUT_OF_REACH, IN_BIN):
+                for account_id in await message_text.accounts_with_problem(store.database, tenant_id, problem):
+                    read += await try_again(store, tenant_id, account_id, problem)
         return f"{read} messages that had been out of reach"
 
     return (

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from mailserver.services import recovering
 from mailserver.services.indexing import Indexed, index_account, try_again
 from mailserver.services.search import Searched
 from mailserver.services.search_keys import BodyContains, NoneOf, SearchProgram, TextContains
@@ -217,6 +218,20 @@ async def test_what_is_deleted_for_good_leaves_the_index_and_what_comes_back_is_
     assert await find(store, ada.who, Where.TEXT, "noon") == {second}
 
 
+async def test_a_long_message_that_was_in_the_bin_is_indexed_when_it_is_back(
+    store: MailStore, company: Company
+) -> None:
+    ada, _ = await filed(store, company, LARGE)
+    await ada.flag("INBOX", [1], ADD, DELETED)
+    await ada.expunge()
+    await index(ada)
+    whose = (ada.who.tenant_id, ada.who.account_id)
+    assert await try_again(store, *whose, message_text.IN_BIN) == 0
+    await recovering.recover(store, ada.who)
+    assert await try_again(store, *whose, message_text.IN_BIN) == 1
+    assert await uids(ada, BodyContains("needle")) == [2]
+
+
 async def test_nobody_finds_the_words_of_others(store: MailStore, company: Company) -> None:
     ada, _ = await filed(store, company, plain_message(1))
     bob = Someone(store, await company.person("bob"))
@@ -244,7 +259,7 @@ async def test_a_cold_message_is_indexed_and_one_out_of_reach_later(
         who.account_id
     ]
     assert len(await find(tiered_store, who, Where.SUBJECT, "message") or ()) == 3  # what is in reach again is read
-    assert await try_again(tiered_store, who.tenant_id, who.account_id) == 3
+    assert await try_again(tiered_store, who.tenant_id, who.account_id, message_text.OUT_OF_REACH) == 3
     assert len(await find(away, who, Where.SUBJECT, "message") or ()) == 3
 
 
