@@ -8,7 +8,17 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from tenants.models import Account, Passkey, RecoveryCode, Tenant, Totp, WebSession
+from tenants.models import (
+    Account,
+    AppPassword,
+    BearerToken,
+    OAuthGrant,
+    Passkey,
+    RecoveryCode,
+    Tenant,
+    Totp,
+    WebSession,
+)
 from tenants.selectors import find_living_account
 
 
@@ -16,6 +26,17 @@ from tenants.selectors import find_living_account
 def sign_out(address: str) -> Account:
     """Of everything, whatever password it was opened with. Raises AddressInvalid, AccountNotFound, AccountDeleted."""
     account = find_living_account(address)
+    end_sign_ins(account)
+    return account
+
+
+@transaction.atomic
+def revoke_programs(address: str) -> Account:
+    """For an account in wrong hands: app passwords and tokens are good no more, programs have nobody's leave, and
+    everything open ends. Raises AddressInvalid, AccountNotFound, AccountDeleted."""
+    account = find_living_account(address)
+    for kept in (AppPassword, BearerToken, OAuthGrant):
+        kept.objects.filter(account=account).delete()
     end_sign_ins(account)
     return account
 

@@ -103,6 +103,9 @@ CHINESE: dict[str, str] = {
     "Released {name}.": "已释放 {name}。",
     "Added account {address} (id {id}).": "已添加帐号 {address}（编号 {id}）。",
     "Changed account {address}.": "已修改帐号 {address}。",
+    "App passwords, tokens and connected programs of {address} are revoked.": (
+        "已吊销 {address} 的应用密码、令牌和已连接的程序。"
+    ),
     "{address} is signed out of everything.": "已将 {address} 在所有设备上登出。",
     "Suspended account {address}. Mail for it waits at its senders.": "已停用帐号 {address}，来信在发件方等待。",
     "Account {address} is active again.": "帐号 {address} 已恢复。",

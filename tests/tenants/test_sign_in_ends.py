@@ -7,7 +7,7 @@ import pytest
 
 from tenants import app_passwords, sign_in_ends
 from tenants import services as administration
-from tenants.models import Account, Passkey, RecoveryCode, Totp, WebSession
+from tenants.models import Account, AppPassword, BearerToken, Passkey, RecoveryCode, Totp, WebSession
 from tests.tenants.conftest import PASSWORD
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -41,6 +41,7 @@ ENDS: dict[str, Callable[[Account], object]] = {
     "deletion": lambda ann: administration.delete_account(address_of(ann)),
     "suspension of the company": lambda ann: administration.suspend_tenant(ann.tenant.slug),
     "deletion of the company": lambda ann: administration.delete_tenant(ann.tenant.slug),
+    "revocation of programs": lambda ann: sign_in_ends.revoke_programs(address_of(ann)),
     "signing out": lambda ann: sign_in_ends.sign_out(address_of(ann)),
     "removal of second factors": lambda ann: sign_in_ends.remove_second_factors(address_of(ann)),
 }
@@ -78,6 +79,17 @@ def test_a_revoked_app_password_ends_connections_and_leaves_browsers_alone(ann: 
     ann.refresh_from_db()
     assert ann.sign_in_epoch == 1
     assert WebSession.objects.filter(pk=session.pk).exists()
+
+
+def test_of_an_account_in_wrong_hands_programs_are_revoked(ann: Account, session: WebSession) -> None:
+    app_passwords.add_app_password(address_of(ann), "Phone", now=NOW)
+    BearerToken.objects.create(
+        tenant=ann.tenant, account=ann, name="Script", scopes="jmap", digest=ann.pk.to_bytes(32, "big")
+    )
+    sign_in_ends.revoke_programs(address_of(ann))
+    assert [kept.objects.filter(account=ann).count() for kept in (AppPassword, BearerToken, WebSession)] == [0, 0, 0]
+    ann.refresh_from_db()
+    assert ann.sign_in_epoch == 1
 
 
 def test_second_factors_that_are_lost_can_be_removed(ann: Account) -> None:

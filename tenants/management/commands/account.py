@@ -82,6 +82,12 @@ class Command(ActionCommand):
             parser = actions.add_parser(name, help=text)
             parser.add_argument("address", metavar="ADDRESS")
             parser.set_defaults(run=run)
+            if name == "sign-out":
+                parser.add_argument(
+                    "--revoke-programs",
+                    action="store_true",
+                    help="of an account in wrong hands: revoke app passwords, tokens and connected programs too",
+                )
             if name == "delete":
                 parser.add_argument("--yes", action="store_true", help="yes, delete it")
 
@@ -174,7 +180,13 @@ class Command(ActionCommand):
             self.tell("Password, shown only now: {password}", password=password)
 
     def sign_out(self, options: Options) -> None:
-        account = sign_in_ends.sign_out(options["address"])
+        if options["revoke_programs"]:
+            account = sign_in_ends.revoke_programs(options["address"])
+            self.tell(
+                "App passwords, tokens and connected programs of {address} are revoked.", address=_name_of(account)
+            )
+        else:
+            account = sign_in_ends.sign_out(options["address"])
         self.tell("{address} is signed out of everything.", address=_name_of(account))
 
     def suspend(self, options: Options) -> None:

@@ -313,6 +313,13 @@ def test_somebody_is_signed_out_of_everything(ann: Account, domain: str) -> None
     assert ann.sign_in_epoch == 1
 
 
+def test_an_account_in_wrong_hands_is_taken_back(ann: Account, domain: str) -> None:
+    run("account", "app-password", "add", f"ann@{domain}", "Phone")
+    said = run("account", "sign-out", f"ann@{domain}", "--revoke-programs").splitlines()
+    assert said[0] == f"App passwords, tokens and connected programs of ann@{domain} are revoked."
+    assert not ann.app_passwords.exists()
+
+
 def test_who_has_lost_their_second_factors_is_let_in_again(ann: Account, domain: str) -> None:
     Totp.objects.create(tenant=ann.tenant, account=ann, sealed=b"sealed")
     said = run("account", "set", f"ann@{domain}", "--remove-second-factors")

@@ -27,8 +27,8 @@ ENGLISH: dict[str, str] = {
     "app_password_here": "This is an app password, which is good in its program only. Sign in with your own password.",
     "signed_out": "You have signed out.",
     "forgotten_title": "Forgotten password",
-    "forgotten_lead": "Your company’s administrator gives you a new one. Then every browser and every mail program of "
-    "yours is signed out, so whoever may have the old password is out too.",
+    "forgotten_lead": "Your company’s administrator gives you a new one. Then every browser and every mail program "
+    "that used the old one is signed out, so whoever may have it is out too.",
     "forgotten_admin": "For administrators: {command}",
     "forgotten_factor": "Lost your authenticator app or your passkeys as well? Ask your administrator to remove them; "
     "if you still have recovery codes, one of them gets you in.",
@@ -201,7 +201,7 @@ CHINESE: dict[str, str] = {
     "app_password_here": "这是应用密码，只能在相应的程序中使用。请用您自己的密码登录。",
     "signed_out": "您已退出登录。",
     "forgotten_title": "忘记密码",
-    "forgotten_lead": "贵公司的管理员会为您设置新密码。届时您的所有浏览器和邮件程序都会退出登录，"
+    "forgotten_lead": "贵公司的管理员会为您设置新密码。届时所有浏览器和使用旧密码的邮件程序都会退出登录，"
     "可能知道旧密码的人也无法再使用。",
     "forgotten_admin": "管理员命令：{command}",
     "forgotten_factor": "验证器应用或通行密钥也丢失了？请管理员将其移除；如果您还有恢复代码，用其中一个即可登录。",
