@@ -1,12 +1,14 @@
 """What a client wants of Emails, read from the arguments that Email/get and Email/parse share (RFC 8621 §4.2, §4.9)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.errors import InvalidArguments
 from webmail.jmap.header_properties import CONVENIENCE, HeaderProperty, NotAHeaderProperty, parse_header_property
 
+MOST_PROPERTIES = 200
+"""Of one call, whose work grows with them for each message and part."""
 METADATA = frozenset({"id", "blobId", "threadId", "mailboxIds", "keywords", "size", "receivedAt"})
 LISTS = frozenset({"textBody", "htmlBody", "attachments"})
 BODY = LISTS | {"bodyStructure", "bodyValues", "hasAttachment", "preview"}
@@ -95,9 +97,11 @@ def _part_wanted(properties: Collection[str]) -> PartWanted:
     return PartWanted(frozenset(properties), _headers(properties, PART_PROPERTIES, "bodyProperties"))
 
 
-def _headers(asked: Iterable[str], known: Collection[str], argument: str) -> tuple[HeaderProperty, ...]:
-    """Those that stand for header fields. Raises InvalidArguments for what stands for nothing."""
+def _headers(asked: Collection[str], known: Collection[str], argument: str) -> tuple[HeaderProperty, ...]:
+    """Those that stand for header fields. Raises InvalidArguments for what stands for nothing, and for too many."""
     found = []
+    if len(frozenset(asked)) > MOST_PROPERTIES:
+        raise InvalidArguments(f"{argument}: at most {MOST_PROPERTIES}")
     for name in asked:
         if name.startswith("header:"):
             try:

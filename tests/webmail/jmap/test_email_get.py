@@ -142,12 +142,13 @@ async def test_ids_of_others_and_of_nothing_are_not_found(jmap: Jmap, new_jmap: 
         {"properties": ["header:From:asRaw:one"]},
         {"bodyProperties": ["subject"]},
         {"bodyProperties": ["header:Subject:asDate"]},
+        {"properties": [f"header:X-{number}" for number in range(201)]},
         {"fetchTextBodyValues": 1},
         {"maxBodyValueBytes": -1},
         {"nonsense": True},
         {"ids": "M1"},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[:50],
 )
 async def test_what_cannot_be_asked(jmap: Jmap, wrong: dict[str, Any]) -> None:
     assert (await jmap.refusal("Email/get", {"ids": [], **wrong}))["type"] == "invalidArguments"
