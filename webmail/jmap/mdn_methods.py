@@ -8,7 +8,14 @@ from mailserver.services.dispositions import SENT, AlreadySent, DispositionSent,
 from mailserver.services.errors import ForwardingLoop, SenderNotOwned
 from mailserver.services.identities import identities
 from mailserver.services.submission_errors import MessageTooBig, NobodyToSendTo
-from storage.errors import MessageGone, SendingLimitReached, TooManyKeywords
+from storage.errors import (
+    ColdTierUnavailable,
+    KeyUnusable,
+    MessageGone,
+    SendingLimitReached,
+    StoreUnavailable,
+    TooManyKeywords,
+)
 from storage.identities import Identity
 from storage.types import MessageId
 from storage.uploads import UploadGone
@@ -126,6 +133,8 @@ async def _send(context: Context, identity: Identity, wish: DispositionWish) -> 
         raise SetError("tooLarge", more={"maxSize": error.limit_octets}) from None
     except SendingLimitReached:
         raise SetError("rateLimit") from None
+    except (StoreUnavailable, ColdTierUnavailable, KeyUnusable):
+        raise SetError("serverUnavailable", "try again later") from None  # what was sent before it stays sent
     except TooManyKeywords:
         raise SetError("forbidden", "the Email has no room for one more keyword") from None
 

@@ -18,7 +18,14 @@ from mailserver.services.submission_errors import (
 )
 from mailserver.services.submissions import Submitted, WriteEnvelope
 from storage import submissions as stored
-from storage.errors import MessageGone, SendingLimitReached
+from storage.errors import (
+    ColdTierUnavailable,
+    KeyUnusable,
+    MessageGone,
+    SendingLimitReached,
+    StorageError,
+    StoreUnavailable,
+)
 from storage.identities import ChangedRow
 from storage.submissions import TYPE_NAME, Submission, SubmissionFacts, UndoStatus
 from storage.types import MessageId, Modseq, SubmissionId
@@ -210,6 +217,8 @@ async def _create(context: Context, view: AccountView, given: JsonObject) -> Sub
         return await parts.submissions.submit(who, mine[identity_number], message, thread, envelope, write)
     except MessageGone:
         raise _email_not_found() from None
+    except (StoreUnavailable, ColdTierUnavailable, KeyUnusable):
+        raise SetError("serverUnavailable", "try again later") from None  # what was sent before it stays sent
     except Exception as error:
         refusal = _refusal(context, error)
         if refusal is None:
@@ -255,10 +264,14 @@ def _words(context: Context, words: Mapping[str, str]) -> str:
 
 async def _told_of_created(context: Context, submitted: Submitted, given: JsonObject) -> JsonObject:
     """What the server has set."""
-    found = await submissions(context, [submitted.id])
-    if submitted.id not in found:  # it is sent, and its record was not kept
-        return {"id": submission_id(submitted.id)}
-    (shown,) = await submission_objects(context, list(found.values()), with_status=True)
+    known: JsonObject = {"id": submission_id(submitted.id)}
+    try:
+        found = await submissions(context, [submitted.id])
+        if submitted.id not in found:  # its record was not kept
+            return known
+        (shown,) = await submission_objects(context, list(found.values()), with_status=True)
+    except StorageError:  # it is sent: whoever heard otherwise would send it again
+        return known
     return {name: value for name, value in shown.items() if given.get(name) is None or name == "id"}
 
 
