@@ -12,11 +12,13 @@ from webmail.message_html.words import Words
 
 _STYLE = (
     "html{background:#fff;color:#1b1b1b;color-scheme:light}"
-    "body{margin:0;padding:12px;overflow-wrap:break-word;"
+    "body{margin:0;overflow-wrap:break-word;"
     "font:15px/1.55 system-ui,-apple-system,'Segoe UI','PingFang SC','Microsoft YaHei','Noto Sans CJK SC',sans-serif}"
     "img{max-width:100%;object-fit:contain}"
+    "img:not([src]){font:12px/1.3 system-ui,sans-serif!important;color:#667;"
+    "background:#f1f3f6;outline:1px dashed #c5cad3}"
     "table{font-size:inherit;color:inherit;line-height:inherit}"
-    ".waypost-part+.waypost-part{margin-top:16px}"
+    ".waypost-part>div,.waypost-note{padding:12px}"
     ".waypost-lines{white-space:pre-wrap}"
     ".waypost-quote{margin:4px 0;padding:0 0 0 12px;border-left:2px solid;color:#444}"
     ".waypost-quote-0{border-color:#2f6fb3}.waypost-quote-1{border-color:#3c8a5a}"
@@ -24,7 +26,7 @@ _STYLE = (
     "summary{cursor:pointer;color:#666;font-size:13px}"
     ".waypost-elsewhere{font:12px/1.4 system-ui,sans-serif;color:#8a4b00;background:#fff4e0;"
     "border-radius:3px;padding:0 4px}"
-    ".waypost-note{margin:12px 0 0;font-size:13px;color:#666}"
+    ".waypost-note{margin:0;font-size:13px;color:#666}"
 )
 
 

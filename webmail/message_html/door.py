@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from mailserver.assembly import Parts
 from mailserver.observability.logs import get_logger
 from mailserver.services.messages import open_content
+from mailserver.web import TURN
 from storage.errors import MessageGone, StorageError
 from tenants.types import Principal
 from webmail.jmap.http.authentication import signed_in
@@ -60,6 +61,8 @@ class MessageDoor:
         config = self._parts.config
         request = read_scope(scope, receive, hostname=config.hostname, proxies=config.proxies)
         answer = Answer(send, is_head=request.method == "HEAD", more_headers=())
+        if request.path.startswith("/image/") and TURN in scope:
+            scope[TURN].end()  # slow ones of elsewhere keep nobody waiting; their number is bounded by itself
         try:
             await self._route(request, answer)
         except ClientGone:

@@ -5,11 +5,8 @@ other end (nothing there, no image, too large, too slow, not public) is one and 
 we can reach. What is elsewhere is asked for without cookie, referrer or a word about the person.
 """
 
-import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from mailserver.assembly import Parts
 from mailserver.mime.sections import part_at
@@ -17,8 +14,8 @@ from mailserver.mime.structure import unpack
 from mailserver.outward_http import OutwardFailed
 from storage.content import open_content
 from storage.errors import MessageGone
-from tenants.types import AccountId
 from webmail.jmap.http.exchange import Answer, Refused
+from webmail.message_html.places import Places, TooManyWaiting
 from webmail.message_html.raster import media_type
 from webmail.message_html.reading import part_octets
 from webmail.message_html.references import web_url
@@ -27,7 +24,8 @@ from webmail.message_html.signatures import DAY_S, PartImage, Permitted, RemoteI
 MOST_OCTETS = 10 * 1024 * 1024
 TIMEOUT_S = 15.0
 MOST_REDIRECTS = 4
-AT_ONCE = 24
+REMOTE_AT_ONCE = 24
+OWN_AT_ONCE = 12
 AT_ONCE_OF_ONE = 6
 WAITING_OF_ONE = 64
 _ACCEPT = {"accept": "image/avif,image/webp,image/png,image/jpeg,image/gif,image/*;q=0.5"}
@@ -47,9 +45,8 @@ class Images:
     def __init__(self, parts: Parts, *, clock: Callable[[], float] = time.time) -> None:
         self._parts = parts
         self._clock = clock
-        self._at_once = asyncio.Semaphore(AT_ONCE)
-        self._of_accounts: dict[AccountId, asyncio.Semaphore] = {}
-        self._waiting: Counter[AccountId] = Counter()
+        self._remote = Places(REMOTE_AT_ONCE, of_one=AT_ONCE_OF_ONE, waiting_of_one=WAITING_OF_ONE)
+        self._own = Places(OWN_AT_ONCE, of_one=AT_ONCE_OF_ONE, waiting_of_one=WAITING_OF_ONE)
 
     def signer(self) -> Callable[[Permitted], str]:
         """Gives the paths of images in a document that is written now."""
@@ -64,8 +61,12 @@ class Images:
         permitted = verify(self._keys(), path, self.day())
         if permitted is None:
             raise Refused(404, "there is no such image")
-        async with self._place(permitted.account_id):
-            octets = await self._octets(permitted)
+        places = self._remote if isinstance(permitted.image, RemoteImage) else self._own
+        try:
+            async with places.one(permitted.account_id):
+                octets = await self._octets(permitted)
+        except TooManyWaiting:
+            raise Refused(429, "too many images at once", (("retry-after", "5"),)) from None
         kind = media_type(octets)
         if kind is None:
             await answer.whole(404, b"", (_ABSENT_KEPT, *_SAFE))
@@ -74,21 +75,6 @@ class Images:
 
     def _keys(self) -> list[bytes]:
         return [image_key(secret) for secret in self._parts.store.keys.forwarding_keys()]
-
-    @asynccontextmanager
-    async def _place(self, account_id: AccountId) -> AsyncIterator[None]:
-        """A few at a time of one person, so that slow images of one leave room for others."""
-        if self._waiting[account_id] >= WAITING_OF_ONE:
-            raise Refused(429, "too many images at once", (("retry-after", "5"),))
-        self._waiting[account_id] += 1
-        of_account = self._of_accounts.setdefault(account_id, asyncio.Semaphore(AT_ONCE_OF_ONE))
-        try:
-            async with of_account, self._at_once:
-                yield
-        finally:
-            self._waiting[account_id] -= 1
-            if not self._waiting[account_id]:
-                del self._waiting[account_id], self._of_accounts[account_id]
 
     async def _octets(self, permitted: Permitted) -> bytes:
         """Empty: there is nothing."""

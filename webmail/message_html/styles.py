@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import tinycss2
 from tinycss2 import ast
+from tinycss2.color4 import parse_color
 
 from webmail.message_html.properties import FUNCTIONS, POSITIONS, PROPERTIES, WITH_STRINGS
 from webmail.message_html.selectors import scoped
@@ -98,12 +99,25 @@ def _declaration(node: ast.Node, in_sheet: bool) -> str | None:
     try:
         value = "".join(_written(node.value, name, 0)).strip()
     except _NotAllowed:
-        return None
+        if name != "background":
+            return None
+        name, value = "background-color", _colour_of(node.value)
     if not value or "\\" in value or "<" in value:
         return None
     if name == "position" and value.lower() not in POSITIONS:
         return None
     return f"{name}:{value}{'!important' if node.important else ''}"
+
+
+def _colour_of(tokens: Iterable[ast.Node]) -> str:
+    """The colour beneath the images of a background: without it, light text may stand on white. Empty for none."""
+    for token in reversed(list(tokens)):
+        if token.type in ("hash", "ident", "function") and parse_color(token) is not None:
+            try:
+                return "".join(_written([token], "background-color", 0))
+            except _NotAllowed:
+                continue
+    return ""
 
 
 def _written(tokens: Iterable[ast.Node], name: str, depth: int) -> Iterator[str]:

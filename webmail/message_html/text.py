@@ -22,7 +22,7 @@ _MARKS = re.compile(r"[ \t]?>")
 _URL_END = r"\s<>\"\u3000-\u303f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65\u2018-\u201d"
 _ADDRESS = re.compile(
     rf"(?P<web>(?<![A-Za-z0-9])(?:https?://|www\.(?=[\w-]{{1,63}}\.))[^{_URL_END}]{{1,2000}}+)"
-    r"|(?P<mail>(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}+@(?:[A-Za-z0-9-]{1,63}\.){1,8}+[A-Za-z]{2,24}\b)",
+    r"|(?P<mail>(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}+@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-]))",
     re.IGNORECASE,
 )
 _HANZI = re.compile(r"[\u3400-\u9fff]")

@@ -1,5 +1,6 @@
 """Images of elsewhere: only what we wrote into somebody's message, only pictures, and nothing told of the person."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -8,11 +9,13 @@ import pytest
 from mailserver.assembly import Parts
 from mailserver.outward_http import OutwardConfig, OutwardHttp
 from mailserver.web import Application
+from tenants.types import AccountId
 from tests.webmail.jmap.client import HttpAnswer, Jmap, ask
 from tests.webmail.message_html.pictures import PNG, SVG, PictureServer, answer, picture_server
 from tests.webmail.message_html.test_door import html_message, images_of, read, receive
 from webmail.message_html.door import MessageDoor, open_door
 from webmail.message_html.image_proxy import MOST_OCTETS, Images
+from webmail.message_html.places import Places, TooManyWaiting
 from webmail.message_html.signatures import DAY_S, Permitted, RemoteImage
 
 ANSWERS = {
@@ -137,3 +140,25 @@ async def test_two_documents_of_a_day_have_the_same_paths(reader: Jmap) -> None:
     email = await receive(reader, html_message('<img src="http://shop.test/a.png">'))
     first = images_of(await read(reader, email, query="?images=remote"))
     assert images_of(await read(reader, email, query="?images=remote")) == first
+
+
+async def test_of_one_person_a_few_are_fetched_at_once_and_of_others_too() -> None:
+    places = Places(3, of_one=2, waiting_of_one=4)
+    ann, bob = AccountId(1), AccountId(2)
+    entered: asyncio.Queue[str] = asyncio.Queue()
+    leave = asyncio.Event()
+
+    async def take(who: AccountId, name: str) -> None:
+        async with places.one(who):
+            entered.put_nowait(name)
+            await leave.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for who, name in ((ann, "ann 1"), (ann, "ann 2"), (ann, "ann 3"), (ann, "ann 4"), (bob, "bob 1")):
+            tasks.create_task(take(who, name))
+        assert [await entered.get() for _ in range(3)] == ["ann 1", "ann 2", "bob 1"]
+        with pytest.raises(TooManyWaiting):
+            await take(ann, "ann 5")
+        leave.set()
+    assert [entered.get_nowait() for _ in range(2)] == ["ann 3", "ann 4"]
+    await take(ann, "ann 6")
