@@ -102,19 +102,20 @@ class IndexSize:
     rows: int
 
 
+# Each by the order of one index: asked whether there is any, the planner may walk through all the account has.
 _STANDING = Query(
     """
     SELECT coalesce(s.modseq, 0) AS indexed, a.modseq AS account,
-           (SELECT 1 FROM message m
-             WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id
-               AND m.created_modseq > coalesce(s.modseq, 0) LIMIT 1) IS NOT NULL AS is_behind,
-           (SELECT 1 FROM message_text t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id AND t.problem <> 0
-             LIMIT 1) IS NOT NULL AS has_problems,
+           coalesce((SELECT m.created_modseq FROM message m
+                      WHERE m.tenant_id = a.tenant_id AND m.account_id = a.account_id
+                      ORDER BY m.created_modseq DESC LIMIT 1), 0) > coalesce(s.modseq, 0) AS is_behind,
+           (SELECT t.problem FROM message_text t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id AND t.problem > 0
+             ORDER BY t.problem DESC LIMIT 1) IS NOT NULL AS has_problems,
            coalesce(s.vocabulary_id, 0) AS vocabulary,
-           (SELECT 1 FROM message_text t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id
-               AND t.message_id > coalesce(s.vocabulary_id, 0) LIMIT 1) IS NOT NULL AS has_tail
+           coalesce((SELECT t.message_id FROM message_text t
+                      WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id
+                      ORDER BY t.message_id DESC LIMIT 1), 0) > coalesce(s.vocabulary_id, 0) AS has_tail
       FROM account_state a
       LEFT JOIN text_state s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
      WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
@@ -134,7 +135,7 @@ _PROBLEMS = Query(
     """
     SELECT t.message_id AS id FROM message_text t
      WHERE t.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND t.account_id = %(account_id)s
-       AND t.message_id > %(after)s AND t.problem <> 0 AND t.problem = %(problem)s
+       AND t.message_id > %(after)s AND t.problem > 0 AND t.problem = %(problem)s
      ORDER BY t.message_id LIMIT %(limit)s
     """,
     row=_Id,
@@ -201,7 +202,7 @@ _BEHIND = Query(
 _WITH_PROBLEM = Query(
     """
     SELECT DISTINCT t.account_id AS id FROM message_text t
-     WHERE t.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND t.problem <> 0 AND t.problem = %(problem)s
+     WHERE t.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND t.problem > 0 AND t.problem = %(problem)s
     """,
     row=_Id,
 )
