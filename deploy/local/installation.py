@@ -27,6 +27,7 @@ from deploy.local.postgres import DatabaseUrls
 SOURCE = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 HOSTNAME = "mail.demo.test"
+PEOPLES_DOORS = ("imap", "imaps", "pop3", "pop3s", "submission", "submissions")
 DOORS = {
     "imap": 143,
     "imaps": 993,
@@ -150,11 +151,14 @@ def role_environment(
 def command_environment(
     roles: Mapping[str, str], urls: DatabaseUrls, *, backup_url: str, wal_archive: Path | None
 ) -> dict[str, str]:
-    """What a management command is told: as a role, and the owner's database. It opens no door and counts nothing."""
+    """What a management command is told: as a role, and the owner's database. It opens no door and counts nothing, but
+    knows where people find the doors."""
     told = {**roles, "WAYPOST_OWNER_DATABASE_URL": urls.owner, "WAYPOST_DATABASE_ROLE": "owner"}
     told["WAYPOST_BACKUP_DATABASE_URL"] = backup_url
     if wal_archive is not None:
         told["WAYPOST_WAL_ARCHIVE"] = str(wal_archive)
+    mail_doors = {door: roles.get(f"WAYPOST_{door.upper()}") for door in PEOPLES_DOORS}
+    told["WAYPOST_PUBLIC_DOORS"] = ",".join(f"{door}={listener}" for door, listener in mail_doors.items() if listener)
     for name in ("WAYPOST_METRICS_DIRECTORY", *(f"WAYPOST_{door.upper()}" for door in DOORS)):
         told.pop(name, None)
     return told

@@ -29,6 +29,9 @@ CHINESE: dict[str, str] = {
     "Some doors listen on this machine only. What people reach from outside stands in WAYPOST_PUBLIC_DOORS.": (
         "部分端口只在本机监听。对外的地址与端口请写在 WAYPOST_PUBLIC_DOORS 中。"
     ),
+    "No door for mail programs is known here. Say in WAYPOST_PUBLIC_DOORS where they are.": (
+        "不知道供邮件程序使用的端口。请在 WAYPOST_PUBLIC_DOORS 中写明。"
+    ),
     "WAYPOST_HOSTNAME is not set, so there is no server to point to.": (
         "未设置 WAYPOST_HOSTNAME，没有可以指向的服务器。"
     ),

@@ -8,11 +8,17 @@ from tests.conftest import RunningServices
 from tests.people import new_person
 
 
+def domain_of(services: RunningServices) -> str:
+    return new_person(services).address.rpartition("@")[2]
+
+
 def test_records_of_a_domain_are_printed_as_a_zone_file(
     services: RunningServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAYPOST_HOSTNAME", "mail.demo.test")
-    domain = new_person(services).address.rpartition("@")[2]
+    assert "No door" in services.manage("dns", "show", domain_of(services), "--speak", "en").stderr
+    monkeypatch.setenv("WAYPOST_PUBLIC_DOORS", "imaps=mail.demo.test:993")
+    domain = domain_of(services)
     done = services.manage("dns", "show", domain, "--speak", "en")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

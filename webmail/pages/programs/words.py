@@ -3,7 +3,7 @@
 ENGLISH: dict[str, str] = {
     "programs_title": "Connected programs",
     "programs_lead": "Who may use the mail of {address} without your password.",
-    "programs_link": "Connected programs and tokens",
+    "programs_what": "Programs and scripts that use your mail without your password.",
     "leave_title": "{program} wants to use your mail",
     "leave_lead": "You are signed in as {address}. If you allow it, {program} may:",
     "leave_until": "This holds until you take it back, under “Connected programs”. Your password stays with you.",
@@ -45,7 +45,7 @@ ENGLISH: dict[str, str] = {
 CHINESE: dict[str, str] = {
     "programs_title": "已连接的程序",
     "programs_lead": "哪些程序可以不用密码访问 {address} 的邮件。",
-    "programs_link": "已连接的程序与令牌",
+    "programs_what": "不用密码访问您的邮件的程序和脚本。",
     "leave_title": "“{program}”请求使用您的邮件",
     "leave_lead": "您已登录为 {address}。如果允许，“{program}”将可以：",
     "leave_until": "此授权一直有效，您可随时在“已连接的程序”中收回。程序不会得到您的密码。",

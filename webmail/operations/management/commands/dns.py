@@ -32,6 +32,8 @@ class Command(ActionCommand):
             raise self.failure("WAYPOST_HOSTNAME is not set, so there is no server to point to.")
         relay = os.environ.get("WAYPOST_SMARTHOST", "").rpartition(":")[0] or None
         open_doors = doors(os.environ)
+        if not open_doors:
+            raise self.failure("No door for mail programs is known here. Say in WAYPOST_PUBLIC_DOORS where they are.")
         wanted = records(domain, hostname, open_doors, web_door(os.environ), relay=relay)
         if options["json"]:
             told = [{"name": each.name, "type": each.type, "value": each.value, "why": each.why} for each in wanted]
