@@ -85,6 +85,9 @@ CHINESE: dict[str, str] = {
     "Redis answers": "Redis 正常应答",
     "Processes may open {limit} files only, one for each connection": "进程只能打开 {limit} 个文件，每个连接占用一个",
     "{variable} is {endpoint}: everybody can reach it": "{variable} 为 {endpoint}：任何人都可以访问",
+    "WAYPOST_OUTWARD_REACH is loopback: who names a push service or a picture reaches this machine": (
+        "WAYPOST_OUTWARD_REACH 为 loopback：指定推送服务或图片地址的人可以借此访问本机"
+    ),
     # objects
     "There is no S3 (WAYPOST_S3_URL): all content rests in Postgres": (
         "没有 S3（WAYPOST_S3_URL）：所有内容都存放在 Postgres 中"

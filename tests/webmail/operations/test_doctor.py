@@ -209,6 +209,11 @@ def test_lmtp_open_to_everybody_is_a_problem(environment: dict[str, str], addres
     assert f"WAYPOST_LMTP is {address}: everybody can reach it" in problems({**environment, "WAYPOST_LMTP": address})
 
 
+def test_requests_that_clients_may_aim_at_this_machine_are_a_problem(environment: dict[str, str]) -> None:
+    said = "WAYPOST_OUTWARD_REACH is loopback: who names a push service or a picture reaches this machine"
+    assert said in problems({**environment, "WAYPOST_OUTWARD_REACH": "loopback"})
+
+
 def test_production_refuses_what_is_meant_for_trying_out(environment: dict[str, str], tmp_path: Path) -> None:
     logins = tmp_path / "secrets" / "demo.json"
     logins.touch(mode=0o600)

@@ -42,6 +42,8 @@ def check_reach(patient: Patient) -> Iterator[Finding]:
     for variable, endpoint in (("WAYPOST_LMTP", listeners.lmtp), ("WAYPOST_METRICS", listeners.metrics)):
         if endpoint is not None and _is_public(endpoint):
             yield problem("{variable} is {endpoint}: everybody can reach it", variable=variable, endpoint=endpoint)
+    if patient.config.outward.reach == "loopback":
+        yield problem("WAYPOST_OUTWARD_REACH is loopback: who names a push service or a picture reaches this machine")
 
 
 def _is_public(endpoint: Endpoint) -> bool:
