@@ -10,6 +10,8 @@ from html import escape
 from webmail.message_html.sanitise import VERSION, Sanitised
 from webmail.message_html.words import Words
 
+# What is `!important` in a layer stands above all that is in none (CSS Cascade 5 §6.4.4): no sheet of the message hides
+# the note at a link.
 _STYLE = (
     "html{background:#fff;color:#1b1b1b;color-scheme:light}"
     "body{margin:0;overflow-wrap:break-word;"
@@ -24,8 +26,8 @@ _STYLE = (
     ".waypost-quote-0{border-color:#2f6fb3}.waypost-quote-1{border-color:#3c8a5a}"
     ".waypost-quote-2{border-color:#a8672a}.waypost-quote-3{border-color:#7a4fa3}"
     "summary{cursor:pointer;color:#666;font-size:13px}"
-    ".waypost-elsewhere{font:12px/1.4 system-ui,sans-serif;color:#8a4b00;background:#fff4e0;"
-    "border-radius:3px;padding:0 4px}"
+    "@layer waypost{.waypost-elsewhere{all:revert!important;font:12px/1.4 system-ui,sans-serif!important;"
+    "color:#8a4b00!important;background:#fff4e0!important;border-radius:3px!important;padding:0 4px!important}}"
     ".waypost-note{margin:0;font-size:13px;color:#666}"
 )
 

@@ -30,7 +30,7 @@ class _NotAllowed(Exception):
     """A value that is not written again."""
 
 
-@lru_cache(maxsize=2_048)
+@lru_cache(maxsize=1_024)
 def inline(style: str) -> str:
     """The style attribute of an element; empty for nothing that may stay."""
     if len(style) > LONGEST_STYLE:

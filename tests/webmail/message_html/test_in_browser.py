@@ -129,3 +129,13 @@ def test_a_link_opens_a_page_that_does_not_know_where_it_came_from(visit: Visit)
     assert opened.value.url == SHOP
     assert opened.value.evaluate("[window.opener, document.referrer]") == [None, ""]
     opened.value.close()
+
+
+def test_no_style_of_the_message_hides_where_a_link_leads(visit: Visit) -> None:
+    hiding = "display:none!important;visibility:hidden!important;opacity:0!important;font-size:0!important"
+    html = f'<style>#a #b span, span{{{hiding}}}</style><p id=a><b id=b><a href="{SHOP}">https://bank.test</a></b></p>'
+    visit.show([written(html)], GUARDED)
+    note = visit.page.frame_locator("iframe").get_by_text("shop.test")
+    assert note.is_visible()
+    seen = "each => [getComputedStyle(each).opacity, getComputedStyle(each).fontSize]"
+    assert note.evaluate(seen) == ["1", "12px"]
