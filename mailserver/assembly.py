@@ -22,6 +22,7 @@ from mailserver.services.failure_counts import FailureCounts, LocalFailureCounts
 from mailserver.services.login import Logins
 from mailserver.services.oauth import OAuth
 from mailserver.services.open_streams import OpenStreams
+from mailserver.services.push_posting import PushPosting
 from mailserver.services.queueing import Queueing, Wake
 from mailserver.services.returns import Writer
 from mailserver.services.searching import Searches
@@ -112,7 +113,8 @@ async def assemble(
         ending.push_async_callback(state_changes.close)
         outward = OutwardHttp(config.outward)
         ending.push_async_callback(outward.close)
-        web_push = WebPush(database, keys, state_changes, outward, contact=f"mailto:postmaster@{config.hostname}")
+        posting = PushPosting(keys, outward, contact=f"mailto:postmaster@{config.hostname}")
+        web_push = WebPush(database, keys, state_changes, posting)
         ending.push_async_callback(web_push.close)
         deliveries = Deliveries(store, config.delivery)
         ending.push_async_callback(deliveries.settle)

@@ -9,33 +9,19 @@ A message says which types of an account changed, and nothing else; it is sealed
 
 import asyncio
 import hashlib
-import os
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailserver.observability.logs import get_logger
-from mailserver.observability.metrics import counter, gauge
-from mailserver.outward_http import NotPublic, OutwardFailed, OutwardHttp
+from mailserver.observability.metrics import gauge
+from mailserver.services.push_posting import Came, Posted, PushPosting
 from mailserver.services.state_changes import Following, Place, StateChanges, changed_since
 from mailserver.tasks import end_task
-from mailserver.web_push_encryption import (
-    SALT_OCTETS,
-    application_server_key,
-    authorization,
-    encrypt,
-    parse_push_keys,
-    public_octets,
-    to_base64,
-)
+from mailserver.web_push_encryption import to_base64
 from storage import push_subscriptions as stored
 from storage.database import Database
 from storage.errors import ContentDamaged, KeyUnusable, StoreUnavailable
@@ -45,20 +31,15 @@ from storage.told_states import ToldStates
 from storage.types import Modseq, PushSubscriptionId
 from tenants.types import AccountId, TenantId
 
-PUSHES = counter("web_pushes", "Messages to push services, by what came of them.", "came")
 WAITING = gauge("web_push_accounts_waiting", "Accounts whose devices are to be told.", across="livesum")
 
 PAUSE_S = 2.0  # between two messages to a device; what changes meanwhile is told in the second
-TTL_S = 86_400  # how long a push service keeps a message for a device that is off
-TOKEN_S = 12 * 3_600  # RFC 8292 §2: at most a day
-POST_S = 20.0
-ANSWER_OCTETS = 64 * 1024
 WORKERS = 16
 LOOK_EVERY_S = 60.0  # for subscriptions that other processes verified
 RETRY_S = 5.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 30.0, 6 * 3_600.0
 MOST_FAILURES = 30  # in a row: some six days
-CODES_WAITING = 1_000
+CODES_AT_ONCE = 200
 CODES_IN_AN_HOUR = 20  # of one account: each makes us ask a server that somebody named
 _ACCOUNTS_REMEMBERED = 10_000
 _CODE_RETRIES_S = (3.0, 30.0)
@@ -69,30 +50,7 @@ Key = tuple[TenantId, AccountId]
 
 
 class TooManyCodes(Exception):
-    """The account made as many subscriptions lately as it may, or more wait than we send."""
-
-
-class Came(Enum):
-    """What came of a message."""
-
-    TAKEN = "taken"
-    GONE = "gone"
-    BUSY = "busy"  # 429: we are asked to send less
-    FAILED = "failed"
-    REFUSED = "refused"  # it would lead inside, or its keys are none
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    came: Came
-    retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Code:
-    key: Key
-    target: Target
-    message: bytes
+    """The account made as many subscriptions lately as it may, or more are on their way than we send at once."""
 
 
 class WebPush:
@@ -103,32 +61,24 @@ class WebPush:
         database: Database,
         keys: KeyRing,
         changes: StateChanges,
-        outward: OutwardHttp,
+        posting: PushPosting,
         *,
-        contact: str,
         pause_s: float = PAUSE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._keys = keys
         self._changes = changes
-        self._outward = outward
-        self._contact = contact
+        self.posting = posting
         self._pause_s = pause_s
         self._clock = clock
-        self._private_key: ec.EllipticCurvePrivateKey | None = None
         self._followed: dict[Key, Following] = {}
         self._due: OrderedDict[Key, None] = OrderedDict()
         self._is_due = asyncio.Semaphore(0)
         self._later: dict[Key, asyncio.TimerHandle] = {}
-        self._codes: asyncio.Queue[_Code] = asyncio.Queue(CODES_WAITING)
+        self._codes_under_way = 0
         self._sent_codes: OrderedDict[AccountId, deque[float]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @cached_property
-    def public_key(self) -> str:
-        """What push services know the installation by (RFC 9749 §3)."""
-        return to_base64(public_octets(self._vapid_key()))
 
     def start(self) -> None:
         """Tell whoever has a verified subscription, until `close`."""
@@ -145,21 +95,10 @@ class WebPush:
             following.close()
         self._followed.clear()
 
-    def allows(self, url: str) -> bool:
-        """Whether a subscription may have it."""
-        return self._outward.allows(url, https_only=True)
-
-    def send_code(
-        self, tenant_id: TenantId, account_id: AccountId, subscription_id: PushSubscriptionId, target: Target, code: str
-    ) -> None:
+    def send_code(self, subscription_id: PushSubscriptionId, target: Target, code: str) -> None:
         """The PushVerification of a new subscription, at once (RFC 8620 §7.2.2)."""
-        told = {
-            "@type": "PushVerification",
-            "pushSubscriptionId": f"P{subscription_id}",
-            "verificationCode": code,
-        }
-        self._codes.put_nowait(_Code((tenant_id, account_id), target, orjson.dumps(told)))
-        self._begin(self._send_code(), "web push: code")
+        told = {"@type": "PushVerification", "pushSubscriptionId": f"P{subscription_id}", "verificationCode": code}
+        self._begin(self._send_code(target, orjson.dumps(told)), "web push: code")
 
     def demand_code(self, account_id: AccountId) -> None:
         """Before a subscription is made. Raises TooManyCodes."""
@@ -170,7 +109,7 @@ class WebPush:
             sent.popleft()
         while len(self._sent_codes) > _ACCOUNTS_REMEMBERED:
             self._sent_codes.popitem(last=False)
-        if len(sent) >= CODES_IN_AN_HOUR or self._codes.full():
+        if len(sent) >= CODES_IN_AN_HOUR or self._codes_under_way >= CODES_AT_ONCE:
             raise TooManyCodes
         sent.append(now)
 
@@ -276,15 +215,13 @@ class WebPush:
             return
         told = {"@type": "StateChange", "changed": {f"A{key[1]}": changed}}
         headers = {
-            "ttl": str(TTL_S),
             "urgency": "normal" if "EmailDelivery" in changed else "low",
             "topic": _topic(key[1], changed),
         }
-        result = await self._post(target, orjson.dumps(told), headers)
+        result = await self.posting.post(target, orjson.dumps(told), headers)
         await self._settle(key, states, claimed, result)
 
-    async def _settle(self, key: Key, states: ToldStates, claimed: Claimed, result: _Result) -> None:
-        PUSHES.labels(result.came.value).inc()
+    async def _settle(self, key: Key, states: ToldStates, claimed: Claimed, result: Posted) -> None:
         match result.came:
             case Came.TAKEN:
                 if claimed.failures:
@@ -312,66 +249,19 @@ class WebPush:
             await stored.forget(connection, *key, PushSubscriptionId(claimed.id))
         log.info("push subscription ended", account=key[1], subscription=claimed.id, reason=why)
 
-    # -- what goes out
-
-    async def _send_code(self) -> None:
-        code = self._codes.get_nowait()
-        for pause_s in (*_CODE_RETRIES_S, None):
-            result = await self._post(code.target, code.message, {"ttl": str(TTL_S), "urgency": "high"})
-            PUSHES.labels(result.came.value).inc()
-            if pause_s is None or result.came is not Came.FAILED:
-                return
-            await asyncio.sleep(pause_s)
-
-    async def _post(self, target: Target, message: bytes, headers: Mapping[str, str]) -> _Result:
-        more: dict[str, str] = {"content-type": "application/json", **headers}
+    async def _send_code(self, target: Target, message: bytes) -> None:
+        self._codes_under_way += 1
         try:
-            if target.p256dh is not None and target.auth is not None:
-                message = encrypt(
-                    message,
-                    parse_push_keys(target.p256dh, target.auth),
-                    salt=os.urandom(SALT_OCTETS),
-                    private_key=ec.generate_private_key(ec.SECP256R1()),
-                )
-                more["content-encoding"] = "aes128gcm"
-            more["authorization"] = self._authorization(target.url)
-        except ValueError:  # what is too long for one record
-            return _Result(Came.REFUSED)
-        try:
-            answer = await self._outward.post(target.url, message, more, timeout_s=POST_S, most_octets=ANSWER_OCTETS)
-        except NotPublic:
-            return _Result(Came.REFUSED)
-        except OutwardFailed as failed:
-            log.info("a push service does not answer", reason=str(failed))
-            return _Result(Came.FAILED)
-        if 200 <= answer.status < 300:
-            return _Result(Came.TAKEN)
-        if answer.status in (404, 410):
-            return _Result(Came.GONE)
-        came = Came.BUSY if answer.status == 429 else Came.FAILED
-        return _Result(came, _retry_after_s(answer.headers.get("retry-after", "")))
-
-    def _authorization(self, url: str) -> str:
-        parts = urlsplit(url)
-        return authorization(
-            self._vapid_key(),
-            audience=f"{parts.scheme}://{parts.netloc}",
-            subject=self._contact,
-            expires_at=int(self._clock()) + TOKEN_S,
-        )
-
-    def _vapid_key(self) -> ec.EllipticCurvePrivateKey:
-        if self._private_key is None:
-            self._private_key = application_server_key(self._keys.web_push_secret)
-        return self._private_key
+            for pause_s in _CODE_RETRIES_S:
+                if (await self.posting.post(target, message, {"urgency": "high"})).came is not Came.FAILED:
+                    return
+                await asyncio.sleep(pause_s)
+            await self.posting.post(target, message, {"urgency": "high"})
+        finally:
+            self._codes_under_way -= 1
 
 
 def _topic(account_id: AccountId, changed: Mapping[str, str]) -> str:
     """A message that waits for a device gives way to a later one about the same types (RFC 8030 §5.4)."""
     about = f"{account_id} {' '.join(sorted(changed))}".encode()
     return to_base64(hashlib.blake2b(about, digest_size=15).digest())
-
-
-def _retry_after_s(text: str) -> float | None:
-    """In seconds; a date is not read (RFC 9110 §10.2.3)."""
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 8 else None

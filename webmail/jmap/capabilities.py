@@ -88,7 +88,7 @@ def _blob_of_account(_parts: Parts, limits: Limits) -> JsonObject:
 
 def _web_push(parts: Parts, _limits: Limits) -> JsonObject:
     """RFC 9749 §3."""
-    return {"applicationServerKey": parts.web_push.public_key}
+    return {"applicationServerKey": parts.web_push.posting.public_key}
 
 
 def _web_socket(origin: str) -> JsonObject:

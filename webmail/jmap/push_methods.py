@@ -127,7 +127,7 @@ async def _create(context: Context, given: JsonObject, now: datetime) -> JsonObj
         made = await stored.insert(connection, keys, who, new, most=MOST_OF_ACCOUNT)
     if made is None:
         raise SetError("overQuota", f"at most {MOST_OF_ACCOUNT} at once")
-    parts.web_push.send_code(who.tenant_id, who.account_id, made, new.target, new.verification_code)
+    parts.web_push.send_code(made, new.target, new.verification_code)
     told: JsonObject = {"id": push_subscription_id(made)}
     told |= {name: None for name in ("keys", "types", "verificationCode") if name not in given}
     if given.get("expires") != _date(new.expires_at):
@@ -204,7 +204,7 @@ def _target(context: Context, given: JsonObject) -> Target:
         not isinstance(url, str)
         or len(url) > LONGEST_URL
         or not url.isascii()
-        or not context.parts.web_push.allows(url)
+        or not context.parts.web_push.posting.allows(url)
         or urlsplit(url).fragment
     ):
         raise SetError("invalidProperties", f"a URL that begins with https://, of at most {LONGEST_URL}", ["url"])

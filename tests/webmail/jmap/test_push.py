@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mailserver.assembly import Parts
 from mailserver.outward_http import OutwardConfig, OutwardHttp
 from mailserver.services import web_push as sending
+from mailserver.services.push_posting import PushPosting
 from mailserver.services.state_changes import StateChanges
 from mailserver.services.web_push import WebPush
 from mailserver.web_push_encryption import decrypt, from_base64, parse_push_keys, public_octets, to_base64
@@ -82,9 +83,8 @@ async def web_push(parts: Parts) -> AsyncIterator[WebPush]:
 def another_process(parts: Parts) -> tuple[OutwardHttp, WebPush]:
     outward = OutwardHttp(OutwardConfig(reach="loopback"))
     changes = StateChanges(parts.store.database, parts.watchers)
-    return outward, WebPush(
-        parts.store.database, parts.store.keys, changes, outward, contact="mailto:postmaster@company.test", pause_s=0.1
-    )
+    posting = PushPosting(parts.store.keys, outward, contact="mailto:postmaster@company.test")
+    return outward, WebPush(parts.store.database, parts.store.keys, changes, posting, pause_s=0.1)
 
 
 def changed(pushed: Pushed, jmap: Jmap) -> set[str]:
@@ -155,7 +155,7 @@ async def test_push_services_know_the_installation_by_the_key_in_the_session(
 ) -> None:
     session = (await jmap.http("GET", "/jmap/session")).json()
     told = session["capabilities"]["urn:ietf:params:jmap:webpush-vapid"]["applicationServerKey"]
-    assert (told, len(from_base64(told))) == (web_push.public_key, 65)
+    assert (told, len(from_base64(told))) == (web_push.posting.public_key, 65)
     await Device(jmap, service).create()
     assert (await service.next()).headers["authorization"].endswith(f", k={told}")
 
