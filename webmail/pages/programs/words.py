@@ -28,7 +28,7 @@ ENGLISH: dict[str, str] = {
     "token_lead": "Give it the name of the script or program it is for.",
     "token_example": "such as “backup script”",
     "token_make": "Make it",
-    "token_lasts": "Good for",
+    "token_lasts": "Lasts",
     "lasts_30": "30 days",
     "lasts_90": "90 days",
     "lasts_365": "one year",
