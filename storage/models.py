@@ -779,7 +779,7 @@ class Identity(models.Model):
 
 class EmailSubmission(models.Model):
     """A message that somebody sent, or will: the record that they see. `envelope` is JSON as they gave it; `fates` says
-    what became of it here, by address; `outgoing_id` is what the queue calls it."""
+    what became of it, by address; `outgoing_id` is what the queue calls it while more may become of it."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -799,7 +799,12 @@ class EmailSubmission(models.Model):
 
     class Meta:
         db_table = "email_submission"
-        indexes = [models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account")]
+        indexes = [
+            models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account"),
+            models.Index(
+                fields=["tenant_id", "id"], condition=models.Q(outgoing_id__isnull=False), name="email_submission_open"
+            ),
+        ]
 
 
 class HeldSubmission(models.Model):

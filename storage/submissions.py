@@ -116,6 +116,16 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSubmission:
+    """One of which more may become, as far as its record knows."""
+
+    tenant_id: int
+    account_id: int
+    id: int
+    outgoing_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Id:
     id: int
 
@@ -257,6 +267,32 @@ _RECIPIENTS = Query(
     ) known ORDER BY known.kind IS NULL, known.at
     """,  # noqa: S608 - our own numbers
     row=Recipient,
+)
+_OPEN = Query(
+    """
+    SELECT s.tenant_id, s.account_id, s.id, coalesce(s.outgoing_id, 0) AS outgoing_id FROM email_submission s
+     WHERE s.outgoing_id IS NOT NULL AND (s.tenant_id, s.id) > (%(tenant_id)s, %(id)s)
+     ORDER BY s.tenant_id, s.id LIMIT %(limit)s
+    """,
+    row=OpenSubmission,
+    role="waypost_system",
+)
+_WAITING = Query(
+    """
+    SELECT DISTINCT r.outgoing_id AS id FROM outgoing_recipient r
+      JOIN unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
+        ON w.tenant_id = r.tenant_id AND w.id = r.outgoing_id
+     WHERE r.state <> 2
+    """,
+    row=_Id,
+    role="waypost_system",
+)
+_CLOSE = Query[None](
+    """
+    UPDATE email_submission SET fates = %(fates)s, outgoing_id = NULL, modseq = %(modseq)s
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
+       AND outgoing_id IS NOT NULL
+    """
 )
 _OLD = Query(
     """
@@ -495,6 +531,26 @@ async def _set_status(
 
 
 # -- upkeep
+
+
+async def open_submissions(
+    database: Database, after: tuple[int, int], limit: int
+) -> tuple[list[OpenSubmission], list[OpenSubmission]]:
+    """By tenant and id, those behind `after`; and which of them the queue is done with."""
+    async with database.system() as connection:
+        found = await _OPEN.all(connection, tenant_id=after[0], id=after[1], limit=limit)
+        waiting = await _WAITING.all(
+            connection, tenant_ids=[each.tenant_id for each in found], ids=[each.outgoing_id for each in found]
+        )
+    busy = {each.id for each in waiting}
+    return found, [each for each in found if each.outgoing_id not in busy]
+
+
+async def close(connection: Connection, done: OpenSubmission, fates: str, modseq: Modseq) -> None:
+    """In a transaction, after `begin_change`: all that will become of it is written down."""
+    await _CLOSE.execute(
+        connection, tenant_id=done.tenant_id, account_id=done.account_id, id=done.id, fates=fates, modseq=modseq
+    )
 
 
 async def destroy_old(database: Database, *, kept_s: float, limit: int = 500) -> int:

@@ -68,7 +68,12 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "email_submission",
                 "indexes": [
-                    models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account")
+                    models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account"),
+                    models.Index(
+                        fields=["tenant_id", "id"],
+                        condition=models.Q(outgoing_id__isnull=False),
+                        name="email_submission_open",
+                    ),
                 ],
             },
         ),

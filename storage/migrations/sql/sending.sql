@@ -23,7 +23,7 @@ BEGIN
 END $$;
 GRANT SELECT, UPDATE (leased_until, token) ON held_submission TO waypost_system;
 GRANT SELECT (tenant_id, account_id, id, modseq, is_destroyed), DELETE ON identity TO waypost_system;
-GRANT SELECT (tenant_id, account_id, id, modseq, is_destroyed, send_at, undo_status), DELETE ON email_submission
+GRANT SELECT (tenant_id, account_id, id, modseq, is_destroyed, send_at, undo_status, outgoing_id), DELETE ON email_submission
    TO waypost_system;
 GRANT SELECT (tenant_id, account_id, sender, answered_at), DELETE ON vacation_answer TO waypost_system;
 

@@ -38,6 +38,21 @@ async def remove_alias(services: RunningServices, who: Principal, local_part: st
     await asyncio.to_thread(write)
 
 
+async def forward(services: RunningServices, who: Principal, local_part: str, domain: str) -> None:
+    """They pass their mail on from now on, and keep a copy."""
+
+    def write() -> None:
+        with owner_connection(services) as owner:
+            owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(who.tenant_id)])
+            owner.execute(
+                "INSERT INTO forwarding (tenant_id, account_id, written, local_part, domain)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                [who.tenant_id, who.account_id, f"{local_part}@{domain}", local_part, domain],
+            )
+
+    await asyncio.to_thread(write)
+
+
 async def add_colleague(services: RunningServices, who: Principal, local_part: str) -> Principal:
     """Another person of the same company."""
 

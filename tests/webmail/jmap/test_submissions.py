@@ -1,6 +1,7 @@
 """EmailSubmission: messages are sent, wait for their time, are canceled (RFC 8621 §7)."""
 
 import asyncio
+import contextlib
 import re
 import signal
 import sys
@@ -15,14 +16,17 @@ from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.releasing import Releases
 from mailserver.services.returns import Writer
+from mailserver.services.submission_fates import close_finished
 from storage import outgoing_acts, steps
-from storage.outgoing_types import Notify, ReturnContent
+from storage.outbox import settle
+from storage.outgoing_types import Ending, LastReply, Notify, ReturnContent, Settlement
+from tenants.types import Principal
 from tests.conftest import ROOT, RunningServices, owner_connection
 from tests.people import new_person
 from tests.someone import Someone
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
-from tests.webmail.jmap.sending import leaving, octets_of
+from tests.webmail.jmap.sending import add_colleague, forward, leaving, octets_of
 
 LATER_S = 7_200
 
@@ -134,6 +138,27 @@ async def test_what_became_of_it_is_told_for_each(new_jmap: NewJmap) -> None:
     await outgoing_acts.bounce(ann.store.database, chosen, "an administrator\nsays no")
     status = (await shown(ann, made["id"]))["deliveryStatus"]["eve@elsewhere.test"]
     assert status == {"smtpReply": "554 5.7.1 an administrator says no", "delivered": "no", "displayed": "unknown"}
+
+
+async def test_what_the_queue_is_done_with_is_written_down_and_told_as_a_change(jmap: Jmap) -> None:
+    made = await sent(jmap, await draft(jmap, to="eve@elsewhere.test, carl@elsewhere.test"))
+    state = (await jmap.call("EmailSubmission/get", {"ids": []}))["state"]
+    of_eve = outgoing_acts.Chosen(tenant_id=jmap.person.principal.tenant_id, recipient="eve@elsewhere.test")
+    await outgoing_acts.bounce(jmap.store.database, of_eve, "no")
+    await close_finished(jmap.store)
+    assert (await jmap.call("EmailSubmission/changes", {"sinceState": state}))["updated"] == []
+    (carl,) = await leaving(jmap.store, jmap.person.principal.tenant_id)
+    taken = Settlement(carl, Ending.DELIVERED, LastReply(250, "2.0.0", "taken\nindeed", "mx.elsewhere.test"))
+    assert await settle(jmap.store.database, [taken], report_wait_s=0) == [taken]
+    before = (await shown(jmap, made["id"]))["deliveryStatus"]
+    await close_finished(jmap.store)
+    await close_finished(jmap.store)
+    assert (await jmap.call("EmailSubmission/changes", {"sinceState": state}))["updated"] == [made["id"]]
+    assert (await shown(jmap, made["id"]))["deliveryStatus"] == before
+    assert {each: (status["delivered"], status["smtpReply"]) for each, status in before.items()} == {
+        "eve@elsewhere.test": ("no", "554 5.7.1 no"),
+        "carl@elsewhere.test": ("unknown", "250 2.0.0 taken indeed"),
+    }
 
 
 async def test_the_email_is_changed_or_destroyed_when_it_is_sent(jmap: Jmap) -> None:
@@ -379,6 +404,36 @@ async def test_two_processes_release_it_once(new_jmap: NewJmap, parts: Parts) ->
     assert len(await leaving(ann.store, ann.person.principal.tenant_id)) == 1
 
 
+@pytest.mark.parametrize("step", ["", "release: leased", "release: settled"])
+async def test_who_passes_mail_on_does_so_with_what_waited_once(
+    new_jmap: NewJmap, parts: Parts, services: RunningServices, step: str
+) -> None:
+    ann, bob = await new_jmap(), await new_jmap()
+    colleague = await add_colleague(services, ann.person.principal, "carl")
+    await forward(services, bob.person.principal, "bob", "far.test")
+    await forward(services, colleague, "carl", "far.test")
+    made = await hold(ann, bob.person.address, str(colleague.address))
+
+    def kill(reached: str) -> None:
+        if reached == step:
+            raise Killed
+
+    steps.listener = kill
+    with contextlib.suppress(Killed):
+        await releases(parts).release_due()
+    steps.listener = None
+    await releases(parts).release_due()
+    assert len(await inbox(bob)) == 1
+    assert len(await Someone(ann.store, colleague).octets()) == 1
+    for who, address in ((bob.person.principal, "bob@far.test"), (colleague, "carl@far.test")):
+        (recipient,) = [each for each in await leaving(ann.store, who.tenant_id) if "@far.test" in each.address]
+        assert recipient.address == address
+        octets = await octets_of(ann.store, recipient)
+        assert octets.startswith(f"Delivered-To: {who.address}\r\nReceived: ".encode())
+    status = (await shown(ann, made["id"]))["deliveryStatus"]
+    assert {each["delivered"] for each in status.values()} == {"unknown"}
+
+
 async def test_it_can_be_canceled_until_it_goes(new_jmap: NewJmap, parts: Parts) -> None:
     ann, bob = await new_jmap(), await new_jmap()
     made = await hold(ann, bob.person.address, "eve@elsewhere.test")
@@ -462,6 +517,41 @@ async def test_whom_it_cannot_reach_any_more_the_sender_is_told_of(
     status = (await shown(ann, made["id"]))["deliveryStatus"]
     assert status[str(gone.address)]["delivered"] == "no"
     assert status["eve@elsewhere.test"]["delivered"] == "queued"
+
+
+def reach_limit(services: RunningServices, who: Principal, recipients: int) -> None:
+    with owner_connection(services) as owner:
+        owner.execute(
+            "INSERT INTO sending_count (tenant_id, account_id, hour, shard, recipients)"
+            " VALUES (%s, %s, date_trunc('hour', now()), 99, %s)"
+            " ON CONFLICT (tenant_id, account_id, hour, shard) DO UPDATE SET recipients = excluded.recipients",
+            [who.tenant_id, who.account_id, recipients],
+        )
+
+
+async def test_who_has_written_to_as_many_as_they_may_is_told_so(jmap: Jmap, services: RunningServices) -> None:
+    await asyncio.to_thread(reach_limit, services, jmap.person.principal, 1_000)
+    refusal = await refused(jmap, await draft(jmap))
+    assert refusal == {
+        "type": "forbiddenToSend",
+        "description": "You have written to as many people as you may for now. Try again later.",
+    }
+
+
+async def test_what_waits_goes_on_waiting_while_its_sender_has_reached_a_limit(
+    new_jmap: NewJmap, parts: Parts, services: RunningServices
+) -> None:
+    ann, bob = await new_jmap(), await new_jmap()
+    made = await hold(ann, bob.person.address, "eve@elsewhere.test")
+    await asyncio.to_thread(reach_limit, services, ann.person.principal, 1_000)
+    await releases(parts).release_due()
+    assert (await shown(ann, made["id"]))["undoStatus"] == "pending"
+    assert await leaving(ann.store, ann.person.principal.tenant_id) == []
+    await asyncio.to_thread(reach_limit, services, ann.person.principal, 0)
+    await releases(parts).release_due()
+    assert (await shown(ann, made["id"]))["undoStatus"] == "final"
+    assert len(await leaving(ann.store, ann.person.principal.tenant_id)) == 1
+    assert len(await inbox(bob)) == 1
 
 
 # -- queries

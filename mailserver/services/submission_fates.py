@@ -1,0 +1,80 @@
+"""What became of mail that went to other systems, by what the queue says of each recipient (RFC 8621 §7)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from mailserver.services.submission_envelopes import NO, QUEUED, UNKNOWN, Fate, read_fates, write_fates
+from storage import submissions as stored
+from storage.outgoing_types import EventKind, OutgoingId
+from storage.store import MailStore
+from storage.submissions import OpenSubmission, Recipient, is_over
+from storage.types import SubmissionId
+from tenants.types import AccountId, TenantId
+
+Known = Mapping[tuple[int, str], Recipient]
+"""By the queue's id and the address."""
+
+_AT_ONCE = 500
+# That another system took it is not yet that its person has it.
+_ENDS = {EventKind.DELIVERED: UNKNOWN, EventKind.BOUNCED: NO, EventKind.EXPIRED: NO, EventKind.REMOVED: NO}
+
+
+async def close_finished(store: MailStore) -> int:
+    """Upkeep: what the queue is done with is written into the submissions' records, before its events are forgotten;
+    and their states move, so that clients hear of it. Returns how many."""
+    closed = 0
+    after = (0, 0)
+    while True:
+        found, done = await stored.open_submissions(store.database, after, _AT_ONCE)
+        for each in done:
+            await _close(store, each)
+        closed += len(done)
+        if len(found) < _AT_ONCE:
+            return closed
+        after = (found[-1].tenant_id, found[-1].id)
+
+
+async def _close(store: MailStore, done: OpenSubmission) -> None:
+    tenant_id, account_id = TenantId(done.tenant_id), AccountId(done.account_id)
+    async with store.database.transaction(tenant_id) as connection:
+        modseq = await stored.begin_change(connection, tenant_id, account_id)
+        found = await stored.find(connection, tenant_id, account_id, [SubmissionId(done.id)])
+        record = found.get(SubmissionId(done.id))
+        queue = known(await stored.recipients(connection, tenant_id, [OutgoingId(done.outgoing_id)]))
+        fates = [] if record is None else known_fates(read_fates(record.fates), done.outgoing_id, queue)
+        await stored.close(connection, done, write_fates(fates), modseq)
+    store.announce(tenant_id, account_id, modseq)
+
+
+def known(recipients: Iterable[Recipient]) -> Known:
+    """What comes later says more."""
+    return {(each.outgoing_id, each.address): each for each in recipients}
+
+
+def known_fates(fates: Sequence[Fate], outgoing_id: int | None, queue: Known) -> list[Fate]:
+    """With what is known of each."""
+    return [_known_fate(fate, queue.get((outgoing_id or 0, fate.path))) for fate in fates]
+
+
+def _known_fate(fate: Fate, recipient: Recipient | None) -> Fate:
+    if fate.delivered:
+        return fate
+    if recipient is None:
+        return replace(fate, delivered=UNKNOWN, reply="250 2.0.0 Nothing more is known of it")
+    if recipient.kind is not None:
+        delivered = _ENDS[EventKind(recipient.kind)]
+    elif is_over(recipient):
+        delivered = NO if (recipient.reply_code or 550) >= 400 else UNKNOWN
+    else:
+        delivered = QUEUED
+    return replace(fate, delivered=delivered, reply=_reply(recipient))
+
+
+def _reply(recipient: Recipient) -> str:
+    """What another server said last, in one line; or what there is to say without one."""
+    text = " ".join((recipient.reply_text or "").split())
+    if recipient.reply_code:
+        return " ".join(piece for piece in (str(recipient.reply_code), recipient.reply_enhanced or "", text) if piece)
+    if recipient.kind is None and not is_over(recipient):
+        return "250 2.0.0 Queued"
+    return f"554 {recipient.reply_enhanced or '5.0.0'} {text or 'Not sent'}"
