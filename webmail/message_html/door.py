@@ -68,7 +68,7 @@ class MessageDoor:
         except ClientGone:
             return
         except Refused as refused:
-            await answer.problem(refused.problem(), (*refused.headers, ("x-content-type-options", "nosniff")))
+            await answer.problem(refused.problem(), (*_without_prompt(refused), ("x-content-type-options", "nosniff")))
         except Exception as error:  # noqa: BLE001 - a door: whatever happens, the client hears of it and others go on
             await _failed(answer, error)
 
@@ -121,6 +121,11 @@ class MessageDoor:
             made = rendered()
         told = ("waypost-remote-images", str(made.remote_images))
         await answer.whole(200, made.html.encode("utf-8", "replace"), (*shared, told))
+
+
+def _without_prompt(refused: Refused) -> list[tuple[str, str]]:
+    """A frame whose person was signed out shows that it was refused; no browser asks for a password in it."""
+    return [(name, value) for name, value in refused.headers if not value.startswith("Basic ")]
 
 
 def _wanted_images(query: str) -> RemoteImages:

@@ -80,7 +80,8 @@ async def test_an_image_beside_the_text_is_shown_once(reader: Jmap) -> None:
 async def test_nobody_else_sees_it(reader: Jmap, new_reader: NewReader) -> None:
     email, other = await receive(reader, plain_message()), await new_reader()
     assert (await read(other, email)).status == 404
-    assert (await ask(reader.application, "GET", f"/message/{email}/html")).status == 401
+    refused = await ask(reader.application, "GET", f"/message/{email}/html")
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, 'Bearer realm="Waypost"')
     assert (await read(reader, "M999999999999")).status == 404
     for path in ("/message/", "/message/M0/html", "/message/x/html", f"/message/{email}", f"/message/{email}/html/"):
         assert (await reader.http("GET", path)).status == 404
