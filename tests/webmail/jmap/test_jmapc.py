@@ -1,57 +1,82 @@
 """jmapc, a client that others wrote, at our door (https://pypi.org/project/jmapc/)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import requests
-from jmapc import Client, Comparator, EmailQueryFilterCondition, MailboxQueryFilterCondition, Ref
+import sseclient  # type: ignore[import-untyped]
+from jmapc import (
+    Client,
+    Comparator,
+    Email,
+    EmailAddress,
+    EmailBodyPart,
+    EmailBodyValue,
+    EmailQueryFilterCondition,
+    EmailSubmission,
+    Event,
+    MailboxQueryFilterCondition,
+    Ref,
+)
 from jmapc.methods import (
     CoreEcho,
     EmailChanges,
     EmailGet,
     EmailQuery,
+    EmailSet,
+    EmailSubmissionSet,
+    IdentityGet,
     MailboxChanges,
     MailboxGet,
     MailboxQuery,
     Method,
     ThreadGet,
 )
-from jmapc.models import EmailBodyPart
 
+from deploy.local.certificates import Certificates, make_certificates
 from tests.conftest import plain_message
 from tests.webmail.jmap.client import Jmap
+from tests.webmail.jmap.conftest import NewJmap
+from tests.webmail.jmap.tls_front import tls_front
+from tests.webmail.jmap.web_role import PATIENCE_S
 
 Result = TypeVar("Result")
 
 
-class ToLoopback(requests.adapters.HTTPAdapter):
-    """jmapc asks over TLS only, which ends in front of us."""
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    directory = tmp_path_factory.mktemp("tls")
+    return make_certificates(directory / "public", directory / "keys", now=datetime.now(UTC))
 
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self._port = port
 
-    def send(self, request: requests.PreparedRequest, *arguments: Any, **named: Any) -> requests.Response:
-        assert request.url is not None
-        request.headers["X-Forwarded-Proto"] = "https"
-        request.headers["Host"] = "mail.company.test"
-        request.url = request.url.replace("https://mail.company.test", f"http://127.0.0.1:{self._port}", 1)
-        return super().send(request, *arguments, **named)
+@pytest.fixture(scope="module")
+async def tls_port(web_port: int, certificates: Certificates) -> AsyncIterator[int]:
+    async with tls_front(web_port, certificates) as port:
+        yield port
 
 
 @pytest.fixture
-def client(jmap: Jmap, web_port: int) -> Client:
-    made = Client.create_with_password("mail.company.test", jmap.person.address, jmap.person.password)
-    made.requests_session.mount("https://", ToLoopback(web_port))
-    return made
+def client(jmap: Jmap, tls_port: int, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates.ca))
+    made = Client.create_with_password(f"localhost:{tls_port}", jmap.person.address, jmap.person.password)
+    yield made
+    if made._events is not None:
+        made._events.resp.close()
+    made.requests_session.close()
 
 
 async def responses(client: Client, *calls: Method) -> list[Any]:
     """None of which is an error."""
     return [each.response for each in await told(lambda: client.request(list(calls), raise_errors=True))]
+
+
+def listening(client: Client) -> sseclient.SSEClient:
+    """What `client.events` begins with; here, so that it has begun before anything happens."""
+    url = client.jmap_session.event_source_url.format(types="*", closeafter="no", ping=0)
+    return sseclient.SSEClient(url, auth=client.requests_session.auth, timeout=PATIENCE_S)
 
 
 async def told(ask: Callable[[], Result]) -> Result:
@@ -109,3 +134,44 @@ async def test_it_uploads_and_downloads(client: Client, tmp_path: Path) -> None:
     part = EmailBodyPart(blob_id=blob.id, name="picture.png", type=blob.type)
     await told(lambda: client.download_attachment(part, back))
     assert back.read_bytes() == there.read_bytes()
+
+
+async def test_it_writes_sends_and_hears_of_it(client: Client, new_jmap: NewJmap, jmap: Jmap) -> None:
+    """A draft is made, sent to somebody here, and filed among what was sent; an event tells that mail changed."""
+
+    def is_of_email(event: Event) -> bool:
+        return event.data.changed[jmap.account_id].email is not None
+
+    other = await new_jmap()
+    client._events = await told(lambda: listening(client))
+    heard = asyncio.create_task(told(lambda: next(each for each in client.events if is_of_email(each))))
+    (identities,) = await responses(client, IdentityGet())
+    drafts, sent = [
+        (await responses(client, MailboxQuery(filter=MailboxQueryFilterCondition(name=name))))[0].ids[0]
+        for name in ("Drafts", "Sent")
+    ]
+    draft = Email(
+        mailbox_ids={drafts: True},
+        keywords={"$draft": True},
+        mail_from=[EmailAddress(name="Ann", email=jmap.person.address)],
+        to=[EmailAddress(name="Other", email=other.person.address)],
+        subject="From jmapc",
+        body_values={"1": EmailBodyValue(value="Hello from a program that others wrote.")},
+        text_body=[EmailBodyPart(part_id="1", type="text/plain")],
+    )
+    made, submitted, filed = await responses(
+        client,
+        EmailSet(create={"draft": draft}),
+        EmailSubmissionSet(
+            create={"send": EmailSubmission(email_id="#draft", identity_id=identities.data[0].id)},
+            on_success_update_email={
+                "#send": {f"mailboxIds/{drafts}": None, f"mailboxIds/{sent}": True, "keywords/$draft": None}
+            },
+        ),
+    )
+    email = made.created["draft"].id
+    assert submitted.created["send"].id.startswith("S")
+    assert list(filed.updated) == [email]
+    (there,) = await responses(client, EmailGet(ids=[email], properties=["mailboxIds", "keywords"]))
+    assert (there.data[0].mailbox_ids, there.data[0].keywords) == ({sent: True}, {})
+    assert is_of_email(await asyncio.wait_for(heard, PATIENCE_S))
