@@ -54,7 +54,8 @@ class OwnCredentials:
         if record is None or record.account_id != who.account_id:
             raise SessionEnded
         new_hash = await asyncio.to_thread(hash_password, new)
-        salting = record.salting or new_salting(self._scram_iterations or ITERATIONS)
+        async with self._database.read(who.tenant_id) as connection:  # whoever else is about to make one comes too late
+            salting = await salting_of(connection, who, new_salting(self._scram_iterations or ITERATIONS))
         keys = await asyncio.to_thread(derive_keys, new, salting) if self._scram_iterations else None
         async with self._database.transaction(who.tenant_id) as connection:
             was_changed = await change_password(connection, who, record.password_hash, new_hash)
