@@ -34,6 +34,8 @@ class Reason(Enum):
     """Inbox keeps its name, its place and its role, and stays"""
     INVALID = auto()
     """for `properties`"""
+    EXISTS = auto()
+    """a mailbox beside it, `existing`, has this name"""
     TOO_MANY = auto()
     HAS_CHILD = auto()
     HAS_EMAIL = auto()
@@ -44,6 +46,7 @@ class Refusal:
     reason: Reason
     detail: str = ""
     properties: tuple[str, ...] = ()
+    existing: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +183,8 @@ class Forest:
             return Refusal(Reason.INVALID, invalid.reason, ("name",))
         if node.parent is None and node.name.isascii() and node.name.upper() == INBOX:
             return Refusal(Reason.INVALID, "there is one Inbox", ("name",))
-        if len(self._by_place[node.parent, node.name]) > 1:
-            return Refusal(Reason.INVALID, "a mailbox beside it has this name", ("name",))
+        if beside := self._by_place[node.parent, node.name] - {key}:
+            return Refusal(Reason.EXISTS, "a mailbox beside it has this name", ("name",), next(iter(beside)))
         line = [key]
         while (above := self.nodes[line[-1]].parent) is not None:
             if above == key or len(line) > DEEPEST_LEVELS:

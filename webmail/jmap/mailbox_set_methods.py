@@ -26,6 +26,7 @@ _KINDS = {
     Reason.NOT_FOUND: "notFound",
     Reason.FORBIDDEN: "forbidden",
     Reason.INVALID: "invalidProperties",
+    Reason.EXISTS: "alreadyExists",
     Reason.TOO_MANY: "overQuota",
     Reason.HAS_CHILD: "mailboxHasChild",
     Reason.HAS_EMAIL: "mailboxHasEmail",
@@ -205,12 +206,12 @@ def _answers(
         for mailbox, update in reading.updates.items()
         if mailbox not in changed.refused_updates
     }
-    not_created = reading.not_created | {key: _error(why) for key, why in changed.refused_creates.items()}
+    not_created = reading.not_created | {key: _error(why, changed.made) for key, why in changed.refused_creates.items()}
     not_updated = reading.not_updated | {
-        reading.named[key]: _error(why) for key, why in changed.refused_updates.items()
+        reading.named[key]: _error(why, changed.made) for key, why in changed.refused_updates.items()
     }
     not_destroyed = reading.not_destroyed | {
-        reading.destroys[key]: _error(why) for key, why in changed.refused_destroys.items()
+        reading.destroys[key]: _error(why, changed.made) for key, why in changed.refused_destroys.items()
     }
     return {
         "created": created or None,
@@ -243,8 +244,11 @@ def _also_changed(before: AccountView, after: AccountView, mailbox: MailboxId, u
     return also or None
 
 
-def _error(refusal: Refusal) -> SetError:
-    return SetError(_KINDS[refusal.reason], refusal.detail, refusal.properties)
+def _error(refusal: Refusal, made: Mapping[str, MailboxId]) -> SetError:
+    """`existing` may be what the same call made: then it is called by its id."""
+    existing = made.get(refusal.existing) if isinstance(refusal.existing, str) else refusal.existing
+    more = {} if existing is None else {"existingId": ids.mailbox_id(existing)}
+    return SetError(_KINDS[refusal.reason], refusal.detail, refusal.properties, more)
 
 
 def _errors(errors: Mapping[str, SetError]) -> JsonObject | None:

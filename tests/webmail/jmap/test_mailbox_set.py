@@ -88,7 +88,6 @@ async def test_a_mailbox_made_in_an_earlier_call_of_the_request(jmap: Jmap) -> N
         ({"name": "a/b"}, ["name"]),
         ({"name": "a\n"}, ["name"]),
         ({"name": 5}, ["name"]),
-        ({"name": "Trash"}, ["name"]),
         ({"name": "inbox"}, ["name"]),
         ({"name": "x" * 1001}, ["name"]),
         ({"name": "x", "parentId": "F999999"}, ["parentId"]),
@@ -163,7 +162,7 @@ async def test_updates_that_are_refused(jmap: Jmap) -> None:
     for target, patch, kind, properties in (
         (a, {"parentId": a}, "invalidProperties", ["parentId"]),
         (a, {"parentId": b}, "invalidProperties", ["parentId"]),
-        (a, {"name": "Trash"}, "invalidProperties", ["name"]),
+        (a, {"name": "Trash"}, "alreadyExists", ["name"]),
         (a, {"name": None}, "invalidProperties", ["name"]),
         (a, {"role": "sent", "isSubscribed": False}, "invalidProperties", ["role"]),
         (a, {"totalEmails": 5}, "invalidProperties", ["totalEmails"]),
