@@ -111,9 +111,10 @@ class Indexer:
         self._wake.clear()
 
     async def _look(self) -> None:
-        """Everything that is behind, once more: nothing that a hint did not say is left."""
+        """Everything that is behind, once more: nothing that a hint did not say is left. New mail does not wait."""
         for tenant_id, account_id in await message_text.behind(self._store.database):
             await self._index_one((tenant_id, account_id), time.monotonic(), notes_nothing=True)
+            await self._index_waiting()
 
     async def _index_waiting(self) -> None:
         waiting, self._waiting = self._waiting, {}
