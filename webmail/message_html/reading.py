@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mailserver.mime.part import Part
 from mailserver.mime.structure import unpack
-from mailserver.mime.transfer_encoding import UnknownEncoding, decoded
+from mailserver.mime.text import decode_transfer
 from storage.content import Content
 from webmail.jmap.email_bodies import BodyPart, body_lists, body_tree
 from webmail.jmap.email_body_values import body_value
@@ -80,15 +80,8 @@ async def part_octets(content: Content, part: Part, most_encoded: int) -> tuple[
     encoded = await content.read(part.body_offset, taken)
     has_more = taken < part.body_octets
     if len(encoded) > _IN_A_THREAD_OCTETS:
-        return await asyncio.to_thread(_decoded, encoded, part.encoding), has_more
-    return _decoded(encoded, part.encoding), has_more
-
-
-def _decoded(encoded: bytes, encoding: str) -> bytes:
-    try:
-        return decoded(encoded, encoding, is_text=False)
-    except UnknownEncoding:
-        return encoded
+        return await asyncio.to_thread(decode_transfer, encoded, part.encoding), has_more
+    return decode_transfer(encoded, part.encoding), has_more
 
 
 async def _text(content: Content, part: Part, most: int) -> tuple[str, bool]:

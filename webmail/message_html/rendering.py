@@ -31,7 +31,9 @@ def render(
     """Never raises."""
     references = References(message.cids, images, part_url, remote_url)
     written = [
-        (each, _written(each, references, words, prefix=f"m{number}-")) for number, each in enumerate(message.parts)
+        (each, _written(each, references, words, prefix=f"m{number}-"))
+        for number, each in enumerate(message.parts)
+        if not (isinstance(each, TextPart) and not each.text.strip())
     ]
     parts = [
         part
@@ -49,4 +51,4 @@ def _written(each: ShownPart, references: References, words: Words, *, prefix: s
             return Sanitised(text_html(text, words, flow=flow), "")
         case ImagePart(path, name):
             source, label = escape(references.part_url(path)), escape(name or words.image)
-            return Sanitised(f'<p><img src="{source}" alt="{label}" title="{label}" loading="lazy"></p>', "")
+            return Sanitised(f'<div><img src="{source}" alt="{label}" title="{label}" loading="lazy"></div>', "")

@@ -182,7 +182,14 @@ async def test_styles_of_one_part_do_not_reach_another(reader: Jmap) -> None:
 async def test_a_message_without_text_says_so(reader: Jmap) -> None:
     head = b"Content-Type: application/pdf\r\nContent-Disposition: attachment\r\n\r\n%PDF"
     assert "This message has no text." in body_of(await read(reader, await receive(reader, head)))
-    assert (await read(reader, await receive(reader, b""))).status == 200
+    for empty in (b"", plain_message(body=" ")):
+        assert "This message has no text." in body_of(await read(reader, await receive(reader, empty)))
+
+
+async def test_text_in_an_old_encoding_is_read(reader: Jmap) -> None:
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n\r\n"
+    answer = await read(reader, await receive(reader, head + b"begin 644 a\r\n%:&5L;&\\\r\n`\r\nend\r\n"))
+    assert ">hello</div>" in body_of(answer)
 
 
 async def test_a_page_that_is_too_long_is_shown_as_far_as_it_goes(reader: Jmap) -> None:
