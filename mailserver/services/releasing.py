@@ -180,7 +180,7 @@ class Releases:
 
         await self._arrivals.take_once(mail, InboundId(due.submission_id), settle)
         reached("release: settled")
-        await self._tell_of(message, mail.octets[:], recipients, refused)
+        await self._tell_of(message, mail.octets, recipients, refused)
 
     async def _settle(
         self,

@@ -1,6 +1,8 @@
 """Which messages a program may answer (RFC 3834)."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailserver.mime.auto_response import addressed, answered_ids, may_answer, subject
 
@@ -101,3 +103,11 @@ def test_an_answer_stands_in_the_thread() -> None:
 def test_a_message_without_a_subject_has_none() -> None:
     assert subject(header()) == b""
     assert subject(header("Subject: one\r\n two")).strip() == b"one\r\n two"
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_are_judged(octets: bytes) -> None:
+    may_answer(octets, FROM_BOB)
+    assert all("@" in each for each in addressed(b"To: " + octets))
+    message_id, references = answered_ids(octets)
+    assert (message_id is None) == (not references)

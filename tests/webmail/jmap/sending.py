@@ -6,7 +6,7 @@ from typing import Any
 
 from storage import outgoing_acts
 from storage.outbox import find_lanes, lease
-from storage.outgoing_content import read_chunk
+from storage.outgoing_content import last_chunk, read_chunk
 from storage.outgoing_types import Lane, LeasedRecipient
 from storage.store import MailStore
 from tenants.types import AccountId, Principal, TenantId
@@ -86,5 +86,8 @@ async def leaving(store: MailStore, tenant_id: TenantId) -> list[LeasedRecipient
 
 
 async def octets_of(store: MailStore, recipient: LeasedRecipient) -> bytes:
-    keys = await store.keys.of(recipient.message.tenant_id)
-    return await read_chunk(store.database, keys, recipient.message, 0)
+    """All that the other system gets."""
+    message = recipient.message
+    keys = await store.keys.of(message.tenant_id)
+    chunks = range(last_chunk(message.octets) + 1)
+    return b"".join([await read_chunk(store.database, keys, message, chunk) for chunk in chunks])

@@ -434,6 +434,20 @@ async def test_who_passes_mail_on_does_so_with_what_waited_once(
     assert {each["delivered"] for each in status.values()} == {"unknown"}
 
 
+@pytest.mark.parametrize("seconds", [0, 3_600])
+async def test_a_long_message_comes_as_it_was_written(new_jmap: NewJmap, parts: Parts, seconds: int) -> None:
+    ann, bob = await new_jmap(), await new_jmap()
+    body = "".join(f"{number:060d}\r\n" for number in range(60_000))
+    email = await draft(ann, to=bob.person.address, body=body)
+    given = envelope(ann, bob.person.address, "eve@elsewhere.test", HOLDFOR=str(seconds))
+    await sent(ann, email, envelope=given)
+    await releases(parts).release_due()
+    (arrived,) = await inbox(bob)
+    assert arrived.endswith(f"\r\n\r\n{body}\r\n".encode())
+    (recipient,) = await leaving(ann.store, ann.person.principal.tenant_id)
+    assert await octets_of(ann.store, recipient) == arrived.partition(b"\r\n")[2]
+
+
 async def test_it_can_be_canceled_until_it_goes(new_jmap: NewJmap, parts: Parts) -> None:
     ann, bob = await new_jmap(), await new_jmap()
     made = await hold(ann, bob.person.address, "eve@elsewhere.test")
