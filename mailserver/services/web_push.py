@@ -155,6 +155,7 @@ class WebPush:
 
     async def _look_forever(self) -> None:
         while True:
+            before = set(self._followed)  # who verifies meanwhile is not among those that are found
             try:
                 wanted = await stored.subscribed_accounts(self._database)
             except StoreUnavailable as unavailable:
@@ -163,7 +164,7 @@ class WebPush:
                 continue
             for key in wanted - self._followed.keys():
                 self._follow(key)
-            for key in self._followed.keys() - wanted:
+            for key in before - wanted:
                 self._unfollow(key)
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -1,6 +1,5 @@
 """The event source tells what changed, to whoever reads and to whoever comes back (RFC 8620 §7.3)."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -151,12 +150,13 @@ async def test_it_ends_when_the_process_drains(jmap: Jmap, parts: Parts) -> None
 
 
 async def test_nothing_is_left_of_a_client_that_went(jmap: Jmap, parts: Parts) -> None:
-    before = len(asyncio.all_tasks())
+    who = jmap.person.principal
     async with event_source(jmap, ALL) as events:
-        await events.conversation.next()
-        assert len(asyncio.all_tasks()) > before
+        await jmap.receive()
+        await events.next()
+        assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) > 0
     assert parts.logins.connections.is_empty
-    assert len(asyncio.all_tasks()) <= before
+    assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) == 0
 
 
 @contextlib.contextmanager

@@ -213,12 +213,16 @@ async def test_who_has_too_many_open_is_asked_to_come_later(parts: Parts, jmap: 
 
 
 async def test_nothing_is_left_of_a_client_that_went(jmap: Jmap, parts: Parts) -> None:
-    before = len(asyncio.all_tasks())
+    who = jmap.person.principal
     async with web_socket(jmap) as socket:
+        await jmap.receive()
         await socket.send(ENABLE)
         await socket.ask(["Core/echo", {}, "0"])
+        await jmap.receive()
+        await socket.next()
+        assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) > 0
     assert parts.logins.connections.is_empty
-    assert len(asyncio.all_tasks()) <= before
+    assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) == 0
 
 
 class Slow:

@@ -6,8 +6,6 @@ and nothing waits for it but how far it was told.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from mailserver.observability.logs import get_logger
 from mailserver.services.errors import TooManyConnections
@@ -25,11 +23,12 @@ from webmail.jmap.http.event_source import state_change
 from webmail.jmap.http.exchange import HttpRequest, Message, Receive, Refused, Send
 from webmail.jmap.http.reading_scope import read_scope
 from webmail.jmap.ids import account_id
-from webmail.jmap.ijson import NotIJson, parse, write
+from webmail.jmap.ijson import write
 from webmail.jmap.method import Context
 from webmail.jmap.refusals import method_error
 from webmail.jmap.requests import read_request, response_object
 from webmail.jmap.session import session_state
+from webmail.jmap.socket_messages import parse_message, push_wanted, request_error, request_id_of
 
 SUBPROTOCOL = "jmap"
 KIND = "WebSocket"
@@ -48,8 +47,6 @@ NORMAL, GOING_AWAY, UNSUPPORTED_DATA, POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAI
     1013,
 )
 _CLOSES_AS = {Ending.SIGNED_OUT: POLICY_VIOLATION, Ending.DRAINING: GOING_AWAY}
-_MOST_TYPES = 100
-_LONGEST_ID = 255
 
 log = get_logger()
 
@@ -148,6 +145,9 @@ class JmapSocket:
         try:
             while self._ending is None:
                 await self._take(await self._next())
+            if self._ending == POLICY_VIOLATION:  # at once; what is being done ends by itself
+                await self._send({"type": "websocket.close", "code": POLICY_VIOLATION})
+                return None
         except ClientClosed:
             return None
         finally:
@@ -177,9 +177,9 @@ class JmapSocket:
             return
         request_id: str | None = None
         try:
-            given = self._parsed(text)
+            given = parse_message(text, most_octets=self._door.limits.max_size_request)
             del text
-            request_id = _request_id(given)
+            request_id = request_id_of(given)
             match given.get("@type"):
                 case "Request":
                     self._begin(given, request_id)
@@ -190,25 +190,9 @@ class JmapSocket:
                 case _:
                     raise RequestError("notRequest", "@type is Request, WebSocketPushEnable or WebSocketPushDisable")
         except RequestError as error:
-            await self._tell(_request_error(error.problem(), request_id))
+            await self._tell(request_error(error.problem(), request_id))
         except StoreUnavailable:
-            await self._tell(_request_error(Refused(503, "try again later").problem(), request_id))
-
-    def _parsed(self, text: str) -> JsonObject:
-        """Raises RequestError."""
-        most = self._door.limits.max_size_request
-        octets = text.encode() if len(text) <= most else b""
-        if not octets or len(octets) > most:
-            if text:
-                raise RequestError("limit", f"a request has at most {most} octets", limit="maxSizeRequest")
-            raise RequestError("notJSON", "there is nothing")
-        try:
-            given = parse(octets)
-        except NotIJson as error:
-            raise RequestError("notJSON", f"the message is not I-JSON: {error}") from None
-        if not isinstance(given, dict):
-            raise RequestError("notRequest", "a message is an object")
-        return given
+            await self._tell(request_error(Refused(503, "try again later").problem(), request_id))
 
     # -- requests
 
@@ -227,9 +211,9 @@ class JmapSocket:
         try:
             told = await self._answered(given, request_id)
         except RequestError as error:
-            told = _request_error(error.problem(), request_id)
+            told = request_error(error.problem(), request_id)
         except Exception as error:  # noqa: BLE001 - a door: whatever happens, the client hears of it and others go on
-            told = _request_error(_failure(error), request_id)
+            told = request_error(_failure(error), request_id)
         await self._tell(told)
 
     async def _answered(self, given: JsonObject, request_id: str | None) -> JsonObject:
@@ -253,13 +237,7 @@ class JmapSocket:
 
         Raises RequestError, StoreUnavailable.
         """
-        types, push_state = given.get("dataTypes"), given.get("pushState")
-        if types is not None and not (
-            isinstance(types, list) and len(types) <= _MOST_TYPES and all(isinstance(each, str) for each in types)
-        ):
-            raise RequestError("notRequest", "dataTypes is null or a list of type names")
-        if push_state is not None and not isinstance(push_state, str):
-            raise RequestError("notRequest", "pushState is a string")
+        types, push_state = push_wanted(given)
         who = self._who
         following = self._following
         if following is None:
@@ -270,7 +248,7 @@ class JmapSocket:
             if self._following is None:
                 following.close()
             raise
-        self._types = None if types is None else frozenset(types)
+        self._types = types
         self._place = place_of(states) if push_state is None else parse_place(push_state)
         self._following = following
         self._stir()
@@ -322,19 +300,6 @@ class JmapSocket:
             await asyncio.wait(self._asked, timeout=FINISH_S)
             for task in list(self._asked):
                 await end_task(task)
-
-
-def _request_id(given: Mapping[str, Any]) -> str | None:
-    """Raises RequestError."""
-    request_id = given.get("id")
-    if request_id is not None and (not isinstance(request_id, str) or len(request_id) > _LONGEST_ID):
-        raise RequestError("notRequest", f"id is a string of at most {_LONGEST_ID} characters")
-    return request_id
-
-
-def _request_error(problem: JsonObject, request_id: str | None) -> JsonObject:
-    """RFC 8887 §4.3.4."""
-    return {"@type": "RequestError", "requestId": request_id, **problem}
 
 
 def _failure(error: Exception) -> JsonObject:
