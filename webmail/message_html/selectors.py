@@ -76,6 +76,8 @@ _ROOTS = re.compile(r"(?:html(?=[ >]) *(?:> *)?)?(?:body|html)(?![\w-])")
 
 
 def _within(selector: str, scope: str) -> str | None:
+    if selector[-1] in ">+~":
+        return None
     root = _ROOTS.match(selector)
     if root is not None:
         return scope + selector[root.end() :]

@@ -1,7 +1,10 @@
 """Styles of messages: what is harmless stays, as it was meant."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.webmail.message_html.harmless import faults, faults_of_style
 from webmail.message_html.styles import LONGEST_STYLE, MOST_RULES, inline, sheet
 
 
@@ -80,3 +83,27 @@ def test_a_sheet_reaches_its_message_alone(css: str, kept: str) -> None:
 def test_a_sheet_has_an_end() -> None:
     assert scoped("p{color:red}" * (MOST_RULES + 100)).count("{") == MOST_RULES
     assert scoped("p{color:red}", " " * 300_000, "b{color:red}") == ".s p {color:red}\n.s b {color:red}"
+
+
+SCRAPS = (
+    "color", "background", "position", "width", "font-family", "behavior:url(x)",
+    "content", ":", ";", "{", "}", "(", ")", "[",
+    "]", ",", ".", "#", "@import", "@media", "@font-face", "@supports", "!important", "url(", "URL(http://t.test)",
+    "u\\72l(", "\\75 rl(x)", "var(--x)", "--x", "expression(", "calc(", "image-set(",
+    "'", '"', "\\", "\\a ", "\n", "/*", "*/",
+    "<!--", "-->", "</style>", "<", ">", "*", "+", "~",
+    "a", "body", "html", "::before", ":hover", "screen", "red", "fixed",
+    "fix\\65 d", "relative", "10px", "1e9", "#fff", "%", "&", "|", " ", " ", "é", "\u2028", "\x00", "U+26", "data:x",
+)  # fmt: skip
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.sampled_from(SCRAPS), max_size=30))
+def test_scraps_of_css_in_any_order_are_harmless(scraps: list[str]) -> None:
+    css = "".join(scraps)
+    assert faults_of_style(inline(css)) == []
+    assert faults_of_style(inline(f"color:red;{css}")) == []
+    for sheets in (css, f"p{{{css}}}", f"@media screen{{p{{color:red}}{css}}}", f"{css}{{color:red}}"):
+        written = sheet([sheets], prefix="m0-", scope=".m0-waypost-message")
+        assert faults("", written) == []
+        assert written.count("{") == written.count("}")
