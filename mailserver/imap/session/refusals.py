@@ -12,10 +12,12 @@ from mailserver.mime.nul import NulNotEncodable
 from mailserver.mime.transfer_encoding import UnknownEncoding
 from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMalformed
 from mailserver.services import errors as services
+from mailserver.services import submission_errors as submissions
 from mailserver.services.spool import SpoolUnavailable
 from storage import errors as storage
 from storage.parts.homes import PartLost
 from storage.placing import AlreadyPlaced
+from storage.submissions import ReleaseLost
 from tenants import errors as tenants
 
 
@@ -156,6 +158,19 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
         tenants.ExpiryInvalid,
         tenants.BlocksUnreachable,
         tenants.NetworkInvalid,
+        tenants.NameTaken,
+        tenants.ProgramNotFound,
+        tenants.RedirectInvalid,
+        submissions.NobodyToSendTo,
+        submissions.RecipientsRefused,
+        submissions.TooManyRecipients,
+        submissions.MessageTooBig,
+        submissions.MessageUnfit,
+        submissions.MayNotSend,
+        submissions.TooManyWait,
+        services.SenderNotOwned,
+        services.OriginatorInvalid,
+        ReleaseLost,
     }
 )
 """Administration and delivery refuse with these; if one reaches an IMAP session, that is a bug of ours."""
