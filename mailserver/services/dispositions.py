@@ -166,8 +166,8 @@ class Dispositions:
         return told
 
     async def _content(self, who: Principal, message_id: MessageId) -> Content:
+        keys = await self._store.keys.of(who.tenant_id)
         async with self._store.database.read(who.tenant_id) as connection:
-            keys = await self._store.keys.of(who.tenant_id)
             return await stored_content.open_content(
                 connection, self._store.database, self._store.blobs, keys, who.tenant_id, who.account_id, message_id
             )

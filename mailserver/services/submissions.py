@@ -140,8 +140,8 @@ class Submissions:
         Raises MessageGone, SenderNotOwned, OriginatorInvalid, what `submission_errors` has, SendingLimitReached, and
         StoreUnavailable or ColdTierUnavailable: then it was not taken.
         """
+        keys = await self._store.keys.of(who.tenant_id)
         async with self._store.database.read(who.tenant_id) as connection:
-            keys = await self._store.keys.of(who.tenant_id)
             content = await stored_content.open_content(
                 connection, self._store.database, self._store.blobs, keys, who.tenant_id, who.account_id, message_id
             )

@@ -181,6 +181,44 @@ async def test_the_email_is_changed_or_destroyed_when_it_is_sent(jmap: Jmap) -> 
     assert (second[1]["updated"], second[1]["destroyed"]) == ({kept: None}, [gone])
 
 
+async def test_a_message_is_written_sent_and_put_away_in_one_request(new_jmap: NewJmap) -> None:
+    """The example of RFC 8621 §7.5.1, with the draft made on the way."""
+    ann, bob = await new_jmap(), await new_jmap()
+    boxes = {each["role"]: each["id"] for each in (await ann.call("Mailbox/get"))["list"]}
+    email = {
+        "mailboxIds": {boxes["drafts"]: True},
+        "keywords": {"$draft": True, "$seen": True},
+        "from": [{"name": "Ann", "email": ann.person.address}],
+        "to": [{"name": "Bob", "email": bob.person.address}],
+        "subject": "Lunch 午饭",
+        "bodyValues": {"1": {"value": "At noon?"}},
+        "textBody": [{"partId": "1", "type": "text/plain"}],
+    }
+    patch = {
+        f"mailboxIds/{boxes['drafts']}": None,
+        f"mailboxIds/{boxes['sent']}": True,
+        "keywords/$draft": None,
+    }
+    made, submitted, updated = await ann.calls(
+        ["Email/set", {"create": {"draft": email}}],
+        [
+            "EmailSubmission/set",
+            {
+                "create": {"a": {"identityId": await identity(ann), "emailId": "#draft"}},
+                "onSuccessUpdateEmail": {"#a": patch},
+            },
+        ],
+    )
+    message = made[1]["created"]["draft"]["id"]
+    assert submitted[1]["created"]["a"]["threadId"] == made[1]["created"]["draft"]["threadId"]
+    assert updated[1]["updated"] == {message: None}
+    asked = {"ids": [message], "properties": ["mailboxIds", "keywords"]}
+    (now,) = (await ann.call("Email/get", asked))["list"]
+    assert (now["mailboxIds"], now["keywords"]) == ({boxes["sent"]: True}, {"$seen": True})
+    (arrived,) = await inbox(bob)
+    assert b"At noon?" in arrived
+
+
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
