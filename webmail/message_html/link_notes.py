@@ -16,6 +16,11 @@ _NAMED_SITE = re.compile(
     r"(?:(?:https?|ftp):/{1,3}|www\.)?(?:[^\s/@]{1,200}@)?((?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24})\.?(?::\d{1,5})?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+_FILES = (
+    "pdf doc docx xls xlsx ppt pptx odt ods txt csv rtf zip rar gz tar jpg jpeg png gif webp svg html htm xml json md "
+    "py js css mp3 mp4 mov avi eml ics vcf exe msi apk dmg"
+)
+_NAMES_OF_FILES = re.compile(rf"[^/:@]*\.(?:{'|'.join(_FILES.split())})", re.IGNORECASE)
 _NOTE = ' <span class="waypost-elsewhere" title="{title}">&#9888; {host}</span>'
 _LONGEST_TEXT = 2_000
 
@@ -43,6 +48,8 @@ def _noted(found: re.Match[str]) -> str:
 def _named_site(content: str) -> str | None:
     """The site that the text of a link seems to be the address of."""
     text = _INVISIBLE.sub("", unescape(_TAG.sub("", content))).strip()
+    if _NAMES_OF_FILES.fullmatch(text) and not text.lower().startswith("www."):
+        return None
     found = _NAMED_SITE.fullmatch(text)
     return None if found is None else found[1].lower()
 
@@ -57,5 +64,13 @@ def _host(url: str) -> str | None:
 
 def _is_same_site(named: str, target: str) -> bool:
     """One within the other, but for what stands before a well-known name: mail.example and www.mail.example."""
-    named, target = named.removeprefix("www."), target.rstrip(".").removeprefix("www.")
+    named, target = (_in_ascii(host.rstrip(".")).removeprefix("www.") for host in (named, target))
     return named == target or target.endswith("." + named) or named.endswith("." + target)
+
+
+def _in_ascii(host: str) -> str:
+    """The A-labels of a host with letters of the world (RFC 5890)."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
