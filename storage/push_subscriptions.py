@@ -23,9 +23,11 @@ from storage.errors import ContentDamaged
 from storage.keys import NONCE_OCTETS, TenantKeys
 from storage.query import Connection, Query
 from storage.types import Modseq, PushSubscriptionId
-from tenants.types import AccountId, Principal, TenantId
+from tenants.types import OWN_PASSWORD, AccountId, Principal, TenantId
 
 EXPIRED_AT_ONCE = 500
+BY_TOKEN = -1
+"""In place of an app password: one of the person's tokens. Which one is not known here, for a program's change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,19 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of an account that may sign in: its epoch, and the app passwords that are good today."""
+    """Of an account that may sign in: its epoch, the app passwords that are good today, and whether a token is."""
 
     sign_in_epoch: int
     app_passwords: list[int] | None
+    has_tokens: bool
 
     def allows(self, made_in: int, app_password_id: int | None) -> bool:
         """Whether credentials of that epoch, and that app password, are still good."""
-        return made_in == self.sign_in_epoch and (
-            app_password_id is None or app_password_id in (self.app_passwords or ())
-        )
+        if made_in != self.sign_in_epoch:
+            return False
+        if app_password_id == BY_TOKEN:
+            return self.has_tokens
+        return app_password_id is None or app_password_id in (self.app_passwords or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,12 @@ _STANDING = Query(
     SELECT a.sign_in_epoch,
            (SELECT array_agg(p.id) FROM app_password p
              WHERE p.tenant_id = a.tenant_id AND p.account_id = a.id
-               AND (p.expires_at IS NULL OR p.expires_at > now())) AS app_passwords
+               AND (p.expires_at IS NULL OR p.expires_at > now())) AS app_passwords,
+           EXISTS (SELECT FROM oauth_grant g
+                    WHERE g.tenant_id = a.tenant_id AND g.account_id = a.id AND g.code_spent_at IS NOT NULL)
+           OR EXISTS (SELECT FROM bearer_token b
+                       WHERE b.tenant_id = a.tenant_id AND b.account_id = a.id
+                         AND (b.expires_at IS NULL OR b.expires_at > now())) AS has_tokens
       FROM account a
      WHERE a.tenant_id = waypost_tenant(%(tenant_id)s) AND a.id = %(account_id)s AND a.status = 'active'
     """,
@@ -237,7 +247,7 @@ async def insert(
         tenant_id=who.tenant_id,
         account_id=who.account_id,
         sign_in_epoch=who.sign_in_epoch,
-        app_password_id=who.credential.app_password_id,
+        app_password_id=_credential(who),
         device_client_id=new.device_client_id,
         sealed=_seal(keys, who.account_id, new.target),
         types=None if new.types is None else list(new.types),
@@ -386,5 +396,11 @@ def _whose(who: Principal) -> dict[str, int | None]:
         "tenant_id": who.tenant_id,
         "account_id": who.account_id,
         "sign_in_epoch": who.sign_in_epoch,
-        "app_password_id": who.credential.app_password_id,
+        "app_password_id": _credential(who),
     }
+
+
+def _credential(who: Principal) -> int | None:
+    """None: the person's own password, or a web session."""
+    is_token = who.credential.app_password_id is None and who.credential != OWN_PASSWORD
+    return BY_TOKEN if is_token else who.credential.app_password_id

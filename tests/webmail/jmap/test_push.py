@@ -15,8 +15,9 @@ from mailserver.services.push_posting import PushPosting
 from mailserver.services.state_changes import StateChanges
 from mailserver.services.web_push import WebPush
 from mailserver.web_push_encryption import decrypt, from_base64, parse_push_keys, public_octets, to_base64
-from storage.push_subscriptions import expire_push_subscriptions
+from storage.push_subscriptions import BY_TOKEN, expire_push_subscriptions, list_mine, standing
 from storage.sign_in_ends import end_sign_ins
+from tenants.types import Credential, Scope
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.push_service import Pushed, PushService, push_service
@@ -345,6 +346,22 @@ async def test_a_subscription_ends_with_the_credentials_that_made_it(
 
     await until(left, [])
     assert service.pushed.empty()
+
+
+async def test_what_one_credential_made_another_does_not_see(jmap: Jmap, service: PushService, parts: Parts) -> None:
+    """RFC 8620 §7.2: a token's are not the person's own, nor those of an app password; each ends with its own."""
+    await Device(jmap, service).create()
+    own = jmap.person.principal
+    token = replace(own, credential=Credential(name="a program", scopes=frozenset({Scope.JMAP})))
+    app_password = replace(own, credential=Credential(app_password_id=5))
+    async with parts.store.database.read(own.tenant_id) as connection:
+        seen = [len(await list_mine(connection, who)) for who in (own, token, app_password)]
+        now = await standing(connection, own.tenant_id, own.account_id)
+    assert seen == [1, 0, 0]
+    assert now is not None
+    assert now.allows(own.sign_in_epoch, None)
+    assert not now.allows(own.sign_in_epoch, BY_TOKEN)
+    assert not now.allows(own.sign_in_epoch, 5)
 
 
 async def test_url_and_keys_rest_sealed(jmap: Jmap, service: PushService, parts: Parts) -> None:
