@@ -44,7 +44,7 @@ from storage.steps import reached
 from storage.store import MailStore
 from storage.submissions import DueSubmission, ReleaseLost, UndoStatus
 from storage.types import InboundId, Placed, SubmissionId
-from tenants.errors import TenantsError
+from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, TenantsError, TenantSuspended
 from tenants.types import AccountId, Address, Principal, TenantId
 
 LEASE_S = 300.0
@@ -106,7 +106,12 @@ class Releases:
             check_reverse_path(message.reverse_path, addresses)
         except SenderNotOwned:
             addresses = frozenset()
-        if not addresses:  # the person, or their address, is gone
+        try:
+            is_there = bool(addresses) and await self._is_there(min(addresses))
+        except (AccountSuspended, TenantSuspended):
+            log.info("a message waits on, for its sender is suspended", submission=due.submission_id)
+            return False
+        if not is_there:  # the person, or their address, is gone
             await self._give_up(due)
             return True
         recipients = [_recipient(each) for each in fates]
@@ -114,6 +119,16 @@ class Releases:
         with Spool() as spool:
             await self._read(message, spool)
             await self._send(due, message, who, addressees, recipients, refused, spool)
+        return True
+
+    async def _is_there(self, address: str) -> bool:
+        """Whether somebody has this address of the sender. Raises AccountSuspended, TenantSuspended."""
+        try:
+            await self._recipients.resolve(address)
+        except (RecipientUnknown, DomainNotLocal):
+            return False
+        except OverQuota:
+            return True
         return True
 
     async def _addressees(

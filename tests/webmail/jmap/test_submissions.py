@@ -90,6 +90,27 @@ def releases(parts: Parts, *, later_s: float = LATER_S, lease_s: float = 0.0) ->
     )
 
 
+def forgetful_releases(parts: Parts) -> Releases:
+    """Of a process that remembers nothing of before."""
+    recipients = Recipients(parts.store)
+    arrivals = Arrivals(
+        parts.store.database,
+        recipients,
+        parts.deliveries,
+        parts.queueing,
+        Writer("mail.company.test"),
+        signing_keys=parts.store.keys.forwarding_keys,
+    )
+    return Releases(
+        parts.store,
+        recipients,
+        arrivals,
+        parts.queueing,
+        lease_s=0,
+        clock=lambda: datetime.now(UTC) + timedelta(hours=2),
+    )
+
+
 async def shown(jmap: Jmap, submission: str) -> Any:
     (found,) = (await jmap.call("EmailSubmission/get", {"ids": [submission]}))["list"]
     return found
@@ -540,35 +561,40 @@ async def test_whom_it_cannot_reach_any_more_the_sender_is_told_of(
     gone = (await asyncio.to_thread(new_person, services)).principal
     made = await hold(ann, str(gone.address), "eve@elsewhere.test")
 
-    def end() -> None:
-        with owner_connection(services) as owner:
-            owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(gone.tenant_id)])
-            owner.execute("UPDATE account SET status = 'deleted' WHERE id = %s", [gone.account_id])
-
-    await asyncio.to_thread(end)
-    recipients = Recipients(parts.store)  # of a process that remembers nothing of before
-    arrivals = Arrivals(
-        parts.store.database,
-        recipients,
-        parts.deliveries,
-        parts.queueing,
-        Writer("mail.company.test"),
-        signing_keys=parts.store.keys.forwarding_keys,
-    )
-    later = Releases(
-        parts.store,
-        recipients,
-        arrivals,
-        parts.queueing,
-        lease_s=0,
-        clock=lambda: datetime.now(UTC) + timedelta(hours=2),
-    )
-    await later.release_due()
+    await asyncio.to_thread(set_status, services, gone, "deleted")
+    await forgetful_releases(parts).release_due()
     (report,) = [each for each in await inbox(ann) if b"multipart/report" in each]
     assert str(gone.address).encode() in report
     status = (await shown(ann, made["id"]))["deliveryStatus"]
     assert status[str(gone.address)]["delivered"] == "no"
     assert status["eve@elsewhere.test"]["delivered"] == "queued"
+
+
+def set_status(services: RunningServices, who: Principal, status: str) -> None:
+    with owner_connection(services) as owner:
+        owner.execute("SELECT set_config('waypost.tenant', %s, false)", [str(who.tenant_id)])
+        owner.execute("UPDATE account SET status = %s WHERE id = %s", [status, who.account_id])
+
+
+async def test_what_waits_does_not_go_while_its_sender_is_suspended_and_never_when_they_are_gone(
+    new_jmap: NewJmap, parts: Parts, services: RunningServices
+) -> None:
+    ann, bob = await new_jmap(), await new_jmap()
+    who = ann.person.principal
+    await hold(ann, bob.person.address)
+    await asyncio.to_thread(set_status, services, who, "suspended")
+    await forgetful_releases(parts).release_due()
+    assert await inbox(bob) == []
+    await asyncio.to_thread(set_status, services, who, "active")
+    await forgetful_releases(parts).release_due()
+    assert len(await inbox(bob)) == 1
+    made = await hold(ann, bob.person.address)
+    await asyncio.to_thread(set_status, services, who, "deleted")
+    await forgetful_releases(parts).release_due()
+    await asyncio.to_thread(set_status, services, who, "active")
+    await forgetful_releases(parts).release_due()
+    assert len(await inbox(bob)) == 1
+    assert (await shown(ann, made["id"]))["undoStatus"] == "canceled"
 
 
 def reach_limit(services: RunningServices, who: Principal, recipients: int) -> None:
