@@ -6,7 +6,6 @@ invalidArguments.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from mailserver.services.email_filters import (
@@ -36,10 +35,10 @@ from webmail.jmap import filters, ids
 from webmail.jmap.arguments import as_boolean, as_id, as_ids, as_string, as_strings, as_unsigned
 from webmail.jmap.email_keywords import is_keyword
 from webmail.jmap.errors import InvalidArguments, MethodError
+from webmail.jmap.utc_dates import read_utc_date
 
 DEEPEST = 32
 """Operators within operators."""
-_UTC_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d*[1-9])?Z", re.ASCII)
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
 _OF_KEYWORDS = (SortBy.KEYWORD, SortBy.ALL_IN_THREAD, SortBy.SOME_IN_THREAD)
 
@@ -99,14 +98,11 @@ def _in_mailbox_other_than(name: str, value: object) -> EmailFilter:
 
 
 def _moment(name: str, value: object) -> int:
-    text = as_string(name, value)
-    try:
-        if _UTC_DATE.fullmatch(text) is None:
-            raise ValueError
-        whole, _, fraction = text[:-1].partition(".")
-        return moment_of(datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00"))
-    except ValueError:
-        raise InvalidArguments(f"{name} must be a date in UTC, such as 2026-11-02T12:00:00Z") from None
+    """Though the RFC wants no fraction that is zero: JavaScript always writes one."""
+    moment = read_utc_date(as_string(name, value))
+    if moment is None:
+        raise InvalidArguments(f"{name} must be a date in UTC, such as 2026-11-02T12:00:00Z")
+    return moment_of(moment)
 
 
 def _keyword(name: str, value: object) -> str:
