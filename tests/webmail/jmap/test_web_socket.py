@@ -9,9 +9,12 @@ import pytest
 from mailserver.assembly import Parts
 from mailserver.services.open_streams import OpenStreams
 from storage.sign_in_ends import end_sign_ins
+from tenants.types import Scope
+from tests.conftest import NOON
 from tests.webmail.jmap.client import Jmap
-from tests.webmail.jmap.streams import basic, web_socket
+from tests.webmail.jmap.streams import basic, event_source, web_socket
 from tests.webmail.jmap.test_event_source import streams_of_their_own
+from webmail.jmap.http import staying
 from webmail.jmap.http import web_socket as door
 from webmail.jmap.http.application import jmap_application
 from webmail.jmap.http.door import Door
@@ -223,6 +226,24 @@ async def test_nothing_is_left_of_a_client_that_went(jmap: Jmap, parts: Parts) -
         assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) > 0
     assert parts.logins.connections.is_empty
     assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) == 0
+
+
+async def test_what_a_token_opened_ends_soon_after_the_token(
+    jmap: Jmap, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staying, "LOOK_EVERY_S", 0.05)
+    who = jmap.person.principal
+    token = await parts.logins.tokens.make(who, "a program", {Scope.JMAP}, lasts=None, now=NOON, network="")
+    bearer = f"Bearer {token}"
+    async with (
+        web_socket(jmap, authorization=bearer) as socket,
+        event_source(jmap, "types=*&closeafter=no&ping=0", authorization=bearer) as events,
+    ):
+        assert (await socket.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
+        ((made, *_), _) = await parts.logins.tokens.list(who)
+        await parts.logins.tokens.revoke(who, made.id, network="")
+        assert await socket.next() == door.POLICY_VIOLATION
+        assert await events.next() is None
 
 
 class Slow:

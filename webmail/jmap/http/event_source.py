@@ -18,6 +18,7 @@ from tenants.types import Principal
 from webmail.jmap.errors import JsonObject
 from webmail.jmap.http.door import Door
 from webmail.jmap.http.exchange import Answer, ClientGone, HttpRequest, Refused
+from webmail.jmap.http.staying import looked_after
 from webmail.jmap.ids import account_id
 from webmail.jmap.ijson import write
 
@@ -129,7 +130,7 @@ async def _opened(door: Door, request: HttpRequest, who: Principal) -> AsyncIter
     listening = asyncio.create_task(_until_gone(request))
     listening.add_done_callback(source.end)
     try:
-        with parts.open_streams.one(who, request.peer, KIND, source.end):
+        with parts.open_streams.one(who, request.peer, KIND, source.end), looked_after(parts, request, source.end):
             request.hold()
             yield source
     except TooManyConnections as many:

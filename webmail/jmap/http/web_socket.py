@@ -22,6 +22,7 @@ from webmail.jmap.http.door import Door
 from webmail.jmap.http.event_source import state_change
 from webmail.jmap.http.exchange import HttpRequest, Message, Receive, Refused, Send
 from webmail.jmap.http.reading_scope import read_scope
+from webmail.jmap.http.staying import looked_after
 from webmail.jmap.ids import account_id
 from webmail.jmap.ijson import write
 from webmail.jmap.method import Context
@@ -73,7 +74,10 @@ async def answer_web_socket(door: Door, scope: Message, receive: Receive, send: 
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
     socket = JmapSocket(door, who, request.origin, receive, send)
     try:
-        with door.parts.open_streams.one(who, request.peer, KIND, socket.end):
+        with (
+            door.parts.open_streams.one(who, request.peer, KIND, socket.end),
+            looked_after(door.parts, request, socket.end),
+        ):
             code = await socket.serve()
     except TooManyConnections:
         code = TRY_AGAIN_LATER
