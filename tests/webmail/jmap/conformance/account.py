@@ -193,7 +193,7 @@ class Account:
 
     async def email(self, name: str, *properties: str, **more: Any) -> Any:
         asked = {"ids": [self.emails[name]], "properties": list(properties), **more}
-        ((shown),) = (await self.jmap.call("Email/get", asked))["list"]
+        (shown,) = (await self.jmap.call("Email/get", asked))["list"]
         return shown
 
     async def draft(self, *boxes: str, **more: Any) -> str:

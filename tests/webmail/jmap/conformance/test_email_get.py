@@ -103,7 +103,7 @@ async def test_of_alternatives_each_list_has_its_own(account: Account) -> None:
     shown = await account.email(
         "alternative", "textBody", "htmlBody", "bodyValues", bodyProperties=["partId", "type"], fetchAllBodyValues=True
     )
-    plain, rich = [*shown["textBody"], *shown["htmlBody"]]
+    (plain,), (rich,) = shown["textBody"], shown["htmlBody"]
     assert (plain["type"], rich["type"]) == ("text/plain", "text/html")
     assert shown["bodyValues"][plain["partId"]]["value"] == "As text."
     assert "<b>HTML</b>" in shown["bodyValues"][rich["partId"]]["value"]
