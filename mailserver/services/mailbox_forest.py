@@ -95,6 +95,7 @@ class Forest:
 
     nodes: dict[Key, Node]
     _by_place: dict[tuple[Key | None, str], set[Key]] = field(default_factory=dict)
+    _below: dict[Key | None, set[Key]] = field(default_factory=dict)
 
     @staticmethod
     def of(mailboxes: Iterable[Mailbox], sort_orders: Mapping[MailboxId, int | None]) -> "Forest":
@@ -166,7 +167,9 @@ class Forest:
         if before is None or node.special_use != before.special_use:
             if node.special_use is not None and node.special_use not in SPECIAL_USES:
                 return Refusal(Reason.INVALID, "there are no mailboxes of this role here", ("role",))
-            if any(_share_use(node, each) for other, each in self.nodes.items() if other != key):
+            if node.special_use is not None and any(
+                _share_use(node, each) for other, each in self.nodes.items() if other != key
+            ):
                 return Refusal(Reason.INVALID, "another mailbox has this role", ("role",))
         if before is not None and (node.name, node.parent) == (before.name, before.parent):
             return None
@@ -195,25 +198,17 @@ class Forest:
     def _too_long(self, key: Key, levels: int, octets: int) -> Refusal | None:
         """Of a mailbox and all below it."""
         pending = [(key, levels, octets)]
-        children: dict[Key | None, list[Key]] | None = None
         while pending:
             at, depth, length = pending.pop()
             if depth > DEEPEST_LEVELS:
                 return Refusal(Reason.INVALID, f"at most {DEEPEST_LEVELS} levels", ("parentId",))
             if length > LONGEST_NAME_OCTETS:
                 return Refusal(Reason.INVALID, "the name with those above it is too long", ("name",))
-            if children is None:
-                children = self._children()
             pending += [
-                (child, depth + 1, length + 1 + len(self.nodes[child].name.encode())) for child in children.get(at, ())
+                (child, depth + 1, length + 1 + len(self.nodes[child].name.encode()))
+                for child in self._below.get(at, ())
             ]
         return None
-
-    def _children(self) -> dict[Key | None, list[Key]]:
-        children: dict[Key | None, list[Key]] = {}
-        for key, node in self.nodes.items():
-            children.setdefault(node.parent, []).append(key)
-        return children
 
     def full_name(self, key: Key) -> str:
         """As IMAP calls it."""
@@ -247,11 +242,13 @@ class Forest:
         node = replace(node, name=name)
         self.nodes[key] = node
         self._by_place.setdefault((node.parent, node.name), set()).add(key)
+        self._below.setdefault(node.parent, set()).add(key)
 
     def _take(self, key: Key) -> None:
         node = self.nodes.pop(key, None)
         if node is not None:
             self._by_place[node.parent, node.name].discard(key)
+            self._below[node.parent].discard(key)
 
 
 def _share_use(one: Node, other: Node) -> bool:

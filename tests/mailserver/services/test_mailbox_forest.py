@@ -1,5 +1,6 @@
 """Mailboxes changed in thought: whatever is asked, what comes of it is a forest (RFC 8621 §2)."""
 
+import time
 from typing import Any
 
 import pytest
@@ -122,3 +123,15 @@ def test_levels_and_lengths_are_judged_with_what_is_below() -> None:
 def test_what_stays(mailbox: Mailbox, removes: bool, reason: Any) -> None:
     refused = forest(mailbox).destroy([MailboxId(9)], removes_emails=removes)
     assert (refused[MailboxId(9)].reason if refused else None) == reason
+
+
+def test_five_hundred_made_those_below_first_take_no_seconds_where_there_are_thousands() -> None:
+    found = forest(*[box(number, f"m{number}") for number in range(1, 4_401)])
+    creates = {
+        f"{tree}-{level}": Node(f"n{tree}-{level}", f"{tree}-{level - 1}" if level else None)
+        for tree in range(25)
+        for level in reversed(range(20))
+    }
+    started = time.process_time()
+    assert found.change(creates, {}) == ({}, {})
+    assert time.process_time() - started < 1
