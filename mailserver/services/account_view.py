@@ -20,6 +20,8 @@ from storage.account_log import Logged, MessageFacts
 from storage.type_states import TypeStates
 from storage.types import Mailbox, MailboxId, MessageId, Modseq, SystemFlag, ThreadId
 
+LOGGED_OCTETS = 500
+"""About how much memory a row of the log takes."""
 READ = int(SystemFlag.SEEN | SystemFlag.DRAFT)
 """A message with neither of these flags is unread (RFC 8621 §2)."""
 NO_KEYWORDS: frozenset[str] = frozenset()
@@ -209,4 +211,5 @@ class AccountView:
             + 80 * self.count  # with what is found out about it
             + 12 * placed
             + 100 * (len(self.keywords) + len(self.facts.relatives) + len(self.boxes) + 4 * len(self.mailboxes))
+            + LOGGED_OCTETS * (len(self.recent) + len(self.memo.get("log", (0, ()))[1]))
         )

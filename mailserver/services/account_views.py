@@ -81,6 +81,7 @@ class AccountViews:
             if known is None:
                 return None
             view.memo["log"] = first, known  # who takes a few changes at a time comes again
+            self._weigh((who.tenant_id, who.account_id), view)
             return known
         return [row for row in known if row.modseq >= first]
 
@@ -103,10 +104,15 @@ class AccountViews:
             return await self._brought_up(key, account)
 
     def _keep(self, key: _Key, account: _Account, view: AccountView) -> None:
-        if account.view is view or self._accounts.get(key) is not account:
+        if account.view is not view:
             account.view = view
+            self._weigh(key, view)
+
+    def _weigh(self, key: _Key, view: AccountView) -> None:
+        """Count what an account takes with this picture, if it is the one that is kept."""
+        account = self._accounts.get(key)
+        if account is None or account.view is not view:
             return
-        account.view = view
         octets = view.octets
         self._octets += octets - account.octets
         account.octets = octets

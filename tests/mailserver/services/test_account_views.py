@@ -233,6 +233,31 @@ async def test_accounts_beyond_the_limit_are_forgotten(store: MailStore, company
     assert await views.of(people[0]) is not first
 
 
+async def test_what_is_kept_of_the_log_counts_against_the_limit(
+    someone: Someone, store: MailStore, company: Company
+) -> None:
+    async def flag_often() -> None:
+        for _ in range(50):
+            await someone.flag("INBOX", [placed.uid], ADD, FLAGGED)
+            await someone.flag("INBOX", [placed.uid], REMOVE, FLAGGED)
+
+    placed = await someone.receive()
+    views = AccountViews(store, limit_octets=40_000)
+    other = await company.person()
+    before, first = await views.of(someone.who), await views.of(other)
+    await flag_often()
+    view = await views.of(someone.who)
+    assert len(view.recent) == 100
+    assert await views.of(other) is not first
+
+    views = AccountViews(store, limit_octets=40_000)
+    first, view = await views.of(other), await views.of(someone.who)
+    logged = await views.log(someone.who, view, before.modseq + 1)
+    assert logged is not None
+    assert len(logged) == 100
+    assert await views.of(other) is not first
+
+
 async def test_an_account_that_was_never_seen_gets_its_first_mailboxes(store: MailStore, company: Company) -> None:
     who = await company.person()
     view = await AccountViews(store).of(who)
