@@ -17,7 +17,7 @@ from webmail.jmap.header_properties import CONVENIENCE, NotAHeaderProperty, pars
 from webmail.jmap.ids import parse_email_id, thread_id
 from webmail.jmap.limits import MAIL
 from webmail.jmap.method import Context, Method
-from webmail.jmap.set_states import is_of_email, states_around
+from webmail.jmap.set_states import is_of_email, said_in_part, states_around
 from webmail.jmap.standard import StandardSet
 from webmail.jmap.states import state_of
 
@@ -58,9 +58,10 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
             continue
         done.modseqs += made.modseqs
         context.created_ids[creation_id] = made.shown()["id"]
-    await _change(context, before, asked, done)
-    after = await context.parts.account_views.of(context.who)
-    old_state, new_state = await states_around(context, before, after, done.modseqs, "Email", is_of_email)
+    with said_in_part(done.modseqs):
+        await _change(context, before, asked, done)
+        after = await context.parts.account_views.of(context.who)
+        old_state, new_state = await states_around(context, before, after, done.modseqs, "Email", is_of_email)
     return {
         "accountId": context.account_id,
         "oldState": old_state,
@@ -224,9 +225,10 @@ async def import_(context: Context, arguments: JsonObject) -> JsonObject:
             not_created[creation_id] = error
             continue
         context.created_ids[creation_id] = made[creation_id].shown()["id"]
-    after = await context.parts.account_views.of(context.who)
     own = [modseq for each in made.values() for modseq in each.modseqs]
-    old_state, new_state = await states_around(context, before, after, own, "Email", is_of_email)
+    with said_in_part(own):
+        after = await context.parts.account_views.of(context.who)
+        old_state, new_state = await states_around(context, before, after, own, "Email", is_of_email)
     return {
         "accountId": context.account_id,
         "oldState": old_state,

@@ -15,7 +15,7 @@ from webmail.jmap.limits import MAIL
 from webmail.jmap.mailbox_methods import COUNTS, PROPERTIES, shown, tree_of
 from webmail.jmap.method import Context, Method
 from webmail.jmap.patches import parse_patch
-from webmail.jmap.set_states import is_of_mailbox, states_around
+from webmail.jmap.set_states import is_of_mailbox, said_in_part, states_around
 from webmail.jmap.standard import StandardSet
 from webmail.jmap.states import state_of
 
@@ -55,8 +55,9 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
         raise MethodError("stateMismatch") from None
     for creation_id, made in changed.made.items():
         context.created_ids[creation_id] = ids.mailbox_id(made)
-    after = await context.parts.account_views.of(context.who)
-    old_state, new_state = await states_around(context, before, after, changed.modseqs, "Mailbox", is_of_mailbox)
+    with said_in_part(changed.modseqs):
+        after = await context.parts.account_views.of(context.who)
+        old_state, new_state = await states_around(context, before, after, changed.modseqs, "Mailbox", is_of_mailbox)
     return {
         "accountId": context.account_id,
         "oldState": old_state,

@@ -5,13 +5,16 @@ account meanwhile, the states are drawn in around our own changes; if the others
 old state, and it is null.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from mailserver.services.account_view import AccountView
 from storage.account_log import Logged
+from storage.errors import StoreUnavailable
 from storage.mailboxes import CHANGE_FLAGS, CHANGE_PLACED, CHANGE_REMOVED
 from storage.type_states import COUNTED_FLAGS
 from storage.types import Modseq
+from webmail.jmap.errors import MethodError
 from webmail.jmap.method import Context
 from webmail.jmap.states import state_of
 
@@ -54,3 +57,15 @@ async def states_around(
     if any(each > last for each in of_others):
         new = f"{after.epoch}-{last}"
     return old, new
+
+
+@contextmanager
+def said_in_part(own: Sequence[Modseq]) -> Iterator[None]:
+    """What is refused here after changes of ours were committed must not look as if nothing had happened: a client
+    would make its draft once more (RFC 8620 §3.6.2, serverPartialFail)."""
+    try:
+        yield
+    except (MethodError, StoreUnavailable):
+        if not own:
+            raise
+        raise MethodError("serverPartialFail", "a part of it was done: ask what changed") from None

@@ -1,13 +1,19 @@
 """Email/set, Email/copy and Email/import (RFC 8621 §4.6 to §4.8, §4.10)."""
 
+from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 
+from mailserver.assembly import Parts
 from storage import recoverable
-from tests.conftest import plain_message
+from storage.types import Modseq
+from tenants.types import AccountId, TenantId
+from tests.conftest import RunningServices, plain_message
 from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone
 from tests.webmail.jmap.client import Jmap
+from webmail.jmap.http.application import open_door
 
 TEXT = {"t": {"value": "Hello"}}
 BODY = {"textBody": [{"partId": "t", "type": "text/plain"}], "bodyValues": TEXT}
@@ -247,6 +253,32 @@ async def test_an_old_state_is_a_mismatch(jmap: Jmap) -> None:
     assert (await jmap.refusal("Email/set", {"ifInState": state, **patch}))["type"] == "stateMismatch"
     now = (await jmap.call("Email/get", {"ids": []}))["state"]
     assert (await jmap.call("Email/set", {"ifInState": now, **patch}))["updated"] == {message: None}
+
+
+async def test_a_mismatch_after_something_was_made_says_that_a_part_was_done(
+    jmap: Jmap, parts: Parts, services: RunningServices
+) -> None:
+    gone, other = await jmap.receive(), await jmap.receive(plain_message(2))
+    drafts = await box_id(jmap, "Drafts")
+    state = (await jmap.call("Email/get", {"ids": []}))["state"]
+    told: list[Modseq] = []
+
+    def remove_other(tenant_id: TenantId, account_id: AccountId, modseq: Modseq) -> None:
+        """As somebody else does who hears of what was made."""
+        told.append(modseq)
+        if len(told) == 1:
+            with psycopg.connect(services.app_url) as connection:
+                connection.execute("SELECT set_config('waypost.tenant', %s, false)", (str(tenant_id),))
+                removed = (tenant_id, account_id, other.mailbox_id, other.uid)
+                connection.execute("SELECT remove_v2(%s, %s, %s, %s, true, false)", removed)
+
+    meddled = replace(parts, store=replace(parts.store, announce=remove_other))
+    asked = {"create": {"a": {"mailboxIds": {drafts: True}, **BODY}}, "destroy": [f"M{gone.message_id}"]}
+    refusal = await replace(jmap, application=open_door(meddled)).refusal("Email/set", {"ifInState": state, **asked})
+    assert refusal["type"] == "serverPartialFail"
+    assert len(told) == 1
+    assert len(await someone(jmap).uids("Drafts")) == 1
+    assert await someone(jmap).uids("INBOX") == [gone.uid]
 
 
 async def test_what_is_made_can_be_changed_in_the_same_call(jmap: Jmap) -> None:
