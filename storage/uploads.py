@@ -73,8 +73,10 @@ _BEGIN = Query(
 _ADD = Query[None](
     """
     INSERT INTO upload_content (tenant_id, upload_id, chunk, key_id, codec, sealed)
-    SELECT waypost_tenant(%(tenant_id)s), %(upload_id)s::bigint, %(chunk)s::integer, %(key_id)s::integer,
-           %(codec)s::smallint, %(sealed)s::bytea
+    SELECT u.tenant_id, u.id, %(chunk)s::integer, %(key_id)s::integer, %(codec)s::smallint, %(sealed)s::bytea
+      FROM upload u
+     WHERE u.tenant_id = waypost_tenant(%(tenant_id)s) AND u.id = %(upload_id)s
+       FOR KEY SHARE  -- whoever deletes it waits, and then takes this chunk along; nobody would find it afterwards
     """
 )
 _FINISH = Query(
@@ -213,7 +215,7 @@ async def _add(
 ) -> None:
     codec, sealed = await maybe_in_thread(len(octets), _seal, keys, name, chunk, is_last, octets)
     async with database.read(keys.tenant_id) as connection:
-        await _ADD.execute(
+        added = await _ADD.execute(
             connection,
             tenant_id=keys.tenant_id,
             upload_id=upload_id,
@@ -222,6 +224,8 @@ async def _add(
             codec=codec,
             sealed=sealed,
         )
+    if not added:
+        raise UploadGone(upload_id)
 
 
 def _seal(keys: TenantKeys, name: bytes, chunk: int, is_last: bool, octets: bytes) -> tuple[int, bytes]:

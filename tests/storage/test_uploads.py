@@ -77,6 +77,21 @@ def rows_left(services: RunningServices, desk: Desk) -> tuple[int, ...]:
     return tuple(int(str(each)) for each in rows[0])
 
 
+async def test_what_comes_for_an_upload_that_is_gone_leaves_nothing(desk: Desk, services: RunningServices) -> None:
+    def expire() -> None:
+        with owner_connection(services) as owner:
+            owner.execute("DELETE FROM upload WHERE tenant_id = %s", (desk.who.tenant_id,))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(2 * CHUNK_OCTETS)
+        await asyncio.to_thread(expire)
+        yield bytes(2 * CHUNK_OCTETS)
+
+    with pytest.raises(UploadGone):
+        await uploads.receive(desk.store.database, desk.keys, desk.who.account_id, slow(), ROOM)
+    assert await asyncio.to_thread(rows_left, services, desk) == (0, 0)
+
+
 async def test_the_oldest_make_room(desk: Desk) -> None:
     first, second = await desk.put(bytes(4 * CHUNK_OCTETS)), await desk.put(bytes(4 * CHUNK_OCTETS))
     third = await desk.put(bytes(4 * CHUNK_OCTETS))
