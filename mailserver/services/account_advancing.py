@@ -30,6 +30,7 @@ def advanced(view: AccountView, advance: AccountAdvance) -> AccountView | None:
     step = _Step(view, count, view.flags + array("B", bytes(more)), view.home + array("I", bytes(4 * more)))
     for row in advance.logged:
         step.take(row)
+    step.settle()
     boxes = dict(view.boxes)
     touched_boxes = step.place(boxes)
     shown = [slot for slot in step.touched if bool(step.home[slot]) != (slot < view.count and bool(view.home[slot]))]
@@ -92,6 +93,7 @@ class _Step:
         self._homes = view.homes
         self._count = count
         self._placements: dict[MailboxId, dict[int, int | None]] = {}
+        self._standing: dict[int, set[MailboxId]] = {}
         self._copied_keywords: dict[int, frozenset[str]] | None = None
         self._known_keywords = view.keywords
         self.flags = flags
@@ -118,8 +120,15 @@ class _Step:
         if was_shown == is_shown:
             return
         self._placements.setdefault(mailbox, {})[row.uid] = slot if is_shown else None
-        turn = self._homes.joined if is_shown else self._homes.parted
-        self.home[slot] = turn(self.home[slot], mailbox)
+        standing = self._standing.get(slot)
+        if standing is None:
+            standing = self._standing[slot] = set(self._homes.sets[self.home[slot]])
+        (standing.add if is_shown else standing.discard)(mailbox)
+
+    def settle(self) -> None:
+        """Once all rows are taken: note where messages stand now."""
+        for slot, mailboxes in self._standing.items():
+            self.home[slot] = self._homes.number(mailboxes)
 
     def _bear(self, slot: int, words: frozenset[str]) -> None:
         if self.keywords.get(slot, NO_KEYWORDS) == words:

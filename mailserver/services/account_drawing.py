@@ -21,6 +21,7 @@ def first_view(contents: AccountContents, at: MailboxesAt) -> AccountView:
     slot_of = dict(zip(ids, range(count), strict=True))
     flags, home, homes = array("B", bytes(count)), array("I", bytes(4 * count)), Homes()
     boxes: dict[MailboxId, MailboxContents] = {}
+    several: dict[int, list[MailboxId]] = {}
     begin = 0
     while begin < len(contents.placed_in):
         mailbox = MailboxId(contents.placed_in[begin])
@@ -37,9 +38,14 @@ def first_view(contents: AccountContents, at: MailboxesAt) -> AccountView:
             if not bits & HIDING_FLAG:
                 uids.append(uid)
                 slots.append(placed)
-                home[placed] = homes.joined(home[placed], mailbox) if home[placed] else alone
+                if home[placed]:
+                    several.setdefault(placed, list(homes.sets[home[placed]])).append(mailbox)
+                else:
+                    home[placed] = alone
         boxes[mailbox] = MailboxContents(uids, slots, array("I", sorted(sorted(slots), key=received.__getitem__)))
         begin = end
+    for placed, mailboxes in several.items():
+        home[placed] = homes.number(mailboxes)
     by_arrival = sorted(range(count), key=received.__getitem__)
     view = AccountView(
         modseq=contents.modseq,

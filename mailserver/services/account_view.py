@@ -84,13 +84,17 @@ class Facts:
 
 
 class Homes:
-    """The sets of mailboxes that messages stand in, by number; number 0 is nowhere. Only ever added to."""
+    """The sets of mailboxes that messages stand in, by number; number 0 is nowhere. `octets` is about what they take.
 
-    __slots__ = ("_numbers", "sets")
+    Only ever added to, so ask for whole sets: of a message in a thousand mailboxes, not for those on the way there.
+    """
+
+    __slots__ = ("_numbers", "octets", "sets")
 
     def __init__(self) -> None:
         self.sets: list[tuple[MailboxId, ...]] = [()]
         self._numbers: dict[tuple[MailboxId, ...], int] = {(): 0}
+        self.octets = 0
 
     def number(self, mailboxes: Iterable[MailboxId]) -> int:
         found = tuple(sorted(mailboxes))
@@ -98,13 +102,8 @@ class Homes:
         if number is None:
             number = self._numbers[found] = len(self.sets)
             self.sets.append(found)
+            self.octets += 150 + 8 * len(found)
         return number
-
-    def joined(self, number: int, mailbox: MailboxId) -> int:
-        return self.number({*self.sets[number], mailbox})
-
-    def parted(self, number: int, mailbox: MailboxId) -> int:
-        return self.number(each for each in self.sets[number] if each != mailbox)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,5 +210,6 @@ class AccountView:
             + 80 * self.count  # with what is found out about it
             + 12 * placed
             + 100 * (len(self.keywords) + len(self.facts.relatives) + len(self.boxes) + 4 * len(self.mailboxes))
+            + self.homes.octets
             + LOGGED_OCTETS * (len(self.recent) + len(self.memo.get("log", (0, ()))[1]))
         )

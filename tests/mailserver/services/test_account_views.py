@@ -258,6 +258,20 @@ async def test_what_is_kept_of_the_log_counts_against_the_limit(
     assert await views.of(other) is not first
 
 
+async def test_of_a_message_in_many_mailboxes_no_sets_on_the_way_there_are_kept(
+    someone: Someone, store: MailStore
+) -> None:
+    placed = await someone.receive()
+    views = AccountViews(store)
+    await views.of(someone.who)
+    for name in ("Archive", "Drafts", "Trash"):
+        await someone.copy("INBOX", [placed.uid], name)
+    for each in (views, AccountViews(store)):
+        view = await each.of(someone.who)
+        assert len(view.mailbox_ids_of(placed.message_id)) == 4
+        assert [len(mailboxes) for mailboxes in view.homes.sets if len(mailboxes) > 1] == [4]
+
+
 async def test_an_account_that_was_never_seen_gets_its_first_mailboxes(store: MailStore, company: Company) -> None:
     who = await company.person()
     view = await AccountViews(store).of(who)
