@@ -7,7 +7,8 @@ roles. webmail stands above this package, so it is named here as text and loaded
 import asyncio
 import importlib
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,20 @@ class Turn:
     def __init__(self, turns: asyncio.Semaphore) -> None:
         self._turns: asyncio.Semaphore | None = turns
         self._began = time.perf_counter()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """While the client is waited for, others may have it."""
+        turns, self._turns = self._turns, None
+        if turns is None:
+            yield
+            return
+        turns.release()
+        try:
+            yield
+        finally:
+            await turns.acquire()
+            self._turns = turns
 
     def end(self) -> None:
         if self._turns is not None:

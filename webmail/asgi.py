@@ -11,6 +11,7 @@ from mailserver.assembly import Parts
 from mailserver.web import Application, Message, Receive, Send
 from webmail.jmap.http.application import is_ours, open_door
 from webmail.message_html import door as message_html
+from webmail.posted_bodies import answer_with_body
 
 PARTS = "waypost.parts"
 
@@ -30,6 +31,6 @@ def build(parts: Parts) -> Application:
         elif scope["type"] == "http" and message_html.is_ours(scope["path"]):
             await messages(scope, receive, send)
         else:
-            await pages({**scope, PARTS: parts}, receive, send)
+            await answer_with_body(pages, {**scope, PARTS: parts}, receive, send)
 
     return application
