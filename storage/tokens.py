@@ -158,8 +158,11 @@ _REVOKE: Query[Any] = Query("SELECT directory_revoke_token_v1(%(digest)s, %(clie
 _INSERT_TOKEN: Query[Any] = Query(
     """
     INSERT INTO bearer_token (tenant_id, account_id, grant_id, name, scopes, digest, expires_at)
-    VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(grant_id)s, %(name)s, %(scopes)s, %(digest)s,
-            %(expires_at)s)
+    SELECT waypost_tenant(%(tenant_id)s), %(account_id)s::bigint, %(grant_id)s::bigint, %(name)s::text,
+           %(scopes)s::text, %(digest)s::bytea, %(expires_at)s::timestamptz
+     WHERE %(grant_id)s::bigint IS NULL
+        OR EXISTS (SELECT FROM oauth_grant g
+                    WHERE g.tenant_id = waypost_tenant(%(tenant_id)s) AND g.id = %(grant_id)s::bigint FOR KEY SHARE)
         ON CONFLICT DO NOTHING
     """
 )
@@ -302,7 +305,7 @@ async def insert_token(
     digest: bytes,
     expires_at: datetime | None,
 ) -> bool:
-    """False for a name that the person has used. Expired tokens of the account's grants go."""
+    """False for a name that the person has used, and for a grant that has ended. Expired tokens of grants go."""
     await _FORGET_EXPIRED.execute(connection, tenant_id=tenant_id, account_id=account_id)
     return bool(
         await _INSERT_TOKEN.execute(

@@ -8,6 +8,7 @@ grant, for somebody has stolen it.
 import base64
 import hashlib
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -121,19 +122,26 @@ class OAuth:
             )
         if grant is None:
             raise OAuthRefused("invalid_grant", "this code is not good, or not any more")
-        refresh = new_secret()
+        refresh = _refresh_token(code)
         async with self._database.transaction(grant.tenant_id) as connection:
             await stored.set_refresh(connection, grant, digest_of(refresh))
         return await self._issued(grant, refresh)
 
     async def refresh(self, client_id: str, refresh_token: str, scope: str) -> Issued:
-        """Raises OAuthRefused, StoreUnavailable."""
+        """Raises OAuthRefused, StoreUnavailable.
+
+        A refresh token begins with the code that its grant was given by, so that every one that was replaced is known
+        again: a thief who refreshed twice is found as well.
+        """
         _demand_client_id(client_id)
-        new = new_secret()
+        code, dot, _ = refresh_token.partition(".")
+        new = _refresh_token(code)
         async with self._database.directory() as connection:
             grant = await stored.replace_refresh(
                 connection, digest_of(refresh_token), digest_of(new), client_id=client_id, grace_s=REFRESH_GRACE_S
             )
+            if grant is None and dot:  # a code that comes again ends its grant
+                await stored.spend_code(connection, digest_of(code), client_id=client_id, redirect_uri="", challenge="")
         if grant is None:
             raise OAuthRefused("invalid_grant", "this refresh token is not good, or not any more")
         if scope:
@@ -152,6 +160,8 @@ class OAuth:
     async def _issued(self, grant: Grant, refresh_token: str) -> Issued:
         expires_at = self._clock() + timedelta(seconds=ACCESS_S)
         access_token = await self._tokens.issue(grant, expires_at=expires_at)
+        if access_token is None:
+            raise OAuthRefused("invalid_grant", "the person took their leave back")
         return Issued(access_token, refresh_token, ACCESS_S, grant.scopes)
 
 
@@ -175,6 +185,10 @@ def scopes_of(text: str) -> frozenset[Scope]:
     if not scopes:
         raise OAuthRefused("invalid_scope", f"ask for one or more of {', '.join(Scope)}")
     return scopes
+
+
+def _refresh_token(code: str) -> str:
+    return f"{code}.{secrets.token_urlsafe(32)}"
 
 
 def _demand_client_id(text: str) -> None:

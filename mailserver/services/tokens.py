@@ -13,6 +13,7 @@ from mailserver.services.audit import note_act
 from mailserver.services.errors import LoginFailed, LoginRefused, RefusalReason
 from storage import tokens as stored
 from storage.database import Database
+from storage.sign_in_ends import end_sign_ins
 from storage.tokens import BornToken, Grant, ListedGrant, ListedToken
 from tenants.types import Credential, Principal, Scope, Status
 
@@ -74,18 +75,22 @@ class Tokens:
     async def revoke(self, who: Principal, token_id: int, *, network: str) -> None:
         async with self._database.transaction(who.tenant_id) as connection:
             was_there = await stored.delete_token(connection, who, token_id)
+            if was_there:  # what it has open ends too; the next look finds it (`endings`)
+                await end_sign_ins(connection, who.tenant_id, who.account_id)
         note_act(who, "revoked a token", network=network, token=token_id, was_there=was_there)
 
     async def end_grant(self, who: Principal, grant_id: int, *, network: str) -> None:
         async with self._database.transaction(who.tenant_id) as connection:
             was_there = await stored.delete_grant(connection, who, grant_id)
+            if was_there:
+                await end_sign_ins(connection, who.tenant_id, who.account_id)
         note_act(who, "took leave back from a program", network=network, grant=grant_id, was_there=was_there)
 
-    async def issue(self, grant: Grant, *, expires_at: datetime) -> str:
-        """An access token of a grant."""
+    async def issue(self, grant: Grant, *, expires_at: datetime) -> str | None:
+        """An access token of a grant; None when it has ended, at this moment."""
         token = new_secret()
         async with self._database.transaction(grant.tenant_id) as connection:
-            await stored.insert_token(
+            is_new = await stored.insert_token(
                 connection,
                 grant.tenant_id,
                 grant.account_id,
@@ -95,7 +100,7 @@ class Tokens:
                 digest=digest_of(token),
                 expires_at=expires_at,
             )
-        return token
+        return token if is_new else None
 
 
 def new_secret() -> str:

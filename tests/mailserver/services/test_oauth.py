@@ -22,6 +22,7 @@ from mailserver.services.oauth import (
 )
 from mailserver.services.tokens import Tokens
 from storage.database import Database
+from storage.tokens import Grant
 from tenants.types import Principal, Scope
 from tests.conftest import RunningServices
 from tests.mailserver.services.test_login import OFFICE, THROTTLE, Time, local_counts, time
@@ -287,3 +288,59 @@ async def test_mail_programs_sign_in_with_a_token(
     for malformed in (b"", b"nonsense", form.format(name="a", token="").encode(), b"\xff\1\1"):
         with pytest.raises(SaslMalformed):
             await begin().respond(malformed)
+
+
+async def test_a_thief_who_refreshes_more_than_once_is_found_by_who_was_stolen_from(
+    oauth: OAuth, tokens: Tokens, person: Person
+) -> None:
+    issued = await oauth.redeem(CLIENT, await code_for(oauth, person.principal), ELSEWHERE, VERIFIER)
+    stolen = await oauth.refresh(CLIENT, issued.refresh_token, "")
+    for _ in range(2):
+        stolen = await oauth.refresh(CLIENT, stolen.refresh_token, "")
+    with pytest.raises(OAuthRefused):
+        await oauth.refresh(CLIENT, issued.refresh_token, "")
+    with pytest.raises(OAuthRefused):
+        await oauth.refresh(CLIENT, stolen.refresh_token, "")
+    with pytest.raises(LoginFailed):
+        await tokens.principal(stolen.access_token, network=OFFICE, scope=Scope.IMAP)
+
+
+async def test_what_is_made_up_ends_nobodys_grant(oauth: OAuth, person: Person) -> None:
+    issued = await oauth.redeem(CLIENT, await code_for(oauth, person.principal), ELSEWHERE, VERIFIER)
+    for made_up in ("", ".", "waypost_" + "x" * 43, issued.refresh_token[1:], issued.access_token):
+        with pytest.raises(OAuthRefused):
+            await oauth.refresh(CLIENT, made_up, "")
+    with pytest.raises(OAuthRefused):
+        await oauth.refresh("other", issued.refresh_token, "")
+    assert await oauth.refresh(CLIENT, issued.refresh_token, "")
+
+
+async def test_a_grant_that_ended_at_this_moment_gives_no_token(oauth: OAuth, tokens: Tokens, person: Person) -> None:
+    await oauth.redeem(CLIENT, await code_for(oauth, person.principal), ELSEWHERE, VERIFIER)
+    (_, (listed,)) = await tokens.list(person.principal)
+    who = person.principal
+    await tokens.end_grant(who, listed.id, network=OFFICE)
+    grant = Grant(listed.id, who.tenant_id, who.account_id, "imap")
+    assert await tokens.issue(grant, expires_at=datetime.now(UTC) + timedelta(hours=1)) is None
+
+
+async def test_what_was_opened_with_a_token_ends_when_it_is_revoked(
+    oauth: OAuth, tokens: Tokens, person: Person
+) -> None:
+    who = person.principal
+    token = await tokens.make(who, "t", [Scope.IMAP], lasts=None, now=datetime.now(UTC), network=OFFICE)
+    assert token is not None
+    admitted = await tokens.principal(token, network=OFFICE, scope=Scope.IMAP)
+    issued = await oauth.redeem(CLIENT, await code_for(oauth, who), ELSEWHERE, VERIFIER)
+    ((listed,), (grant,)) = await tokens.list(who)
+    await tokens.end_grant(who, grant.id, network=OFFICE)
+    after_grant = await tokens.principal(token, network=OFFICE, scope=Scope.IMAP)
+    assert after_grant.sign_in_epoch == admitted.sign_in_epoch + 1
+    other = await tokens.make(who, "other", [Scope.IMAP], lasts=None, now=datetime.now(UTC), network=OFFICE)
+    assert other is not None
+    await tokens.revoke(who, listed.id, network=OFFICE)
+    await tokens.revoke(who, listed.id, network=OFFICE)  # there is none any more: nothing of it is open
+    after_token = await tokens.principal(other, network=OFFICE, scope=Scope.IMAP)
+    assert after_token.sign_in_epoch == admitted.sign_in_epoch + 2
+    with pytest.raises(LoginFailed):
+        await tokens.principal(issued.access_token, network=OFFICE, scope=Scope.IMAP)
