@@ -7,9 +7,11 @@ nothing new either. Each is kept as a digest under a key of the installation.
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
+from weakref import WeakValueDictionary
 
 from mailserver.observability.metrics import counter
 from mailserver.sasl import SaslMalformed, prepare
@@ -90,6 +92,14 @@ class Attempts:
         self._clock = clock
         self._sleep = sleep
         self._tarpits = 0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def in_turn(self, attempt: Attempt) -> AsyncIterator[None]:
+        """One attempt at an account at a time, in this process: of many at once, each has leave by what came before."""
+        turn = self._turns.setdefault(attempt.account, asyncio.Lock())
+        async with turn:
+            yield
 
     async def demand_leave(self, attempt: Attempt) -> Standing:
         """How the attempt stands, if it may be made. Raises LoginThrottled."""

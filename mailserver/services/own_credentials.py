@@ -7,6 +7,7 @@ from mailserver.services.audit import note_act
 from mailserver.services.endings import Endings
 from mailserver.services.login import Logins
 from mailserver.services.sign_in_errors import FactorMissing, SessionEnded, TooMany
+from mailserver.services.web_sessions import new_token
 from storage.database import Database
 from storage.own_credentials import (
     ListedAppPassword,
@@ -21,7 +22,7 @@ from storage.own_credentials import (
 )
 from storage.sign_in import find_login
 from storage.sign_in_ends import end_sign_ins
-from storage.web_sessions import FoundSession, delete_other_sessions
+from storage.web_sessions import FoundSession, delete_other_sessions, verify_session
 from tenants.app_password_text import APP_PASSWORDS_LIMIT, app_password_digest
 from tenants.checks import check_password, clean_name
 from tenants.errors import PasswordUnacceptable, ScopesInvalid
@@ -39,8 +40,8 @@ class OwnCredentials:
         self._endings = endings
         self._scram_iterations = scram_iterations
 
-    async def change_password(self, session: FoundSession, old: str, new: str, *, network: str) -> None:
-        """Everything that is open ends, but this session.
+    async def change_password(self, session: FoundSession, old: str, new: str, *, network: str) -> str:
+        """Everything that is open ends, but this session, whose token is another from now on: it is returned.
 
         Raises PasswordUnacceptable, LoginFailed (the old one is wrong), LoginThrottled, LoginRefused, SessionEnded.
         """
@@ -53,6 +54,7 @@ class OwnCredentials:
             record = await find_login(connection, who.address)
         if record is None or record.account_id != who.account_id:
             raise SessionEnded
+        token, digest = new_token()
         new_hash = await asyncio.to_thread(hash_password, new)
         async with self._database.read(who.tenant_id) as connection:  # whoever else is about to make one comes too late
             salting = await salting_of(connection, who, new_salting(self._scram_iterations or ITERATIONS))
@@ -63,11 +65,13 @@ class OwnCredentials:
                 if keys is not None:
                     await keep_for_scram(connection, who, new_hash, salting, keys)
                 await delete_other_sessions(connection, who, session.id)
+                await verify_session(connection, who, session.id, digest)
                 epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
         if not was_changed:  # by somebody else, at this moment
             raise SessionEnded
         self._endings.ended(who.account_id, epoch)
         note_act(who, "changed the own password", network=network, session=session.id)
+        return token
 
     async def standing(self, who: Principal) -> Standing:
         async with self._database.read(who.tenant_id) as connection:

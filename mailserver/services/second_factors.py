@@ -108,11 +108,12 @@ class SecondFactors:
         """A code of the app, or one for recovery. Raises CodeWrong, after a while if there were several, and
         LoginThrottled."""
         attempt = Attempt.at_second_factor(who.account_id, network)
-        standing = await self._attempts.demand_leave(attempt)
-        if await self._is_good(who, code, network):
-            await self._attempts.note_success(attempt, standing)
-            return
-        delay_s = await self._attempts.note_failure(attempt, None)
+        async with self._attempts.in_turn(attempt):
+            standing = await self._attempts.demand_leave(attempt)
+            if await self._is_good(who, code, network):
+                await self._attempts.note_success(attempt, standing)
+                return
+            delay_s = await self._attempts.note_failure(attempt, None)
         note_act(who, "showed a wrong code", network=network)
         await self._attempts.hold_back(delay_s)
         raise CodeWrong

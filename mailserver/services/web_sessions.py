@@ -58,12 +58,12 @@ class WebSessions:
     async def begin(self, who: Principal, *, is_open: bool, network: str, client: str) -> str:
         """A new session's token. Raises SessionEnded when the person was signed out of everything since they showed
         who they are, StoreUnavailable."""
-        token = secrets.token_urlsafe(TOKEN_OCTETS)
+        token, digest = new_token()
         async with self._database.transaction(who.tenant_id) as connection:
             session_id = await insert_session(
                 connection,
                 who,
-                _digest(token),
+                digest,
                 is_open=is_open,
                 lasts_s=LASTS_S if is_open else CODE_WITHIN_S,
                 idle_s=IDLE_S,
@@ -84,9 +84,9 @@ class WebSessions:
 
     async def verified(self, session: FoundSession, *, network: str) -> str:
         """The person has shown again who they are: another token. Raises SessionEnded, StoreUnavailable."""
-        token = secrets.token_urlsafe(TOKEN_OCTETS)
+        token, digest = new_token()
         async with self._database.transaction(session.who.tenant_id) as connection:
-            if not await verify_session(connection, session.who, session.id, _digest(token)):
+            if not await verify_session(connection, session.who, session.id, digest):
                 raise SessionEnded
         note_act(session.who, "confirmed who they are", network=network, session=session.id)
         return token
@@ -126,6 +126,12 @@ class WebSessions:
 def is_fresh(session: FoundSession, now: datetime | None = None) -> bool:
     """Whether the person has shown lately who they are."""
     return (now or datetime.now(UTC)) - session.verified_at < FRESH_FOR
+
+
+def new_token() -> tuple[str, bytes]:
+    """And what is kept of it."""
+    token = secrets.token_urlsafe(TOKEN_OCTETS)
+    return token, _digest(token)
 
 
 def _digest(token: str) -> bytes:

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -33,6 +34,10 @@ def visited(view: View[Rest]) -> Outer[Rest]:
             response = redirect_to_sign_in(request)
             forget_session(response, await visit_of(request))
             return response
+        except DisallowedHost:
+            return HttpResponse(
+                "This server has another name. / 此服务器使用其他名称。", "text/plain; charset=utf-8", 400
+            )
         except (StoreUnavailable, KeyUnusable):
             response = page(request, "sign_in/unavailable.html", {}, status=503)
             response.headers["Retry-After"] = "5"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import rotate_token
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -11,6 +12,7 @@ from mailserver.services.sign_in_errors import FactorMissing
 from tenants.types import Scope
 from webmail.pages.rendering import page, words_of
 from webmail.pages.sign_in.account import posted_id
+from webmail.pages.sign_in.cookies import set_session
 from webmail.pages.sign_in.gates import HOME, fresh, redirect, signed_in
 from webmail.pages.sign_in.problems import EXPECTED, problem_of, with_headers
 from webmail.pages.sign_in.visit import Visit
@@ -31,13 +33,16 @@ async def change_password(request: HttpRequest, visit: Visit) -> HttpResponse:
     if new != request.POST.get("repeat", ""):
         return _password_page(request, visit, {"repeat": words["password_differs"]}, status=422)
     try:
-        await visit.credentials.change_password(visit.signed_in, old, new, network=visit.network)
+        token = await visit.credentials.change_password(visit.signed_in, old, new, network=visit.network)
     except LoginFailed:
         return _password_page(request, visit, {"old": words["password_old_wrong"]}, status=422)
     except EXPECTED as refusal:
         problem = problem_of(refusal, words)
         return with_headers(_password_page(request, visit, problem.errors, status=problem.status), problem)
-    return redirect(HOME, done="password")
+    response = redirect(HOME, done="password")
+    rotate_token(request)
+    set_session(response, visit, token)  # whoever has a copy of the cookie of before is out too
+    return response
 
 
 @require_http_methods(_GET_OR_POST)

@@ -73,10 +73,11 @@ class Visit:
 
 
 async def visit_of(request: HttpRequest) -> Visit:
-    """Raises StoreUnavailable."""
+    """Raises StoreUnavailable, and DisallowedHost for a name that is not ours: `place` is what the request says."""
     known = known_visit(request)
     if known is not None:
         return known
+    request.get_host()
     scope = scope_of(request)
     parts: Parts = scope[PARTS]
     plain = read_scope(scope, _no_body, hostname=parts.config.hostname, proxies=parts.config.proxies)

@@ -245,3 +245,12 @@ async def test_a_form_that_was_posted_too_late_changes_nothing(signed_in: Browse
     assert response.headers["Location"].startswith("/sign-in/again")
     grow_stale(services, signed_in)
     assert "Since" in (await signed_in.get("/account")).content.decode()
+
+
+async def test_who_has_a_copy_of_the_cookie_is_out_when_the_password_is_changed(signed_in: Browser) -> None:
+    thief = signed_in.another()
+    thief.client.cookies["waypost"] = signed_in.client.cookies["waypost"].value
+    assert (await thief.get("/account")).status_code == 200
+    await signed_in.post("/account/password", {"old": signed_in.person.password, "new": NEW, "repeat": NEW})
+    assert (await thief.get("/account")).status_code == 302
+    assert (await signed_in.get("/account")).status_code == 200

@@ -268,3 +268,10 @@ async def test_forms_from_before_signing_in_are_good_no_more(browser: Browser) -
     await browser.sign_in()
     response = await browser.client.post("/sign-out", {"csrfmiddlewaretoken": token}, headers={"Origin": ORIGIN})
     assert response.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/account", "/oauth/authorize"])
+async def test_a_name_that_is_not_ours_is_no_place_to_sign_in(browser: Browser, path: str) -> None:
+    """What a passkey was shown to is judged by the name of the host that the request gives."""
+    client = Client(browser.parts, "192.0.2.1", host="mail.evil.test")
+    assert (await client.get(path)).status_code == 400

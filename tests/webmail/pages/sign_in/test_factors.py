@@ -1,5 +1,6 @@
 """Two-step sign-in: authenticator app, recovery codes, passkeys."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -9,7 +10,9 @@ import pyotp
 import pytest
 
 from mailserver.assembly import Parts
-from mailserver.services.errors import LoginRefused, RefusalReason
+from mailserver.services.errors import LoginRefused, LoginThrottled, RefusalReason
+from mailserver.services.second_factors import SecondFactors
+from mailserver.services.sign_in_errors import CodeWrong
 from storage.second_factors import use_totp_step
 from tenants.types import Scope
 from tests.conftest import RunningServices
@@ -351,3 +354,14 @@ async def test_a_key_that_was_shown_and_not_confirmed_is_soon_another(
             (signed_in.person.principal.account_id,),
         )
     assert await key() != first
+
+
+async def test_guesses_that_come_at_the_same_time_are_no_more(parts: Parts, signed_in: Browser) -> None:
+    await signed_in.set_up_totp()
+    factors = SecondFactors(parts.store, parts.logins.attempts, parts.endings)
+    who = signed_in.person.principal
+    tried = [factors.demand_code(who, f"{guess:06}", network="192.0.2.9") for guess in range(60)]
+    ended = await asyncio.gather(*tried, return_exceptions=True)
+    looked_at = sum(isinstance(each, CodeWrong) for each in ended)
+    assert 0 < looked_at < 30
+    assert looked_at + sum(isinstance(each, LoginThrottled) for each in ended) == len(tried)
