@@ -10,6 +10,8 @@ def is_public(address: str) -> bool:
     """False for loopback, private, link-local, unspecified, multicast, reserved; also when wrapped into IPv6."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_site_local:  # deprecated, and still some networks' own (RFC 3879)
+            return False
         inside = _inside(ip)
         if inside is not None:
             return _is_public(inside)

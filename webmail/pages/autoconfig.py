@@ -76,7 +76,7 @@ def autodiscover_refusal(message: str) -> bytes:
 
 def asked_address(body: bytes) -> str | None:
     """The EMailAddress of a request; None if it is too long, no XML, declares entities, or has no good address."""
-    if len(body) > ASKED_LIMIT_OCTETS or b"<!" in body:
+    if len(body) > ASKED_LIMIT_OCTETS or b"<!" in body or b"\0" in body:  # UTF-16 would hide a declaration
         return None
     try:
         root = ElementTree.fromstring(body)  # noqa: S314  short, and without declarations of any kind

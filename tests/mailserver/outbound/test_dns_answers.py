@@ -158,6 +158,7 @@ def test_a_long_key_is_shortened_and_still_its_own() -> None:
         "::",
         "fe80::1",
         "fc00::1",
+        "fec0::1",
         "ff02::1",
         "2001:db8::1",
         "::ffff:127.0.0.1",

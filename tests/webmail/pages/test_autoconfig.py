@@ -115,3 +115,8 @@ def test_what_people_reach_from_outside_is_what_they_are_told() -> None:
         ("IMAP", "mail.demo.test", 993),
         ("SMTP", "smtp.demo.test", 587),
     ]
+
+
+def test_declarations_are_refused_however_they_are_encoded() -> None:
+    text = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE r [<!ENTITY a "ann@demo.test">]><r><EMailAddress>&a;'
+    assert asked_address((text + "</EMailAddress></r>").encode("utf-16")) is None
