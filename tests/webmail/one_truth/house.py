@@ -14,7 +14,7 @@ import psycopg
 from mailserver.assembly import Parts
 from mailserver.imap.session.conversation import Services
 from mailserver.listeners import Endpoint, bind
-from mailserver.services import recovering
+from mailserver.services import mailboxes, recovering
 from mailserver.services.account_views import AccountViews
 from mailserver.services.exchanges import SubmissionSignIn
 from mailserver.services.indexing import index_account
@@ -144,7 +144,8 @@ class House:
     async def by_imap(self, dice: random.Random) -> None:
         person = dice.choice(self.imap)
         async with self.one_at_a_time(person):
-            await person.work(dice, await self.one.names())
+            for _ in range(dice.randint(1, 6)):
+                await person.work(dice, await self.one.names())
 
     async def by_jmap(self, dice: random.Random) -> None:
         person = dice.choice(self.jmap)
@@ -232,12 +233,15 @@ class House:
     async def check(self) -> None:
         for person in self.imap:
             await person.look()
-        boxes = {name: await read_box(self.imap[0].services, self.one.who, name) for name in await self.one.names()}
+        listed = await mailboxes.list_mailboxes(self.one.store, self.one.who)
+        names = [box.name for box in listed if box.is_selectable and not box.is_deleted]
+        boxes = {name: await read_box(self.imap[0].services, self.one.who, name) for name in names}
         by_id = {box.id: box for box in boxes.values()}
         for person in self.imap:
             if person.cache.is_over or not person.cache.is_selected:
                 continue
-            assert person.cache.picture() == by_id[person.box_id].picture, (person.box_id, person.cache.said)
+            now = by_id[person.box_id].picture
+            assert person.picture() == now, (person.cache.said, person.picture(), now)
             person.remember()
         for box in boxes.values():
             await self.come_back(box)

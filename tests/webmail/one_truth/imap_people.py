@@ -35,7 +35,7 @@ class ImapPerson(Believer):
         return lines
 
     async def work(self, dice: random.Random, names: list[str]) -> None:
-        if dice.random() > 0.12 or self.is_idling or self.cache.is_over:
+        if dice.random() > 0.15 or self.is_idling or self.cache.is_over:
             await self.step(dice, names)
             return
         name, new = dice.choice(names), dice.choice(NEW_NAMES)
@@ -56,8 +56,16 @@ class ImapPerson(Believer):
         if not self.cache.is_over and self.cache.is_selected:
             await self.catch_up()
 
+    def picture(self) -> dict[int, frozenset[str]]:
+        return {uid: folded(flags) for uid, flags in self.cache.picture().items()}
+
     def go(self) -> None:
         self.client.dialogue.session.close()
+
+
+def folded(flags: frozenset[str]) -> frozenset[str]:
+    """To the case of a keyword nothing is promised."""
+    return frozenset(map(str.lower, flags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ class Box:
 
     @property
     def picture(self) -> dict[int, frozenset[str]]:
-        return {uid: each.flags for uid, each in self.messages.items()}
+        return {uid: folded(each.flags) for uid, each in self.messages.items()}
 
 
 async def read_box(services: Services, who: Principal, name: str) -> Box:
@@ -111,9 +119,9 @@ async def come_back(person: ImapPerson, name: str, kept: Kept, dice: random.Rand
     await returning.select(name, dice, kept)
     assert returning.cache.is_selected, returning.cache.said
     told = {message.uid: message.flags for message in returning.cache.messages if message.uid}
-    wrong = {uid: words for uid, words in told.items() if words is not None and words != now.picture.get(uid)}
+    wrong = {uid for uid, words in told.items() if words is not None and folded(words) != now.picture.get(uid)}
     assert not wrong, (wrong, now, kept, returning.cache.said)
     await returning.catch_up()
-    assert returning.cache.picture() == now.picture, (kept, returning.cache.said)
+    assert returning.picture() == now.picture, (kept, returning.cache.said)
     assert returning.cache.uidvalidity == now.uidvalidity
     returning.go()
