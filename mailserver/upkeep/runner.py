@@ -30,6 +30,7 @@ IS_LEADER = gauge("upkeep_is_leader", "1 in the upkeep process that does the wor
 
 LOCK = 0x57617970_6F737401  # "Waypost" and 1
 FIRST_RUN_WITHIN_S = 10.0
+WORTH_A_LINE_S = 60.0  # of jobs that come more often than this, a run that found nothing to do is not told
 
 log = get_logger()
 
@@ -135,6 +136,7 @@ class Upkeep:
         else:
             outcome = "done"
             LAST_DONE.labels(job.name).set(time.time())
-            log.info("an upkeep job is done", job=job.name, did=done, seconds=round(time.monotonic() - started, 3))
+            say = log.info if done or job.every_s >= WORTH_A_LINE_S else log.debug
+            say("an upkeep job is done", job=job.name, did=done, seconds=round(time.monotonic() - started, 3))
         RUNS.labels(job.name, outcome).inc()
         RUN_SECONDS.labels(job.name).observe(time.monotonic() - started)
