@@ -12,8 +12,6 @@ CREATE INDEX message_text_words ON message_text USING gin (
             || replace(words, ' ', ' ' || to_hex(tenant_id) || '.' || to_hex(account_id) || '.'), ' '))
 ) WITH (fastupdate = on, gin_pending_list_limit = 1024);
 CREATE INDEX message_text_problem ON message_text (tenant_id, account_id, problem, message_id) WHERE problem > 0;
--- what came since a message was indexed last
-CREATE INDEX message_by_modseq ON message (tenant_id, account_id, created_modseq);
 
 DO $$
 DECLARE
