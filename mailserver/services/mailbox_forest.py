@@ -129,7 +129,9 @@ class Forest:
                     for key in left:
                         del refused[key]
                 break
-            wanted = left
+            wanted = dict(
+                reversed(left.items())
+            )  # what waits for one behind it, as in a row of names, comes after it now
         return (
             {key: refused[key] for key in creates if key in refused},
             {key: refused[key] for key in updates if key in refused},

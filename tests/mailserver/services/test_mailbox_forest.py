@@ -135,3 +135,12 @@ def test_five_hundred_made_those_below_first_take_no_seconds_where_there_are_tho
     started = time.process_time()
     assert found.change(creates, {}) == ({}, {})
     assert time.process_time() - started < 1
+
+
+def test_a_row_of_names_moves_on_by_one_in_no_time() -> None:
+    found = forest(*[box(number, f"m{number}") for number in range(1, 501)])
+    row = {MailboxId(number): Update(name=f"m{number + 1}") for number in range(1, 501)}
+    started = time.process_time()
+    assert found.change({}, row) == ({}, {})
+    assert time.process_time() - started < 0.5
+    assert names(found) == sorted(f"m{number}" for number in range(2, 502))
