@@ -130,9 +130,9 @@ class House:
         dice = random.Random(self.dice.getrandbits(64))
         deeds: dict[Callable[[random.Random], Awaitable[None]], int] = {
             self.by_imap: 10,
-            self.by_jmap: 6,
-            self.synchronise: 4,
-            self.deliver: 4,
+            self.by_jmap: 8,
+            self.synchronise: 8,
+            self.deliver: 5,
             self.upkeep: 4,
         }
         await dice.choices(list(deeds), list(deeds.values()))[0](dice)
@@ -150,7 +150,8 @@ class House:
     async def by_jmap(self, dice: random.Random) -> None:
         person = dice.choice(self.jmap)
         async with self.one_at_a_time(person):
-            await person.work(dice)
+            for _ in range(dice.randint(1, 4)):
+                await person.work(dice)
 
     async def synchronise(self, dice: random.Random) -> None:
         person = dice.choice(self.jmap)

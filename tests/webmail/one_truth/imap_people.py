@@ -35,12 +35,26 @@ class ImapPerson(Believer):
         return lines
 
     async def work(self, dice: random.Random, names: list[str]) -> None:
-        if dice.random() > 0.15 or self.is_idling or self.cache.is_over:
+        if dice.random() > 0.3 or self.is_idling or self.cache.is_over:
             await self.step(dice, names)
+            return
+        if self.cache.messages and dice.random() < 0.5:
+            await self.sweep(dice, names)
             return
         name, new = dice.choice(names), dice.choice(NEW_NAMES)
         commands = (f"CREATE {new}", f"CREATE {new}", f"DELETE {dice.choice(NEW_NAMES)}", f"RENAME {name} {new}")
         await self.say(dice.choice((*commands, f"SUBSCRIBE {name}", f"UNSUBSCRIBE {name}")))
+        self.remember_unless_over()
+
+    async def sweep(self, dice: random.Random, names: list[str]) -> None:
+        """Some messages go, for good or to another mailbox."""
+        number = dice.randint(1, len(self.cache.messages))
+        if dice.random() < 0.4:
+            await self.say(f"MOVE {number} {dice.choice(names)}")
+        else:
+            await self.say(f"STORE {number} +FLAGS (\\Deleted)")
+            if not self.cache.is_over:
+                await self.say("EXPUNGE")
         self.remember_unless_over()
 
     def remember_unless_over(self) -> None:
