@@ -51,7 +51,8 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public,
 BEGIN
     RETURN QUERY
     SELECT b.id, b.name::text, b.scopes::text, c.tenant_id, c.id, pa.local_part::text, pd.name::text,
-           c.display_name::text, t.status::text, c.status::text, c.is_administrator, c.language::text,
+           c.display_name::text, CASE WHEN pd.status = 'suspended' THEN pd.status::text ELSE t.status::text END,
+           c.status::text, c.is_administrator, c.language::text,
            c.time_zone::text, c.quota_octets, c.sign_in_epoch
       FROM bearer_token b
       JOIN account c ON c.id = b.account_id
@@ -59,7 +60,8 @@ BEGIN
       JOIN address pa ON pa.account_id = c.id AND pa.is_primary
       JOIN domain pd ON pd.id = pa.domain_id
      WHERE b.digest = p_digest AND (b.expires_at IS NULL OR b.expires_at > now())
-       AND 'deleted' NOT IN (c.status, t.status, pd.status);
+       AND 'deleted' NOT IN (c.status, t.status, pd.status)
+       AND (b.grant_id IS NULL OR EXISTS (SELECT FROM oauth_grant g WHERE g.id = b.grant_id));
     IF FOUND THEN
         UPDATE bearer_token u SET last_used_at = now(), last_used_network = p_network
          WHERE u.digest = p_digest AND (u.last_used_at IS NULL OR u.last_used_at < now() - interval '1 minute');

@@ -116,6 +116,23 @@ async def test_a_person_who_is_suspended_does_not_get_in_by_a_token(
         await tokens.principal(token, network=OFFICE, scope=Scope.IMAP)
 
 
+@pytest.mark.parametrize("suspended", ["tenant", "domain"])
+async def test_a_token_opens_nothing_of_a_tenant_or_domain_that_is_suspended(
+    services: RunningServices, tokens: Tokens, person: Person, suspended: str
+) -> None:
+    token = await tokens.make(person.principal, "t", [Scope.IMAP], lasts=None, now=datetime.now(UTC), network=OFFICE)
+    assert token is not None
+    column = "id" if suspended == "tenant" else "tenant_id"
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            f"UPDATE {suspended} SET status = 'suspended' WHERE {column} = %s".encode(),  # noqa: S608
+            (person.principal.tenant_id,),
+        )
+    with pytest.raises(LoginRefused) as refused:
+        await tokens.principal(token, network=OFFICE, scope=Scope.IMAP)
+    assert refused.value.reason is RefusalReason.TENANT_SUSPENDED
+
+
 async def test_one_cannot_revoke_the_token_of_another(
     services: RunningServices, tokens: Tokens, person: Person
 ) -> None:
