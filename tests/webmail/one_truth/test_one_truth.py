@@ -33,7 +33,7 @@ from tests.webmail.one_truth.house import letter_doors, new_house
 from webmail.jmap.http.application import open_door
 
 SOAK_S = 2 * 60 * 60.0 if os.environ.get("WAYPOST_SOAK") == "1" else 0.0
-WORLDS = 2  # at least
+WORLDS = 4  # at least
 ROUNDS = 50
 CHECK_EVERY = 25
 
