@@ -13,6 +13,7 @@ from mailserver.mime.transfer_encoding import UnknownEncoding
 from mailserver.sasl import AuthorizationIdentityRefused, SaslCancelled, SaslMalformed
 from mailserver.services import errors as services
 from mailserver.services import submission_errors as submissions
+from mailserver.services.email_changing import AccountMoved
 from mailserver.services.spool import SpoolUnavailable
 from storage import errors as storage
 from storage.parts.homes import PartLost
@@ -171,6 +172,7 @@ NOT_OF_IMAP: frozenset[type[Exception]] = frozenset(
         services.SenderNotOwned,
         services.OriginatorInvalid,
         ReleaseLost,
+        AccountMoved,
     }
 )
 """Administration and delivery refuse with these; if one reaches an IMAP session, that is a bug of ours."""
