@@ -129,9 +129,7 @@ class Forest:
                     for key in left:
                         del refused[key]
                 break
-            wanted = dict(
-                reversed(left.items())
-            )  # what waits for one behind it, as in a row of names, comes after it now
+            wanted = dict(reversed(left.items()))  # so that what waited for one behind it comes after it
         return (
             {key: refused[key] for key in creates if key in refused},
             {key: refused[key] for key in updates if key in refused},
@@ -194,6 +192,8 @@ class Forest:
         while (above := self.nodes[line[-1]].parent) is not None:
             if above == key or len(line) > DEEPEST_LEVELS:
                 return Refusal(Reason.INVALID, f"it would be below itself, or below {DEEPEST_LEVELS}", ("parentId",))
+            if above not in self.nodes:
+                return Refusal(Reason.INVALID, "what it is to be below has no such parent", ("parentId",))
             line.append(above)
         return self._too_long(key, len(line), len(self.full_name(key).encode()))
 

@@ -79,6 +79,13 @@ def test_names_are_exchanged_in_a_ring() -> None:
     assert [found.nodes[MailboxId(number)].name for number in (1, 2, 3)] == ["B", "C", "A"]
 
 
+@pytest.mark.parametrize("order", ["xy", "yx"])
+def test_what_is_below_one_that_has_no_such_parent_is_refused_too(order: str) -> None:
+    wanted = {"x": Node("A", "nobody"), "y": Node("B", "x")}
+    refused, _ = first().change({key: wanted[key] for key in order}, {})
+    assert {key: refusal.properties for key, refusal in refused.items()} == {"x": ("parentId",), "y": ("parentId",)}
+
+
 def test_two_cannot_be_put_below_each_other() -> None:
     found = forest(box(1, "A"), box(2, "B"))
     both: dict[MailboxId, Update] = {
