@@ -21,6 +21,8 @@ from storage.types import NO_FLAGS, BlobDigest, Destination, Flags, MailboxId, M
 from tenants.types import Principal
 
 _DELETED = SystemFlag.DELETED
+MAILBOXES_PER_EMAIL = 200
+"""None is added beyond: no quota counts placements, and a request could name thousands for each of 500 messages."""
 
 
 class Refused(Enum):
@@ -31,6 +33,7 @@ class Refused(Enum):
     """it would stand in none"""
     MAILBOX_NOT_FOUND = auto()
     """or one that holds no mail"""
+    TOO_MANY_MAILBOXES = auto()
     TOO_MANY_KEYWORDS = auto()
 
 
@@ -156,6 +159,8 @@ def decide(
         return Refused.NO_MAILBOX
     if not all(boxes.get(each, False) for each in homes - shown.keys()):
         return Refused.MAILBOX_NOT_FOUND
+    if len(homes) > MAILBOXES_PER_EMAIL and homes - shown.keys():
+        return Refused.TOO_MANY_MAILBOXES
     flags = _changed_flags(change, next(iter(shown.values())).flags)
     if len(flags.keywords) > KEYWORDS_PER_MESSAGE:
         return Refused.TOO_MANY_KEYWORDS

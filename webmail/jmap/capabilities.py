@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mailserver.assembly import Parts
+from mailserver.services.email_changing import MAILBOXES_PER_EMAIL
 from mailserver.services.mailboxes import DEEPEST_LEVELS, LONGEST_NAME_OCTETS
 from mailserver.services.submissions import MOST_DELAY
 from webmail.jmap.blob_digests import DIGESTS
@@ -57,7 +58,7 @@ def _core(_parts: Parts, limits: Limits) -> JsonObject:
 def _mail_of_account(parts: Parts, _limits: Limits) -> JsonObject:
     """RFC 8621 §1.3.1."""
     return {
-        "maxMailboxesPerEmail": None,
+        "maxMailboxesPerEmail": MAILBOXES_PER_EMAIL,
         "maxMailboxDepth": DEEPEST_LEVELS,
         "maxSizeMailboxName": LONGEST_NAME_OCTETS,
         "maxSizeAttachmentsPerEmail": parts.config.message_limit_octets * 3 // 4,

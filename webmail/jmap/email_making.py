@@ -13,7 +13,7 @@ from mailserver.mime.header import parse_date
 from mailserver.mime.sections import header_fields
 from mailserver.mime.structure import scan
 from mailserver.services.appending import prepare
-from mailserver.services.email_changing import Added, NewEmail, add_email
+from mailserver.services.email_changing import MAILBOXES_PER_EMAIL, Added, NewEmail, add_email
 from storage.errors import ColdTierUnavailable, MailboxNotFound, OverQuota, StoreUnavailable, TooManyKeywords
 from storage.types import Flags, MailboxId, Modseq, SystemFlag
 from webmail.jmap.blobs import Blob, open_blob
@@ -140,6 +140,8 @@ def _received_at(header: bytes) -> datetime | None:
 
 
 async def _add(context: Context, octets: bytes, place: _Place) -> Made:
+    if len(place.mailboxes) > MAILBOXES_PER_EMAIL:
+        raise SetError("tooManyMailboxes", f"at most {MAILBOXES_PER_EMAIL}")
     limit = context.parts.config.message_limit_octets
     if len(octets) > limit:
         raise SetError("tooLarge", f"a message may have {limit} octets")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailserver.services.account_view import AccountView
-from mailserver.services.email_changing import AccountMoved, EmailChange, Refused, change_emails
+from mailserver.services.email_changing import MAILBOXES_PER_EMAIL, AccountMoved, EmailChange, Refused, change_emails
 from storage.types import MessageId, Modseq, SystemFlag
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.email_changes_read import EmailPatch, agrees, read_update
@@ -25,6 +25,7 @@ _REFUSALS: Mapping[Refused, SetError] = {
     Refused.NOT_FOUND: SetError("notFound"),
     Refused.NO_MAILBOX: SetError("invalidProperties", "an Email is in one mailbox at least", ("mailboxIds",)),
     Refused.MAILBOX_NOT_FOUND: SetError("invalidProperties", "there is no such mailbox", ("mailboxIds",)),
+    Refused.TOO_MANY_MAILBOXES: SetError("tooManyMailboxes", f"at most {MAILBOXES_PER_EMAIL}"),
     Refused.TOO_MANY_KEYWORDS: SetError("tooManyKeywords"),
 }
 

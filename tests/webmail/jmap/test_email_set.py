@@ -447,3 +447,15 @@ async def test_changes_tell_what_a_set_did(jmap: Jmap) -> None:
 async def test_too_many_objects(jmap: Jmap) -> None:
     many = {f"M{number}": {} for number in range(1, 502)}
     assert (await jmap.refusal("Email/set", {"update": many}))["type"] == "requestTooLarge"
+
+
+async def test_an_email_is_in_so_many_mailboxes_at_most(jmap: Jmap) -> None:
+    message = f"M{(await jmap.receive()).message_id}"
+    made = await jmap.call("Mailbox/set", {"create": {f"k{number}": {"name": f"b{number}"} for number in range(200)}})
+    boxes = {each["id"]: True for each in made["created"].values()}
+    assert (await change(jmap, message, {"mailboxIds": boxes}))["updated"] == {message: None}
+    one_more = {**boxes, await box_id(jmap, "Drafts"): True}
+    refused = (await change(jmap, message, {"mailboxIds": one_more}))["notUpdated"][message]
+    assert refused["type"] == "tooManyMailboxes"
+    done = await jmap.call("Email/set", {"create": {"a": {"mailboxIds": one_more, **BODY}}})
+    assert done["notCreated"]["a"]["type"] == "tooManyMailboxes"
