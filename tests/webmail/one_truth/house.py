@@ -272,7 +272,13 @@ class House:
         for person in self.jmap:
             await person.synchronise_all(self.dice)
             for cache in person.caches:
-                assert cache.records == told[cache.kind], cache.kind
+                now = told[cache.kind]
+                wrong = {
+                    each: (cache.records.get(each), now.get(each))
+                    for each in cache.records.keys() | now.keys()
+                    if each not in cache.records or cache.records[each] != now.get(each)
+                }
+                assert not wrong, (cache.kind, cache.state, wrong)
         return told
 
 
