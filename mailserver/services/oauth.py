@@ -112,6 +112,8 @@ class OAuth:
         _demand_client_id(client_id)
         if "\0" in redirect_uri:
             raise OAuthRefused("invalid_grant", "this code is for another redirect_uri")
+        if not redirect_uri:  # who has one only may leave it out, here as there (RFC 6749 §4.1.3)
+            _, redirect_uri = await self.client(client_id, "")
         async with self._database.directory() as connection:
             grant = await stored.spend_code(
                 connection,

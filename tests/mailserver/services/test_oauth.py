@@ -189,6 +189,20 @@ async def test_a_code_is_good_for_who_asked_only(
         await oauth.redeem(client, await code_for(oauth, person.principal), redirect_uri, verifier)
 
 
+async def test_a_program_with_one_place_for_answers_need_not_name_it(
+    services: RunningServices, oauth: OAuth, person: Person
+) -> None:
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO oauth_client (client_id, name, redirect_uris) VALUES ('one', 'One', %s) ON CONFLICT DO NOTHING",
+            ([ELSEWHERE],),
+        )
+    client, redirect_uri = await oauth.client("one", "")
+    wanted = asked_of(client, redirect_uri, response_type="code", scope="imap", challenge=CHALLENGE, method="S256")
+    code = await oauth.allow(person.principal, wanted, network=OFFICE)
+    assert (await oauth.redeem("one", code, "", VERIFIER)).scopes == "imap"
+
+
 async def test_an_old_code_is_worth_nothing(services: RunningServices, oauth: OAuth, person: Person) -> None:
     code = await code_for(oauth, person.principal)
     expire(services, "oauth_grant", "code_expires_at", person.principal)
