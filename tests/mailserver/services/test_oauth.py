@@ -194,7 +194,8 @@ async def test_a_program_with_one_place_for_answers_need_not_name_it(
 ) -> None:
     with psycopg.connect(services.owner_url) as owner:
         owner.execute(
-            "INSERT INTO oauth_client (client_id, name, redirect_uris) VALUES ('one', 'One', %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO oauth_client (client_id, name, redirect_uris) VALUES ('one', 'One', %s)"
+            " ON CONFLICT DO NOTHING",
             ([ELSEWHERE],),
         )
     client, redirect_uri = await oauth.client("one", "")
