@@ -55,7 +55,9 @@ FILTERS: list[tuple[Any, set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("filter_", "expected"), FILTERS, ids=str)
+@pytest.mark.parametrize(
+    ("filter_", "expected"), FILTERS, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
 async def test_a_filter_finds_what_it_says(account: Account, filter_: Any, expected: set[str]) -> None:
     found = await account.found(filter_)
     assert len(found) == len(expected)
