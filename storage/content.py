@@ -106,6 +106,8 @@ class Content:
         kept = self._ahead.take(blob, wanted.offset, wanted.length)
         if kept is not None:
             return kept
+        if blob >= len(self._digests):
+            raise ContentDamaged("the message names a blob that it does not have")
         blob_octets = max(each.offset + each.length for each in self._segments if each.blob == blob)
         first = wanted.offset // CHUNK_OCTETS * CHUNK_OCTETS
         last = min(blob_octets, -(-(wanted.offset + wanted.length) // CHUNK_OCTETS) * CHUNK_OCTETS)

@@ -147,6 +147,9 @@ class Indexer:
         except StorageError as refusal:
             log.warning("an account could not be indexed", account=account_id, reason=str(refusal))
             return
+        except Exception:  # a door of its own: a bug that one account meets must not hold up the others
+            log.exception("an account could not be indexed", account=account_id)
+            return
         if not done.is_complete:
             self._waiting.setdefault(watched, since)
         elif done.messages:

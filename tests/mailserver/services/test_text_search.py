@@ -285,6 +285,15 @@ async def test_a_damaged_message_is_noted_and_keeps_nobody_from_the_others(store
     assert await uids(ada, TextContains("grace")) == [1, 3]
 
 
+async def test_a_message_whose_blobs_are_not_known_is_noted_as_damaged(store: MailStore, company: Company) -> None:
+    ada, _ = await filed(store, company, plain_message(1), plain_message(2, body="y" * 5000), plain_message(3))
+    lost = (await ada.rows())[1].message_id
+    async with store.database.transaction(ada.who.tenant_id) as connection:
+        await connection.execute("DELETE FROM message_blob WHERE message_id = %s", (lost,))
+    assert await index(ada) == Indexed(3, True)
+    assert await uids(ada, TextContains("grace")) == [1, 3]
+
+
 async def test_a_message_of_thousands_of_parts_and_one_of_many_folded_lines_are_indexed(
     store: MailStore, company: Company
 ) -> None:
