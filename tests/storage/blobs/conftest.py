@@ -11,6 +11,7 @@ from deploy.local.certificates import Certificates, make_certificates
 from storage.blobs.object_requests import Observed
 from storage.blobs.objects import ObjectStore
 from storage.blobs.objects_config import ObjectsConfig
+from storage.errors import ColdTierUnavailable
 from tests.storage.blobs import servers
 from tests.storage.blobs.faulty_proxy import FaultyProxy
 
@@ -70,9 +71,17 @@ async def locked(server: ObjectsConfig) -> ObjectsConfig:
 
 
 async def _prepare(config: ObjectsConfig) -> None:
-    store = ObjectStore(config)
-    await store.prepare()
-    await store.close()
+    """A server that begins a bucket's first volume may refuse what comes meanwhile; a process would begin anew."""
+    for is_last in (False, False, True):
+        store = ObjectStore(config)
+        try:
+            await store.prepare()
+            return
+        except ColdTierUnavailable:
+            if is_last:
+                raise
+        finally:
+            await store.close()
 
 
 class Seen:
