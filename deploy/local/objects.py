@@ -128,7 +128,12 @@ class Objects:
             "objects",
             [_server_program(), "-logtostderr=true", "server", *self._options()],
             log=self._places.log / "objects.log",
-            environment={"PATH": os.defpath, "HOME": str(self._directory), "GOMEMLIMIT": MEMORY_LIMIT},
+            environment={
+                "PATH": os.defpath,
+                "HOME": str(self._directory),
+                "GOMEMLIMIT": MEMORY_LIMIT,
+                "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2",  # of 7: a disk with few GB free has few volumes to give
+            },
             directory=self._directory,
             death_signal=signal.SIGKILL,
         )

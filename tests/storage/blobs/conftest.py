@@ -11,7 +11,6 @@ from deploy.local.certificates import Certificates, make_certificates
 from storage.blobs.object_requests import Observed
 from storage.blobs.objects import ObjectStore
 from storage.blobs.objects_config import ObjectsConfig
-from storage.errors import ColdTierUnavailable
 from tests.storage.blobs import servers
 from tests.storage.blobs.faulty_proxy import FaultyProxy
 
@@ -71,17 +70,9 @@ async def locked(server: ObjectsConfig) -> ObjectsConfig:
 
 
 async def _prepare(config: ObjectsConfig) -> None:
-    """A server that begins a bucket's first volume may refuse what comes meanwhile; a process would begin anew."""
-    for is_last in (False, False, True):
-        store = ObjectStore(config)
-        try:
-            await store.prepare()
-            return
-        except ColdTierUnavailable:
-            if is_last:
-                raise
-        finally:
-            await store.close()
+    store = ObjectStore(config)
+    await store.prepare()
+    await store.close()
 
 
 class Seen:
