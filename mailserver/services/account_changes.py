@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from mailserver.services.account_view import READ, AccountView
 from mailserver.services.mailbox_hierarchy import places
@@ -126,6 +128,21 @@ class Undone:
                     found.add(row.mailbox)
         return found
 
+    def came_or_went(self, message: int, since: Callable[[_Shown], bool], until: Callable[[_Shown], bool]) -> bool:
+        """Was there a modseq between two moments at whose end it was there, and not before, or the other way?
+
+        Also if it is at the last moment as at the first: a client may have fetched what stood between.
+        """
+        found = self.mailboxes(message, since)
+        was = bool(found)
+        between = [row for row in self.of(message) if since(row) and not until(row)]
+        for _, rows in groupby(between, key=attrgetter("modseq")):
+            for row in rows:
+                (found.add if row.is_shown else found.discard)(row.mailbox)
+            if bool(found) != was:
+                return True
+        return False
+
 
 def _as_shown(row: Logged) -> _Shown:
     return _Shown(
@@ -222,12 +239,13 @@ def _thread_changes(view: AccountView, logged: Sequence[Logged], since: Place, m
         def is_after(place: Place, row: _Shown, thread: int = thread) -> bool:
             return (row.modseq, thread) > (place.modseq, place.up_to)
 
-        was = {each for each in members[thread] if undone.mailboxes(each, partial(is_after, since))}
-        now = {each for each in members[thread] if undone.mailboxes(each, partial(is_after, reached))}
-        if was == now:
+        came_or_went = partial(undone.came_or_went, since=partial(is_after, since), until=partial(is_after, reached))
+        if not any(map(came_or_went, members[thread])):
             continue
+        was = any(undone.mailboxes(each, partial(is_after, since)) for each in members[thread])
+        now = any(undone.mailboxes(each, partial(is_after, reached)) for each in members[thread])
         others = {view.facts.ids[slot] for slot in view.slots_of_thread(thread)}.difference(members[thread])
-        _sort_in(thread, bool(was or others), bool(now or others), created, updated, destroyed)
+        _sort_in(thread, was or bool(others), now or bool(others), created, updated, destroyed)
     return Changes(created, updated, destroyed, reached, reached < Place(view.modseq))
 
 

@@ -252,6 +252,21 @@ async def test_a_message_that_only_moves_does_not_change_its_thread(jmap: Jmap, 
     assert (told["created"], told["updated"], told["destroyed"]) == ([], [], [])
 
 
+async def test_a_thread_that_is_again_as_it_was_is_told_of_to_whom_fetched_it_between(
+    jmap: Jmap, someone: Someone
+) -> None:
+    await someone.receive(plain_message(1))
+    _, state = await everything(jmap, "Thread")
+    placed = await someone.receive(plain_message(2, in_reply_to="<1@elsewhere.test>"))
+    between, _ = await everything(jmap, "Thread")
+    await someone.flag("INBOX", [placed.uid], ADD, DELETED)
+    await someone.expunge()
+    told = await jmap.call("Thread/changes", {"sinceState": state})
+    (thread,) = between
+    assert len(between[thread]["emailIds"]) == 2
+    assert (told["created"], told["updated"], told["destroyed"]) == ([], [thread], [])
+
+
 @pytest.mark.parametrize("state", ["", "1", "x-1", "1-999999", "2-1", "1--1", "1-1-1-1", "0-0"])
 async def test_changes_since_a_state_that_nobody_was_given_cannot_be_calculated(jmap: Jmap, state: str) -> None:
     for kind in ("Mailbox", "Thread", "Email"):
