@@ -7,8 +7,6 @@ whoever asks what changed, until the log of the account no longer reaches back t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage import type_states
-from storage.mailboxes import take_modseq
 from storage.query import Connection, Query
 from storage.types import IdentityId, Modseq
 from tenants.types import AccountId, TenantId
@@ -110,15 +108,6 @@ async def changed(
 ) -> list[ChangedRow]:
     """In the order of their last changes."""
     return await _CHANGED.all(connection, tenant_id=tenant_id, account_id=account_id, since=since)
-
-
-async def begin_change(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Modseq:
-    """Lock the account, in a transaction: the state of the type moves to the modseq that its changes take."""
-    modseq = await take_modseq(connection, tenant_id, account_id)
-    if modseq is None:
-        raise RuntimeError("the account was never provisioned")
-    await type_states.move(connection, tenant_id, account_id, TYPE_NAME, modseq)
-    return modseq
 
 
 async def insert(

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from storage import outgoing_content, type_states
+from storage import outgoing_content
 from storage.database import Database
 from storage.errors import StorageError
 from storage.identities import ChangedRow
 from storage.keys import TenantKeys
-from storage.mailboxes import take_modseq
 from storage.outbox import MessageRow, message_of
 from storage.outgoing_types import BodyKind, EventKind, OutgoingId, QueuedMessage, QueueState, ReturnContent
 from storage.query import Connection, Query
+from storage.type_states import begin_change
 from storage.types import IdentityId, MessageId, Modseq, SubmissionId, ThreadId
 from tenants.types import AccountId, TenantId
 
@@ -352,15 +352,6 @@ async def recipients(connection: Connection, tenant_id: TenantId, ids: Sequence[
 # -- writing, in transactions
 
 
-async def begin_change(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Modseq:
-    """Lock the account; the state of the type moves."""
-    modseq = await take_modseq(connection, tenant_id, account_id)
-    if modseq is None:
-        raise RuntimeError("the account was never provisioned")
-    await type_states.move(connection, tenant_id, account_id, TYPE_NAME, modseq)
-    return modseq
-
-
 async def next_id(connection: Connection) -> SubmissionId:
     return SubmissionId((await _NEXT_ID.one(connection)).id)
 
@@ -476,7 +467,7 @@ async def begin_release(connection: Connection, due: DueSubmission) -> Modseq:
     Raises ReleaseLost.
     """
     tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
-    modseq = await begin_change(connection, tenant_id, account_id)
+    modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME)
     if not await _unhold(connection, tenant_id, account_id, SubmissionId(due.submission_id), token=due.token):
         raise ReleaseLost(due.submission_id)
     return modseq
@@ -560,7 +551,7 @@ async def destroy_old(database: Database, *, kept_s: float, limit: int = 500) ->
     for each in old:
         tenant_id, account_id = TenantId(each.tenant_id), AccountId(each.account_id)
         async with database.transaction(tenant_id) as connection:
-            modseq = await begin_change(connection, tenant_id, account_id)
+            modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME)
             await _DESTROY_OLD.execute(
                 connection, tenant_id=tenant_id, account_id=account_id, modseq=modseq, kept_s=kept_s
             )

@@ -1,12 +1,13 @@
 """How far each JMAP type of an account has changed: the modseq of the last change that it can show (RFC 8620 §1.6).
 
 Of mail the log says it. Types that the log does not know (Identity, EmailSubmission, VacationResponse, Quota …) move a
-row of their own, at the modseq that their change took (`mailboxes.take_modseq`).
+row of their own, at the modseq that their change took (`begin_change`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from storage.mailboxes import take_modseq
 from storage.query import Connection, Query
 from storage.types import Modseq, SystemFlag
 from tenants.types import AccountId, TenantId
@@ -101,11 +102,13 @@ async def states(connection: Connection, tenant_id: TenantId, account_id: Accoun
     return type_states(row) if row is not None else None
 
 
-async def move(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, type_name: str, modseq: Modseq
-) -> None:
-    """In the transaction that took the modseq: this type changed at it."""
+async def begin_change(connection: Connection, tenant_id: TenantId, account_id: AccountId, type_name: str) -> Modseq:
+    """Lock the account, in a transaction: the state of the type moves to the modseq that its changes take."""
+    modseq = await take_modseq(connection, tenant_id, account_id)
+    if modseq is None:
+        raise RuntimeError("the account was never provisioned")
     await _MOVE.execute(connection, tenant_id=tenant_id, account_id=account_id, type_name=type_name, modseq=modseq)
+    return modseq
 
 
 def type_states(row: StateRow) -> TypeStates:

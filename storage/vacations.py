@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import type_states
 from storage.database import Database
-from storage.mailboxes import take_modseq
 from storage.query import Connection, Query
-from storage.types import Modseq
 from tenants.types import AccountId, TenantId
 
 TYPE_NAME = "VacationResponse"
@@ -94,15 +91,6 @@ async def enabled_accounts(database: Database, tenant_id: TenantId) -> frozenset
     async with database.read(tenant_id) as connection:
         rows = await _ENABLED.all(connection, tenant_id=tenant_id)
     return frozenset(AccountId(row.account_id) for row in rows)
-
-
-async def begin_change(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Modseq:
-    """Lock the account, in a transaction; the state of the type moves."""
-    modseq = await take_modseq(connection, tenant_id, account_id)
-    if modseq is None:
-        raise RuntimeError("the account was never provisioned")
-    await type_states.move(connection, tenant_id, account_id, TYPE_NAME, modseq)
-    return modseq
 
 
 async def put(connection: Connection, tenant_id: TenantId, account_id: AccountId, vacation: Vacation) -> None:

@@ -13,6 +13,7 @@ from storage.identities import Identity
 from storage.provisioning import provision_account
 from storage.query import Connection
 from storage.store import MailStore
+from storage.type_states import begin_change
 from storage.types import IdentityId, Modseq
 from tenants.addresses import format_address, may_send_as, parse_address
 from tenants.errors import AddressInvalid
@@ -39,7 +40,7 @@ async def identities(store: MailStore, recipients: Recipients, who: Principal) -
         return there
     await provision_account(store.database, who.tenant_id, who.account_id)
     async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+        modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
         there = await stored.identities(connection, who.tenant_id, who.account_id)  # now nobody else writes
         await _follow_addresses(connection, who, addresses, there, modseq)
         there = await stored.identities(connection, who.tenant_id, who.account_id)
@@ -53,7 +54,7 @@ async def change_identities(store: MailStore, who: Principal, changes: IdentityC
         return {}
     made: dict[str, IdentityId] = {}
     async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+        modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
         for name, identity in changes.create.items():
             made[name] = await stored.insert(connection, who.tenant_id, who.account_id, identity, modseq)
         for identity in changes.change:

@@ -8,6 +8,7 @@ from storage import submissions as stored
 from storage.outgoing_types import EventKind, OutgoingId
 from storage.store import MailStore
 from storage.submissions import OpenSubmission, Recipient, is_over
+from storage.type_states import begin_change
 from storage.types import SubmissionId
 from tenants.types import AccountId, TenantId
 
@@ -37,7 +38,7 @@ async def close_finished(store: MailStore) -> int:
 async def _close(store: MailStore, done: OpenSubmission) -> None:
     tenant_id, account_id = TenantId(done.tenant_id), AccountId(done.account_id)
     async with store.database.transaction(tenant_id) as connection:
-        modseq = await stored.begin_change(connection, tenant_id, account_id)
+        modseq = await begin_change(connection, tenant_id, account_id, stored.TYPE_NAME)
         found = await stored.find(connection, tenant_id, account_id, [SubmissionId(done.id)])
         record = found.get(SubmissionId(done.id))
         queue = known(await stored.recipients(connection, tenant_id, [OutgoingId(done.outgoing_id)]))

@@ -48,6 +48,7 @@ from storage.identities import Identity
 from storage.outgoing_types import OutgoingId, Submitter
 from storage.store import MailStore
 from storage.submissions import HeldMessage, NewSubmission, UndoStatus
+from storage.type_states import begin_change
 from storage.types import IdentityId, MessageId, Placed, SubmissionId, ThreadId
 from tenants.errors import (
     AccountSuspended,
@@ -184,7 +185,7 @@ class Submissions:
     async def cancel(self, who: Principal, submission_id: SubmissionId) -> bool:
         """False: it is on its way. Raises StoreUnavailable."""
         async with self._store.database.transaction(who.tenant_id) as connection:
-            modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+            modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
             is_canceled = await stored.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
         self._store.announce(who.tenant_id, who.account_id, modseq)
         return is_canceled
@@ -192,7 +193,7 @@ class Submissions:
     async def destroy(self, who: Principal, ids: Sequence[SubmissionId]) -> set[SubmissionId]:
         """The records alone: what waits is sent all the same. Returns those that were there."""
         async with self._store.database.transaction(who.tenant_id) as connection:
-            modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+            modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
             gone = await stored.destroy(connection, who.tenant_id, who.account_id, ids, modseq)
         self._store.announce(who.tenant_id, who.account_id, modseq)
         return gone
@@ -273,7 +274,7 @@ class Submissions:
         )
         try:
             async with self._store.database.transaction(who.tenant_id) as connection:
-                modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+                modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
                 await stored.insert(connection, who.tenant_id, who.account_id, submission_id, record, modseq)
         except StorageError as error:  # it is sent, and whoever heard otherwise would send it again
             log.error("a message was sent, and no record of it kept", submission=submission_id, reason=str(error))
@@ -311,7 +312,7 @@ class Submissions:
                 now,
             )
             async with self._store.database.transaction(who.tenant_id) as connection:
-                modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+                modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
                 if await stored.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
                     raise TooManyWait(MOST_WAITING)
                 await stored.insert(connection, who.tenant_id, who.account_id, submission_id, record, modseq)

@@ -30,6 +30,7 @@ from storage.errors import OverQuota, StorageError
 from storage.outgoing_types import Notify, Submitter
 from storage.provisioning import provision_account
 from storage.store import MailStore
+from storage.type_states import begin_change
 from storage.vacations import Vacation
 from tenants.addresses import format_address, may_send_as, parse_address
 from tenants.errors import AddressInvalid, DomainNotLocal, TenantsError
@@ -71,7 +72,7 @@ async def set_vacation(store: MailStore, who: Principal, change: Callable[[Vacat
     StoreUnavailable."""
     await provision_account(store.database, who.tenant_id, who.account_id)
     async with store.database.transaction(who.tenant_id) as connection:
-        modseq = await stored.begin_change(connection, who.tenant_id, who.account_id)
+        modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
         before = await stored.find(connection, who.tenant_id, who.account_id)
         after = change(before)
         await stored.put(connection, who.tenant_id, who.account_id, after)

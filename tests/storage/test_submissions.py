@@ -11,6 +11,7 @@ from storage.identities import Identity
 from storage.keys import KeyRing
 from storage.outgoing_types import BodyKind
 from storage.submissions import HeldMessage, NewSubmission, UndoStatus
+from storage.type_states import begin_change
 from storage.types import IdentityId, MessageId, Modseq, SubmissionId, ThreadId
 from tenants.types import Principal
 from tests.conftest import Company, RunningServices, owner_connection
@@ -30,7 +31,7 @@ class Desk:
         keys = await KeyRing(self.services.secrets, self.database).of(tenant_id)
         async with self.database.transaction(tenant_id) as connection:
             submission_id = await submissions.next_id(connection)
-            modseq = await submissions.begin_change(connection, tenant_id, account_id)
+            modseq = await begin_change(connection, tenant_id, account_id, submissions.TYPE_NAME)
             await submissions.insert(connection, tenant_id, account_id, submission_id, new, modseq)
             if is_held:
                 octets = memoryview(b"Subject: x\r\n\r\nhi\r\n")
@@ -85,7 +86,7 @@ async def test_old_records_go_and_leave_no_trace_when_no_state_reaches_back(desk
 async def test_a_record_that_was_destroyed_while_its_mail_waits_stays_until_it_has_gone(desk: Desk) -> None:
     waiting = await desk.sent(UndoStatus.PENDING, is_held=True)
     async with desk.database.transaction(desk.who.tenant_id) as connection:
-        modseq = await submissions.begin_change(connection, desk.who.tenant_id, desk.who.account_id)
+        modseq = await begin_change(connection, desk.who.tenant_id, desk.who.account_id, submissions.TYPE_NAME)
         assert await submissions.destroy(connection, desk.who.tenant_id, desk.who.account_id, [waiting], modseq) == {
             waiting
         }
@@ -100,7 +101,7 @@ async def test_all_of_it_goes_with_the_account(desk: Desk) -> None:
     tenant_id, account_id = desk.who.tenant_id, desk.who.account_id
     await desk.sent(UndoStatus.PENDING, is_held=True)
     async with desk.database.transaction(tenant_id) as connection:
-        modseq = await identities.begin_change(connection, tenant_id, account_id)
+        modseq = await begin_change(connection, tenant_id, account_id, identities.TYPE_NAME)
         identity = Identity(0, "a@x.test", "A", None, None, "", "", is_of_address=False)
         await identities.insert(connection, tenant_id, account_id, identity, modseq)
         await vacations.put(connection, tenant_id, account_id, vacations.Vacation())

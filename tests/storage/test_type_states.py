@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from mailserver.services.account_views import AccountViews
-from storage import mailboxes, type_states
+from storage import type_states
 from storage.store import MailStore
 from storage.types import Modseq
 from tests.account_deeds import Deeds
@@ -27,10 +27,7 @@ async def states_of(someone: Someone) -> type_states.TypeStates:
 async def move(someone: Someone, type_name: str) -> Modseq:
     whose = (someone.who.tenant_id, someone.who.account_id)
     async with someone.store.database.transaction(someone.who.tenant_id) as connection:
-        modseq = await mailboxes.take_modseq(connection, *whose)
-        assert modseq is not None
-        await type_states.move(connection, *whose, type_name, modseq)
-    return modseq
+        return await type_states.begin_change(connection, *whose, type_name)
 
 
 @pytest.mark.parametrize("seed", range(3))
