@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import assert_never, get_args
 
 from mailserver.services.account_view import AccountView
 from mailserver.services.errors import OriginatorInvalid, SenderNotOwned
@@ -49,6 +50,18 @@ _LIMIT_WORDS = {
     "zh": "您目前的发信数量已达上限，请稍后再试。",
 }
 _NO_ADDRESS_WORDS = {"en": "None of your addresses can send mail now.", "zh": "您的地址目前都不能发送邮件。"}
+_Refused = (
+    SenderNotOwned
+    | OriginatorInvalid
+    | MessageUnfit
+    | MessageTooBig
+    | NobodyToSendTo
+    | RecipientsRefused
+    | TooManyRecipients
+    | TooManyWait
+    | SendingLimitReached
+    | MayNotSend
+)
 
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:
@@ -219,18 +232,15 @@ async def _create(context: Context, view: AccountView, given: JsonObject) -> Sub
         raise _email_not_found() from None
     except (StoreUnavailable, ColdTierUnavailable, KeyUnusable):
         raise SetError("serverUnavailable", "try again later") from None  # what was sent before it stays sent
-    except Exception as error:
-        refusal = _refusal(context, error)
-        if refusal is None:
-            raise
-        raise refusal from None
+    except get_args(_Refused) as error:
+        raise _refusal(context, error) from None
 
 
 def _email_not_found() -> SetError:
     return SetError("invalidProperties", "there is no such Email", ("emailId",))
 
 
-def _refusal(context: Context, error: Exception) -> SetError | None:
+def _refusal(context: Context, error: _Refused) -> SetError:
     """The one table from what a service refuses to what RFC 8621 §7.5 calls it."""
     match error:
         case SenderNotOwned(where="MAIL FROM"):
@@ -255,7 +265,8 @@ def _refusal(context: Context, error: Exception) -> SetError | None:
             return SetError("forbiddenToSend", _words(context, _LIMIT_WORDS))
         case MayNotSend():
             return SetError("forbiddenToSend", _words(context, _NO_ADDRESS_WORDS))
-    return None
+        case _:
+            assert_never(error)
 
 
 def _words(context: Context, words: Mapping[str, str]) -> str:
