@@ -35,14 +35,14 @@ from mailserver.services.submission_envelopes import (
     write_fates,
 )
 from mailserver.services.submissions import addressee, fates_of, incoming, reason_of
-from storage import outgoing_content
-from storage import submissions as stored
+from storage import held_mail, outgoing_content
 from storage.errors import OverQuota, SendingLimitReached, StorageError, StoreUnavailable
+from storage.held_mail import DueSubmission, ReleaseLost
 from storage.outgoing_enqueue import NewOutgoing
 from storage.outgoing_types import Notify, OutgoingId, QueuedMessage
 from storage.steps import reached
 from storage.store import MailStore
-from storage.submissions import DueSubmission, ReleaseLost, UndoStatus
+from storage.submissions import UndoStatus
 from storage.types import InboundId, Placed, SubmissionId
 from tenants.errors import AccountSuspended, DomainNotLocal, RecipientUnknown, TenantsError, TenantSuspended
 from tenants.types import AccountId, Address, Principal, TenantId
@@ -78,7 +78,7 @@ class Releases:
         """Returns how many went. One that cannot go now is tried again when its lease has ended."""
         released = 0
         while True:
-            due = await stored.lease_due(self._store.database, self._clock(), AT_ONCE, lease_s=self._lease_s)
+            due = await held_mail.lease_due(self._store.database, self._clock(), AT_ONCE, lease_s=self._lease_s)
             reached("release: leased")
             for each in due:
                 try:
@@ -95,7 +95,7 @@ class Releases:
                 return released
 
     async def _release(self, due: DueSubmission) -> bool:
-        found = await stored.load_due(self._store.database, due)
+        found = await held_mail.load_due(self._store.database, due)
         if found is None:
             return False
         message, record = found
@@ -218,7 +218,7 @@ class Releases:
                 )
                 leased.append((each, outgoing_id))
             async with self._store.database.transaction(tenant_id) as connection:
-                modseq = await stored.begin_release(connection, due)
+                modseq = await held_mail.begin_release(connection, due)
                 own_id: OutgoingId | None = None
                 for each in ours:
                     if each.submitter.account_id is not None:
@@ -228,7 +228,7 @@ class Releases:
                         await self._queueing.enqueue_within(
                             connection, each.submitter, each.envelope, passed_on, received_at=message.queued_at
                         )
-                await stored.finish_release(
+                await held_mail.finish_release(
                     connection, due, modseq, undo_status=UndoStatus.FINAL, fates=fates, outgoing_id=own_id
                 )
         except BaseException:
@@ -277,8 +277,8 @@ class Releases:
         """Nobody may send it any more, and nobody has it."""
         tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
         async with self._store.database.transaction(tenant_id) as connection:
-            modseq = await stored.begin_release(connection, due)
-            await stored.finish_release(
+            modseq = await held_mail.begin_release(connection, due)
+            await held_mail.finish_release(
                 connection, due, modseq, undo_status=UndoStatus.CANCELED, fates="{}", outgoing_id=None
             )
         self._store.announce(tenant_id, account_id, modseq)

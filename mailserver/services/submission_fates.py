@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mailserver.services.submission_envelopes import NO, QUEUED, UNKNOWN, Fate, read_fates, write_fates
+from storage import submission_closing as closing
 from storage import submissions as stored
 from storage.outgoing_types import EventKind, OutgoingId
 from storage.store import MailStore
-from storage.submissions import OpenSubmission, Recipient, is_over
+from storage.submission_closing import OpenSubmission
+from storage.submissions import Recipient, is_over
 from storage.type_states import begin_change
 from storage.types import SubmissionId
 from tenants.types import AccountId, TenantId
@@ -26,7 +28,7 @@ async def close_finished(store: MailStore) -> int:
     closed = 0
     after = (0, 0)
     while True:
-        found, done = await stored.open_submissions(store.database, after, _AT_ONCE)
+        found, done = await closing.open_submissions(store.database, after, _AT_ONCE)
         for each in done:
             await _close(store, each)
         closed += len(done)
@@ -43,7 +45,7 @@ async def _close(store: MailStore, done: OpenSubmission) -> None:
         record = found.get(SubmissionId(done.id))
         queue = known(await stored.recipients(connection, tenant_id, [OutgoingId(done.outgoing_id)]))
         fates = [] if record is None else known_fates(read_fates(record.fates), done.outgoing_id, queue)
-        await stored.close(connection, done, write_fates(fates), modseq)
+        await closing.close(connection, done, write_fates(fates), modseq)
     store.announce(tenant_id, account_id, modseq)
 
 

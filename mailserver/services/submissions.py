@@ -41,13 +41,15 @@ from mailserver.services.submission_errors import (
     TooManyWait,
 )
 from storage import content as stored_content
+from storage import held_mail
 from storage import submissions as stored
 from storage.content import Content
 from storage.errors import OverQuota, StorageError
+from storage.held_mail import HeldMessage
 from storage.identities import Identity
 from storage.outgoing_types import OutgoingId, Submitter
 from storage.store import MailStore
-from storage.submissions import HeldMessage, NewSubmission, UndoStatus
+from storage.submissions import NewSubmission, UndoStatus
 from storage.type_states import begin_change
 from storage.types import IdentityId, MessageId, Placed, SubmissionId, ThreadId
 from tenants.errors import (
@@ -186,7 +188,7 @@ class Submissions:
         """False: it is on its way. Raises StoreUnavailable."""
         async with self._store.database.transaction(who.tenant_id) as connection:
             modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
-            is_canceled = await stored.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
+            is_canceled = await held_mail.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
         self._store.announce(who.tenant_id, who.account_id, modseq)
         return is_canceled
 
@@ -313,10 +315,10 @@ class Submissions:
             )
             async with self._store.database.transaction(who.tenant_id) as connection:
                 modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
-                if await stored.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
+                if await held_mail.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
                     raise TooManyWait(MOST_WAITING)
                 await stored.insert(connection, who.tenant_id, who.account_id, submission_id, record, modseq)
-                await stored.hold(connection, keys, who.account_id, submission_id, message, envelope.release_at)
+                await held_mail.hold(connection, keys, who.account_id, submission_id, message, envelope.release_at)
         self._store.announce(who.tenant_id, who.account_id, modseq)
 
 

@@ -7,7 +7,7 @@ from mailserver.services.releasing import Releases
 from mailserver.services.submission_fates import close_finished
 from mailserver.services.vacation import PERIOD_S
 from mailserver.upkeep.jobs import HOUR_S, MINUTE_S, Job
-from storage import identities, submissions, vacations
+from storage import identities, submission_closing, vacations
 from storage.store import MailStore
 
 LOOK_EVERY_S = 5.0
@@ -19,9 +19,9 @@ def release_jobs(store: MailStore, recipients: Recipients, arrivals: Arrivals, q
     releases = Releases(store, recipients, arrivals, queueing)
 
     async def forget() -> str:
-        accounts = await submissions.destroy_old(store.database, kept_s=KEPT_S)
+        accounts = await submission_closing.destroy_old(store.database, kept_s=KEPT_S)
         async with store.database.system() as connection:
-            records = await submissions.forget_destroyed(connection)
+            records = await submission_closing.forget_destroyed(connection)
             others = await identities.forget_destroyed(connection)
             answers = await vacations.forget_old_answers(connection, period_s=PERIOD_S)
         return f"records of {accounts} accounts, {records + others} that were destroyed, {answers} answers"

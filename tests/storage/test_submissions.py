@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage import identities, outgoing_acts, submissions, vacations
+from storage import held_mail, identities, outgoing_acts, submission_closing, submissions, vacations
 from storage.database import Database
+from storage.held_mail import HeldMessage
 from storage.identities import Identity
 from storage.keys import KeyRing
 from storage.outgoing_types import BodyKind
-from storage.submissions import HeldMessage, NewSubmission, UndoStatus
+from storage.submissions import NewSubmission, UndoStatus
 from storage.type_states import begin_change
 from storage.types import IdentityId, MessageId, Modseq, SubmissionId, ThreadId
 from tenants.types import Principal
@@ -36,7 +37,7 @@ class Desk:
             if is_held:
                 octets = memoryview(b"Subject: x\r\n\r\nhi\r\n")
                 message = HeldMessage(octets, "a@x.test", None, None, False, BodyKind.SEVENBIT, NOW)
-                await submissions.hold(connection, keys, account_id, submission_id, message, NOW)
+                await held_mail.hold(connection, keys, account_id, submission_id, message, NOW)
         return submission_id
 
     async def there(self) -> list[int]:
@@ -69,17 +70,17 @@ async def test_old_records_go_and_leave_no_trace_when_no_state_reaches_back(desk
     await desk.sent(UndoStatus.FINAL, days_ago=61)
     await desk.sent(UndoStatus.CANCELED, days_ago=61)
     kept = [await desk.sent(UndoStatus.FINAL, days_ago=59), await desk.sent(UndoStatus.PENDING, days_ago=61)]
-    assert await submissions.destroy_old(desk.database, kept_s=60 * 86_400) == 1
+    assert await submission_closing.destroy_old(desk.database, kept_s=60 * 86_400) == 1
     assert await desk.there() == kept
     async with desk.database.read(desk.who.tenant_id) as connection:
         changed = await submissions.changed(connection, desk.who.tenant_id, desk.who.account_id, Modseq(1))
     assert sum(each.is_destroyed for each in changed) == 2, "clients hear of it"
     async with desk.database.system() as connection:
-        await submissions.forget_destroyed(connection)
+        await submission_closing.forget_destroyed(connection)
     assert desk.rows()["email_submission"] == 4
     desk.execute("UPDATE account_state SET oldest_modseq = modseq + 1 WHERE tenant_id = %s")
     async with desk.database.system() as connection:
-        await submissions.forget_destroyed(connection)
+        await submission_closing.forget_destroyed(connection)
     assert desk.rows()["email_submission"] == 2
 
 
@@ -92,7 +93,7 @@ async def test_a_record_that_was_destroyed_while_its_mail_waits_stays_until_it_h
         }
     desk.execute("UPDATE account_state SET oldest_modseq = modseq + 1 WHERE tenant_id = %s")
     async with desk.database.system() as connection:
-        await submissions.forget_destroyed(connection)
+        await submission_closing.forget_destroyed(connection)
     assert desk.rows()["email_submission"] == 1
     assert await desk.there() == []
 

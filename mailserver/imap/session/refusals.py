@@ -16,9 +16,9 @@ from mailserver.services import submission_errors as submissions
 from mailserver.services.email_changing import AccountMoved
 from mailserver.services.spool import SpoolUnavailable
 from storage import errors as storage
+from storage.held_mail import ReleaseLost
 from storage.parts.homes import PartLost
 from storage.placing import AlreadyPlaced
-from storage.submissions import ReleaseLost
 from tenants import errors as tenants
 
 

@@ -1,0 +1,228 @@
+"""Mail that waits for its time (RFC 4865): kept, leased, released or canceled.
+
+It is one row of `held_submission`; its octets rest as those of an `outgoing` message of the same id that has no
+recipients yet. Whoever releases it takes a lease first, which is committed and raises the token; from then on nobody
+can cancel it. What `finish_release` writes it writes in the transaction that queues: so it happens once, whoever was
+killed before.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage import outgoing_content
+from storage.database import Database
+from storage.errors import StorageError
+from storage.keys import TenantKeys
+from storage.outbox import MessageRow, message_of
+from storage.outgoing_types import BodyKind, OutgoingId, QueuedMessage, ReturnContent
+from storage.query import Connection, Query
+from storage.submissions import TYPE_NAME, Submission, UndoStatus, set_status
+from storage.type_states import begin_change
+from storage.types import Modseq, SubmissionId
+from tenants.types import AccountId, TenantId
+
+
+class ReleaseLost(StorageError):
+    """Another process has the lease by now, or released it already."""
+
+    def __init__(self, submission_id: int) -> None:
+        super().__init__(f"submission {submission_id} is released by somebody else")
+        self.submission_id = submission_id
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessage:
+    """The octets that will be sent, and the part of the envelope that the queue keeps with them."""
+
+    octets: memoryview
+    reverse_path: str
+    envelope_id: str | None
+    return_content: ReturnContent | None
+    needs_utf8: bool
+    body: BodyKind
+    accepted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueSubmission:
+    """A lease: who comes with an older token releases nothing."""
+
+    tenant_id: int
+    submission_id: int
+    account_id: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    count: int
+
+
+_OF_ACCOUNT = """tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND account_id = %(account_id)s"""
+_INSERT_OUTGOING = Query[None](
+    """
+    INSERT INTO outgoing (
+        tenant_id, id, account_id, reverse_path, envelope_id, return_content, needs_utf8, body, octets, queued_at,
+        content_name)
+    VALUES (waypost_tenant(%(tenant_id)s), %(id)s, %(account_id)s, %(reverse_path)s, %(envelope_id)s,
+            %(return_content)s::smallint, %(needs_utf8)s, %(body)s::smallint, %(octets)s, %(queued_at)s,
+            %(content_name)s)
+    """
+)
+_HOLD = Query[None](
+    """
+    INSERT INTO held_submission (tenant_id, submission_id, account_id, release_at)
+    VALUES (waypost_tenant(%(tenant_id)s), %(id)s, %(account_id)s, %(release_at)s)
+    """
+)
+_COUNT_HELD = Query(
+    f"SELECT count(*)::integer AS count FROM held_submission WHERE {_OF_ACCOUNT}",  # noqa: S608 - our own condition
+    row=_Count,
+)
+_UNHOLD = Query[None](
+    """
+    DELETE FROM held_submission
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND submission_id = %(id)s
+       AND token = %(token)s
+    """
+)
+_REMOVE_OUTGOING = Query[None]("DELETE FROM outgoing WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(id)s")
+_REMOVE_CONTENT = Query[None](
+    "DELETE FROM outgoing_content WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND outgoing_id = %(id)s"
+)
+_LEASE = Query(
+    """
+    UPDATE held_submission h
+       SET token = h.token + 1, leased_until = now() + make_interval(secs => %(lease_s)s)
+      FROM (SELECT tenant_id, submission_id FROM held_submission
+             WHERE release_at <= %(now)s AND (leased_until IS NULL OR leased_until < now())
+             ORDER BY release_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) d
+     WHERE h.tenant_id = d.tenant_id AND h.submission_id = d.submission_id
+    RETURNING h.tenant_id, h.submission_id, h.account_id, h.token
+    """,
+    row=DueSubmission,
+    role="waypost_system",
+    scans=["held_submission"],  # what waits
+)
+_HELD_MESSAGE = Query(
+    """
+    SELECT o.tenant_id, o.id AS outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content,
+           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
+      FROM outgoing o
+     WHERE o.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND o.id = %(id)s
+    """,
+    row=MessageRow,
+)
+_HELD_SUBMISSION = Query(
+    f"""
+    SELECT id, identity_id, message_id, thread_id, envelope, fates, send_at, undo_status, outgoing_id
+      FROM email_submission WHERE {_OF_ACCOUNT} AND id = %(id)s
+    """,  # noqa: S608 - our own condition
+    row=Submission,
+)
+
+
+async def hold(
+    connection: Connection,
+    keys: TenantKeys,
+    account_id: AccountId,
+    submission_id: SubmissionId,
+    message: HeldMessage,
+    release_at: datetime,
+) -> None:
+    """Keep the octets until their time has come. Beside `insert`, in one transaction."""
+    outgoing_id = OutgoingId(submission_id)
+    name = outgoing_content.new_content_name()
+    for chunk in range(outgoing_content.last_chunk(len(message.octets)) + 1):
+        sealed = await outgoing_content.seal(keys, name, message.octets, chunk)
+        await outgoing_content.put(connection, keys, outgoing_id, sealed)
+    await _INSERT_OUTGOING.execute(
+        connection,
+        tenant_id=keys.tenant_id,
+        id=outgoing_id,
+        account_id=account_id,
+        reverse_path=message.reverse_path,
+        envelope_id=message.envelope_id,
+        return_content=None if message.return_content is None else int(message.return_content),
+        needs_utf8=message.needs_utf8,
+        body=int(message.body),
+        octets=len(message.octets),
+        queued_at=message.accepted_at,
+        content_name=name,
+    )
+    await _HOLD.execute(
+        connection, tenant_id=keys.tenant_id, id=submission_id, account_id=account_id, release_at=release_at
+    )
+
+
+async def count_held(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> int:
+    return (await _COUNT_HELD.one(connection, tenant_id=tenant_id, account_id=account_id)).count
+
+
+async def cancel(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, submission_id: SubmissionId, modseq: Modseq
+) -> bool:
+    """Under the account's lock (`begin_change`). False: it is released, or about to be."""
+    if not await _unhold(connection, tenant_id, account_id, submission_id, token=0):
+        return False
+    await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=submission_id)
+    await set_status(connection, tenant_id, account_id, submission_id, UndoStatus.CANCELED, "{}", None, modseq)
+    return True
+
+
+# -- releasing
+
+
+async def lease_due(database: Database, now: datetime, limit: int, *, lease_s: float) -> list[DueSubmission]:
+    """Those whose time has come, and that nobody releases now; committed when it returns."""
+    async with database.system_single() as connection:
+        return await _LEASE.all(connection, now=now, limit=limit, lease_s=lease_s)
+
+
+async def load_due(database: Database, due: DueSubmission) -> tuple[QueuedMessage, Submission] | None:
+    """None: it was released meanwhile, or is gone with its account."""
+    tenant_id, submission_id = TenantId(due.tenant_id), due.submission_id
+    async with database.read(tenant_id) as connection:
+        message = await _HELD_MESSAGE.first(connection, tenant_id=tenant_id, id=submission_id)
+        found = await _HELD_SUBMISSION.first(
+            connection, tenant_id=tenant_id, account_id=due.account_id, id=submission_id
+        )
+    return None if message is None or found is None else (message_of(message), found)
+
+
+async def begin_release(connection: Connection, due: DueSubmission) -> Modseq:
+    """In the transaction that queues: it waits no longer, and its octets are free for a queued message of this id.
+
+    Raises ReleaseLost.
+    """
+    tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
+    modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME)
+    if not await _unhold(connection, tenant_id, account_id, SubmissionId(due.submission_id), token=due.token):
+        raise ReleaseLost(due.submission_id)
+    return modseq
+
+
+async def finish_release(
+    connection: Connection,
+    due: DueSubmission,
+    modseq: Modseq,
+    *,
+    undo_status: UndoStatus,
+    fates: str,
+    outgoing_id: OutgoingId | None,
+) -> None:
+    """The rest of that transaction. `outgoing_id` None: none of it is queued, and its octets go."""
+    tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
+    if outgoing_id is None:
+        await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=due.submission_id)
+    submission_id = SubmissionId(due.submission_id)
+    await set_status(connection, tenant_id, account_id, submission_id, undo_status, fates, outgoing_id, modseq)
+
+
+async def _unhold(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, submission_id: SubmissionId, *, token: int
+) -> bool:
+    gone = await _UNHOLD.execute(connection, tenant_id=tenant_id, account_id=account_id, id=submission_id, token=token)
+    if gone:
+        await _REMOVE_OUTGOING.execute(connection, tenant_id=tenant_id, id=submission_id)
+    return gone > 0
