@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webmail.jmap.errors import MethodError
-from webmail.jmap.references import MOST_VALUES, References, evaluate
+from webmail.jmap.references import MOST_STEPS, MOST_VALUES, References, Steps, evaluate
 from webmail.jmap.requests import Invocation
 
 THREADS = {
@@ -111,9 +111,27 @@ def test_long_strings_count_as_many_values() -> None:
         References(done).resolved({"#b": reference("0", "Core/echo", "/a")})
 
 
+def test_long_names_count_as_many_values() -> None:
+    """One of megabytes that thousands of references repeat would make an answer of gigabytes."""
+    done = [Invocation("Core/echo", {"a": {"x" * 64 * (MOST_VALUES // 4): 1}}, "0")]
+    several = {f"#{number}": reference("0", "Core/echo", "/a") for number in range(5)}
+    with pytest.raises(MethodError) as refused:
+        References(done).resolved(several)
+    assert refused.value.kind == "requestTooLarge"
+
+
+def test_references_that_find_nothing_do_not_look_for_it_without_end() -> None:
+    """Else one request would keep everybody waiting for a minute."""
+    done = [Invocation("Foo/get", {"list": [{"id": "f", "parts": []}] * 500}, "0")]
+    many = {f"#{number}": reference("0", "Foo/get", "/list/*/parts") for number in range(100_000)}
+    with pytest.raises(MethodError) as refused:
+        References(done).resolved(many)
+    assert refused.value.kind == "requestTooLarge"
+
+
 @given(
     st.text(), st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 )
 def test_whatever_the_path_it_finds_something_or_refuses(path: str, value: Any) -> None:
     with contextlib.suppress(MethodError):
-        evaluate(value, path)
+        evaluate(value, path, Steps(MOST_STEPS))
