@@ -69,14 +69,27 @@ async def make_email(context: Context, email: JsonObject) -> Made:
     """Raises SetError (invalidProperties, blobNotFound, tooLarge, overQuota, tooManyKeywords)."""
     place, draft = _read(context, email)
     blobs = await _open(context, draft)
-    octets_of_blobs = sum(blob.octets for blob in blobs.values())
+    octets_of_blobs, characters = _told_size(draft, blobs)
     limit = context.parts.config.message_limit_octets
     if octets_of_blobs > limit * 3 // 4:
         raise SetError("tooLarge", f"attachments may have {limit * 3 // 4} octets together")
-    if octets_of_blobs <= LARGE_OCTETS:
+    if characters > limit:
+        raise SetError("tooLarge", f"texts may have {limit} octets together")
+    if octets_of_blobs + characters <= LARGE_OCTETS:
         return await _compose_and_add(context, draft, blobs, place)
     async with _large:
         return await _compose_and_add(context, draft, blobs, place)
+
+
+def _told_size(draft: Draft, blobs: Mapping[str, Blob]) -> tuple[int, int]:
+    """Octets of blobs, and characters of texts, before anything is composed: a thousand parts may have the same."""
+    octets = characters = 0
+    for part in draft.root.walk():
+        if part.text is not None:
+            characters += len(part.text)
+        elif part.blob_id is not None:
+            octets += blobs[part.blob_id].octets
+    return octets, characters
 
 
 async def _compose_and_add(context: Context, draft: Draft, blobs: Mapping[str, Blob], place: _Place) -> Made:
@@ -87,7 +100,7 @@ async def _compose_and_add(context: Context, draft: Draft, blobs: Mapping[str, B
         date=datetime.now(ZoneInfo(who.time_zone)).replace(microsecond=0),
         token=token_hex(12),
     )
-    if sum(map(len, contents.values())) > _IN_A_THREAD_OCTETS:
+    if sum(_told_size(draft, blobs)) > _IN_A_THREAD_OCTETS:
         octets = await asyncio.to_thread(compose, draft, contents, stamp)
     else:
         octets = compose(draft, contents, stamp)
