@@ -15,7 +15,7 @@ from tenants.errors import (
     AppPasswordNotFound,
     ExpiryInvalid,
     ScopesInvalid,
-    TooManyTargets,
+    TooManyAppPasswords,
 )
 from tenants.models import Account, AppPassword
 from tenants.passwords import generate_password
@@ -45,7 +45,7 @@ def add_app_password(
     now: datetime,
 ) -> NewAppPassword:
     """Raises AddressInvalid, AccountNotFound, AccountDeleted, NameInvalid, ScopesInvalid, ExpiryInvalid,
-    AppPasswordExists, TooManyTargets."""
+    AppPasswordExists, TooManyAppPasswords."""
     account = Account.objects.select_for_update().get(pk=find_account(address).pk)
     if account.status == Status.DELETED:
         raise AccountDeleted(address)
@@ -54,7 +54,7 @@ def add_app_password(
     if expires_at is not None and expires_at <= now:
         raise ExpiryInvalid(expires_at.date().isoformat())
     if account.app_passwords.count() >= APP_PASSWORDS_LIMIT:
-        raise TooManyTargets(address, APP_PASSWORDS_LIMIT)
+        raise TooManyAppPasswords(address, APP_PASSWORDS_LIMIT)
     salting = salting_of(account)
     password = generate_password()
     keys = derive_keys(password, salting)
@@ -87,10 +87,10 @@ def revoke_app_password(address: str, name: str) -> None:
     """Nobody signs in with it any more, and what it opened ends: everything that the person has open does, and comes
     back by itself where another password is good. Raises AddressInvalid, AccountNotFound, AppPasswordNotFound."""
     account = find_account(address)
+    end_connections(account)
     removed, _ = account.app_passwords.filter(name=clean_name(name)).delete()
     if not removed:
         raise AppPasswordNotFound(address, name)
-    end_connections(account)
 
 
 def salting_of(account: Account) -> Salting:

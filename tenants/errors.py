@@ -222,6 +222,13 @@ class AppPasswordExists(TenantsError):
         self.name = name
 
 
+class TooManyAppPasswords(TenantsError):
+    def __init__(self, address: str, limit: int) -> None:
+        super().__init__(f"{address} has {limit} app passwords already")
+        self.address = address
+        self.limit = limit
+
+
 class AppPasswordNotFound(TenantsError):
     def __init__(self, address: str, name: str) -> None:
         super().__init__(f"{address} has no app password called {name}")

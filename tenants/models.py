@@ -129,8 +129,8 @@ class Account(models.Model):
     `ended_at` on its mail is being deleted, and at `gone_at` it was. `is_held` is a legal hold: nothing of it is
     deleted for good.
 
-    `sign_in_epoch` counts how often everything this person had open was ended, last at `sign_ins_ended_at`: what was
-    admitted in an earlier epoch is over (`sign_in_ends`).
+    `sign_in_epoch` counts how often everything this person had open was ended: what was admitted in an earlier epoch is
+    over (`sign_in_ends`). `sign_ins_ended_at` is when that was last, or when a program's leave ended.
     """
 
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="accounts")

@@ -32,11 +32,16 @@ def add_client(name: str, redirect_uris: Sequence[str]) -> OAuthClient:
 
 @transaction.atomic
 def remove_client(name: str) -> None:
-    """With every leave that people gave it, and all its tokens. Raises ProgramNotFound."""
+    """With every leave that people gave it, all its tokens, and what they opened. Raises ProgramNotFound."""
     client = OAuthClient.objects.filter(name=name).first() or OAuthClient.objects.filter(client_id=name).first()
     if client is None:
         raise ProgramNotFound(name)
     with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE account SET sign_ins_ended_at = clock_timestamp()"
+            " WHERE id IN (SELECT account_id FROM oauth_grant WHERE client_id = %s)",
+            [client.client_id],
+        )
         cursor.execute(
             "DELETE FROM bearer_token WHERE grant_id IN (SELECT id FROM oauth_grant WHERE client_id = %s)",
             [client.client_id],

@@ -1,6 +1,7 @@
 """Who exists, as plain values: tenants, domains, accounts, and what an address resolves to."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
@@ -124,12 +125,22 @@ class Salting:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenBorne:
+    """A bearer token that somebody came with; of the leave `grant_id`, or None: one that the person made."""
+
+    id: int
+    grant_id: int | None
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
-    """Which password somebody came with. Without `app_password_id` it is their own, which is good for everything."""
+    """Which password or token somebody came with. With neither it is their own, which is good for everything."""
 
     app_password_id: int | None = None
     name: str = ""
     scopes: frozenset[Scope] = frozenset(Scope)
+    token: TokenBorne | None = None
 
 
 OWN_PASSWORD = Credential()

@@ -260,6 +260,12 @@ REFUSALS: dict[type[TenantsError], tuple[str, str]] = {
         "{address} has an app password called {name} already. Choose another name, or revoke that one.",
         "{address} 已有名为 {name} 的应用密码。请另选名称，或先吊销它。",
     ),
+    errors.TooManyAppPasswords: (
+        "{address} has {limit} app passwords, which is the most. Revoke one first. See: manage.py account app-password"
+        " list {address}",
+        "{address} 已有 {limit} 个应用密码，已达上限。请先吊销一个。"
+        "查看：manage.py account app-password list {address}",
+    ),
     errors.AppPasswordNotFound: (
         "{address} has no app password called {name}. See: manage.py account app-password list {address}",
         "{address} 没有名为 {name} 的应用密码。查看：manage.py account app-password list {address}",

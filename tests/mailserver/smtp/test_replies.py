@@ -64,6 +64,7 @@ NEVER_HERE = {
     "DomainHasAddresses",
     "AppPasswordExists",
     "AppPasswordNotFound",
+    "TooManyAppPasswords",
     "PasskeyTaken",
     "ScopesInvalid",
     "ExpiryInvalid",
