@@ -17,6 +17,7 @@ from mailserver.services.messages import open_content
 from storage.emails import EmailColumns, EmailRow, WholeEmail
 from storage.errors import MessageGone
 from storage.types import MessageId
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.blobs import Blob, open_blob
 from webmail.jmap.email_headers import parse_fields, select_fields, utc_date
@@ -42,8 +43,8 @@ from webmail.jmap.states import state_of
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _IN_A_THREAD_OCTETS = 128 * 1024
-MOST_TEXT = 32 * 1024 * 1024
-"""Characters of all body values of one answer."""
+_IN_A_THREAD_WORK = 512 * 1024
+"""Octets of headers, times what is asked of them: so much more and others had to wait for it."""
 LARGE_AT_ONCE = 2
 """Blobs of more than LARGE_OCTETS that are parsed, in memory, at the same time."""
 LARGE_OCTETS = 1024 * 1024
@@ -65,7 +66,7 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
     known = {
         message: text for text in asked_ids if (message := parse_email_id(text)) is not None and view.is_shown(message)
     }
-    found = await email_objects(context, view, list(known), wanted)
+    found = await email_objects(context, view, list(known), wanted, context.room)
     shown = {known[message] for message in found}
     return {
         "accountId": context.account_id,
@@ -76,13 +77,16 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
 
 
 async def email_objects(
-    context: Context, view: AccountView, messages: Sequence[MessageId], wanted: Wanted
+    context: Context, view: AccountView, messages: Sequence[MessageId], wanted: Wanted, room: AnswerRoom
 ) -> dict[MessageId, JsonObject]:
-    """What is wanted of each, in this order; those that are gone meanwhile are absent. All stand in the view."""
+    """What is wanted of each, in this order; those that are gone meanwhile are absent. All stand in the view.
+
+    Raises requestTooLarge.
+    """
     rows = await _rows(context, messages, wanted)
-    bodies = await _bodies(context, view, messages, wanted) if wanted.needs_body else None
-    keys = {each.key for each in wanted.headers}
+    bodies = await _bodies(context, view, messages, wanted, room) if wanted.needs_body else None
     found: dict[MessageId, JsonObject] = {}
+    work = 0
     for message in messages:
         row = rows.get(message) if rows is not None else None
         body = bodies.get(message) if bodies is not None else None
@@ -93,15 +97,24 @@ async def email_objects(
             if "preview" in wanted.properties:
                 shown["preview"] = row.preview
             if wanted.needs_header:
-                is_all = "headers" in wanted.properties
-                fields = parse_fields(row.header) if is_all else select_fields(row.header, keys)
-                shown |= header_properties(fields, wanted)
+                work += len(row.header) * (1 + len(wanted.headers))
+                if work > _IN_A_THREAD_WORK:
+                    work = 0
+                    shown |= await asyncio.to_thread(_of_header, row.header, wanted, room)
+                else:
+                    shown |= _of_header(row.header, wanted, room)
         if body is not None:
             shown |= body
         elif "bodyValues" in wanted.properties:
             shown["bodyValues"] = {}
         found[message] = shown
     return found
+
+
+def _of_header(header: bytes, wanted: Wanted, room: AnswerRoom) -> JsonObject:
+    keys = {each.key for each in wanted.headers}
+    fields = parse_fields(header) if "headers" in wanted.properties else select_fields(header, keys)
+    return header_properties(fields, wanted, room)
 
 
 def _metadata(view: AccountView, message: MessageId, wanted: Wanted) -> JsonObject:
@@ -142,33 +155,18 @@ async def _rows(context: Context, messages: Sequence[MessageId], wanted: Wanted)
 
 
 async def _bodies(
-    context: Context, view: AccountView, messages: Sequence[MessageId], wanted: Wanted
+    context: Context, view: AccountView, messages: Sequence[MessageId], wanted: Wanted, room: AnswerRoom
 ) -> Mapping[MessageId, JsonObject]:
     sizes = {message: view.facts.octets[slot] for message in messages if (slot := view.slot_of(message)) is not None}
     bodies: dict[MessageId, JsonObject] = {}
-    left = _Room()
     async for some in read_whole(context.parts.store, context.who, sizes):
         for message, whole in some.items():
-            if (body := await _body(context, whole, wanted)) is not None:
+            if (body := await _body(context, whole, wanted, room)) is not None:
                 bodies[message] = body
-                left.take(body)
     return bodies
 
 
-class _Room:
-    """How much text one answer may hold: it stands in memory until it is sent."""
-
-    def __init__(self) -> None:
-        self._left = MOST_TEXT
-
-    def take(self, shown: JsonObject) -> None:
-        """Raises requestTooLarge."""
-        self._left -= sum(len(each["value"]) for each in shown.get("bodyValues", {}).values())
-        if self._left < 0:
-            raise MethodError("requestTooLarge", "more text than one answer holds: ask for fewer, or maxBodyValueBytes")
-
-
-async def _body(context: Context, email: WholeEmail, wanted: Wanted) -> JsonObject | None:
+async def _body(context: Context, email: WholeEmail, wanted: Wanted, room: AnswerRoom) -> JsonObject | None:
     """None: it is gone."""
     message = email.message_id
 
@@ -176,10 +174,10 @@ async def _body(context: Context, email: WholeEmail, wanted: Wanted) -> JsonObje
         return blob_id(MessageBlob(message, path))
 
     def of_whole(octets: bytes) -> JsonObject:
-        return body_properties(whole_body(octets, unpack(email.structure), wanted, part_blob), wanted)
+        return body_properties(whole_body(octets, unpack(email.structure), wanted, part_blob, room), wanted)
 
     if email.octets is not None:
-        if len(email.octets) > _IN_A_THREAD_OCTETS:
+        if len(email.octets) > _IN_A_THREAD_OCTETS or wanted.parts.headers:
             return await asyncio.to_thread(of_whole, email.octets)
         return of_whole(email.octets)
     try:
@@ -187,7 +185,7 @@ async def _body(context: Context, email: WholeEmail, wanted: Wanted) -> JsonObje
     except MessageGone:
         return None
     content.note_reading()
-    body: Body = await long_body(content, unpack(content.structure), wanted, part_blob)
+    body: Body = await long_body(content, unpack(content.structure), wanted, part_blob, room)
     return await asyncio.to_thread(body_properties, body, wanted)
 
 
@@ -203,7 +201,6 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     parsed: dict[str, JsonObject] = {}
     not_parsable: list[str] = []
     not_found: list[str] = []
-    left = _Room()
     for each in blob_ids:
         blob = await open_blob(context.parts.store, context.who, each)
         if blob is None:
@@ -211,14 +208,13 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
             continue
         if blob.octets > LARGE_OCTETS:
             async with _large:
-                shown = await _parsed(blob, each, wanted)
+                shown = await _parsed(blob, each, wanted, context.room)
         else:
-            shown = await _parsed(blob, each, wanted)
+            shown = await _parsed(blob, each, wanted, context.room)
         if shown is None:
             not_parsable.append(each)
         else:
             parsed[each] = shown
-            left.take(shown)
     return {
         "accountId": context.account_id,
         "parsed": parsed or None,
@@ -227,10 +223,10 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     }
 
 
-async def _parsed(blob: Blob, text: str, wanted: Wanted) -> JsonObject | None:
+async def _parsed(blob: Blob, text: str, wanted: Wanted, room: AnswerRoom) -> JsonObject | None:
     """None: it is no message."""
     octets = await blob.whole()
-    shown = await asyncio.to_thread(parsed_email, octets, wanted, _part_blobs(text))
+    shown = await asyncio.to_thread(parsed_email, octets, wanted, _part_blobs(text), room)
     if shown is None:
         return None
     shown |= dict.fromkeys(wanted.properties & _NULL_WHEN_PARSED)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mailserver.mime.part import Part
 from mailserver.mime.transfer_encoding import UnknownEncoding, decoding
 from storage.content import Content
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.blobs import PIECE_OCTETS
 from webmail.jmap.email_bodies import body_lists, body_tree
 from webmail.jmap.email_objects import Body, PartContent, parts_shown, parts_with_values
@@ -13,7 +14,9 @@ from webmail.jmap.email_whole import ENCODED, decoded_part, value_limit
 from webmail.jmap.ids import PartPath
 
 
-async def long_body(content: Content, root: Part, wanted: Wanted, blob_id: Callable[[PartPath], str]) -> Body:
+async def long_body(
+    content: Content, root: Part, wanted: Wanted, blob_id: Callable[[PartPath], str], room: AnswerRoom
+) -> Body:
     """As `email_whole.whole_body`, in ranges, from the beginning of the message to its end.
 
     Raises ContentDamaged, ColdTierUnavailable, StoreUnavailable.
@@ -34,7 +37,7 @@ async def long_body(content: Content, root: Part, wanted: Wanted, blob_id: Calla
         if id(part) in shown and "size" in wanted.parts.properties:
             text = texts.get(id(part))
             sizes[id(part)] = len(text.octets) if text and not text.is_cut else await _size(content, part)
-    return Body(tree, lists, headers, sizes, texts, blob_id)
+    return Body(tree, lists, headers, sizes, texts, blob_id, room)
 
 
 async def _text(content: Content, part: Part, limit: int) -> PartContent:

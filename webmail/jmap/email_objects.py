@@ -7,12 +7,14 @@ from typing import Any
 
 from mailserver.mime.comments import without_comments
 from mailserver.mime.part import Part
+from webmail.jmap.answer_room import CHARACTERS_OF_A_VALUE, AnswerRoom
 from webmail.jmap.email_bodies import BodyLists, BodyPart
 from webmail.jmap.email_body_values import body_value
 from webmail.jmap.email_headers import Fields, header_value, headers, parse_fields
 from webmail.jmap.email_wanted import PartWanted, Wanted
 from webmail.jmap.encoded_words import text_form, unfolded
 from webmail.jmap.errors import JsonObject
+from webmail.jmap.header_properties import Form, HeaderProperty
 from webmail.jmap.ids import PartPath
 
 _SPACES = re.compile(r"\s+")
@@ -38,6 +40,7 @@ class Body:
     sizes: Mapping[int, int]
     texts: Mapping[int, PartContent]
     blob_id: Callable[[PartPath], str]
+    room: AnswerRoom
     _fields: dict[int, Fields] = field(default_factory=dict)
 
     def fields(self, part: Part) -> Fields:
@@ -47,16 +50,31 @@ class Body:
         return found
 
 
-def header_properties(fields: Fields, wanted: Wanted) -> JsonObject:
-    """What is derived from the header of the message."""
-    shown: JsonObject = {each.asked: header_value(fields, each) for each in wanted.headers}
+def header_properties(fields: Fields, wanted: Wanted, room: AnswerRoom) -> JsonObject:
+    """What is derived from the header of the message. Raises requestTooLarge."""
+    shown = _header_values(fields, wanted.headers, room)
     if "headers" in wanted.properties:
         shown["headers"] = headers(fields)
+        room.take_value(shown["headers"])
+    return shown
+
+
+def _header_values(fields: Fields, wanted: Sequence[HeaderProperty], room: AnswerRoom) -> JsonObject:
+    """What goes by several names, in capitals or not, is worked out once. Raises requestTooLarge."""
+    shown: JsonObject = {}
+    values: dict[tuple[str, Form, bool], Any] = {}
+    for each in wanted:
+        what = (each.key, each.form, each.is_all)
+        if what not in values:
+            values[what] = header_value(fields, each)
+        shown[each.asked] = values[what]
+        room.take(len(each.asked))
+        room.take_value(values[what])
     return shown
 
 
 def body_properties(body: Body, wanted: Wanted) -> JsonObject:
-    """What is derived from the body."""
+    """What is derived from the body. Raises requestTooLarge."""
     shown: JsonObject = {}
     if "bodyStructure" in wanted.properties:
         shown["bodyStructure"] = _structure(body, body.root, wanted.parts)
@@ -113,14 +131,15 @@ def _part(body: Body, each: BodyPart, wanted: PartWanted) -> JsonObject:
     shown: JsonObject = {
         name: describe(body, each) for name, describe in _DESCRIBED.items() if name in wanted.properties
     }
-    for asked in wanted.headers:
-        shown[asked.asked] = header_value(body.fields(part), asked)
+    body.room.take_value(shown)
+    if wanted.headers:
+        shown |= _header_values(body.fields(part), wanted.headers, body.room)
     return shown
 
 
 def _value(body: Body, each: BodyPart, wanted: Wanted) -> JsonObject:
     content = body.texts[id(each.part)]
-    return body_value(
+    shown = body_value(
         content.octets,
         each.part.parameters.get("charset") or None,
         is_html=each.part.subtype == "html",
@@ -128,6 +147,8 @@ def _value(body: Body, each: BodyPart, wanted: Wanted) -> JsonObject:
         is_cut=content.is_cut,
         has_problem=not has_known_encoding(each.part),
     )
+    body.room.take(CHARACTERS_OF_A_VALUE + len(shown["value"]))
+    return shown
 
 
 def _size(body: Body, each: BodyPart) -> int:

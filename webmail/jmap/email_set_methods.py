@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from mailserver.services.account_view import AccountView
 from mailserver.services.email_changing import MAILBOXES_PER_EMAIL, AccountMoved, EmailChange, Refused, change_emails
 from storage.types import MessageId, Modseq, SystemFlag
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.email_changes_read import EmailPatch, agrees, read_update
 from webmail.jmap.email_get_methods import email_objects
@@ -187,7 +188,7 @@ async def _changed_properties(
     wanted = Wanted(
         frozenset(known), tuple(headers), PartWanted(PART_PROPERTIES, ()), ValuesWanted(False, False, True, 0)
     )
-    current = (await email_objects(context, view, [message], wanted)).get(message, {})
+    current = (await email_objects(context, view, [message], wanted, AnswerRoom())).get(message, {})
     return tuple(name for name, value in given.items() if name not in current or not agrees(value, current[name]))
 
 

@@ -8,6 +8,7 @@ from mailserver.mime.part import Part
 from mailserver.mime.structure import scan
 from mailserver.mime.text import preview
 from mailserver.mime.transfer_encoding import UnknownEncoding, decoded
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.email_bodies import body_lists, body_tree
 from webmail.jmap.email_headers import Fields, parse_fields
 from webmail.jmap.email_objects import (
@@ -30,7 +31,7 @@ MOST_VALUE_OCTETS = 16 * 1024 * 1024
 """So much of a text is shown, whatever is asked."""
 
 
-def whole_body(octets: bytes, root: Part, wanted: Wanted, blob_id: Callable[[PartPath], str]) -> Body:
+def whole_body(octets: bytes, root: Part, wanted: Wanted, blob_id: Callable[[PartPath], str], room: AnswerRoom) -> Body:
     """Everything of a message's body that is wanted, from its octets. `root` is their structure."""
     tree = body_tree(root)
     lists = body_lists(tree)
@@ -45,7 +46,7 @@ def whole_body(octets: bytes, root: Part, wanted: Wanted, blob_id: Callable[[Par
         id(each.part): _content(octets, each.part, value_limit(wanted))
         for each in parts_with_values(tree, lists, wanted)
     }
-    return Body(tree, lists, headers, sizes, texts, blob_id)
+    return Body(tree, lists, headers, sizes, texts, blob_id, room)
 
 
 def value_limit(wanted: Wanted) -> int:
@@ -81,15 +82,20 @@ def is_message(fields: Fields) -> bool:
     return named > 0 and named * 2 >= len(fields.all)
 
 
-def parsed_email(octets: bytes, wanted: Wanted, blob_id: Callable[[PartPath], str]) -> JsonObject | None:
-    """The properties of a message that is not in the store (RFC 8621 §4.9), or None where it is no message."""
+def parsed_email(
+    octets: bytes, wanted: Wanted, blob_id: Callable[[PartPath], str], room: AnswerRoom
+) -> JsonObject | None:
+    """The properties of a message that is not in the store (RFC 8621 §4.9), or None where it is no message.
+
+    Raises requestTooLarge.
+    """
     root = scan(octets)
     fields = parse_fields(octets[: root.header_octets])
     if not is_message(fields):
         return None
-    shown = header_properties(fields, wanted) if wanted.needs_header else {}
+    shown = header_properties(fields, wanted, room) if wanted.needs_header else {}
     if wanted.needs_body or "bodyValues" in wanted.properties:
-        shown |= body_properties(whole_body(octets, root, wanted, blob_id), wanted)
+        shown |= body_properties(whole_body(octets, root, wanted, blob_id, room), wanted)
     if "hasAttachment" in wanted.properties:
         shown["hasAttachment"] = has_attachment(root)
     if "preview" in wanted.properties:

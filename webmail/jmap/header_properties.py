@@ -56,7 +56,7 @@ _ALLOWED: Mapping[Form, frozenset[str]] = {
     Form.DATE: _DATES,
     Form.URLS: _URLS,
 }
-_NAME = re.compile(r"[!-9;-~]+")
+_NAME = re.compile(r"[!-9;-~]{1,998}")  # no line of a message holds a longer one (RFC 5322 §2.1.1)
 
 CONVENIENCE: Mapping[str, HeaderProperty] = {
     each.asked: each

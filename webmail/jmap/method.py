@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mailserver.assembly import Parts
 from tenants.types import Principal
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.errors import JsonObject, MethodError
 from webmail.jmap.limits import Limits
 
@@ -21,6 +22,7 @@ class Context:
 
     `created_ids` maps creation ids to the ids of what was made (RFC 8620 §3.3). `implied` collects calls that a method
     makes on its own behalf; the dispatcher runs them right after it, under the same call id (§5.4, RFC 8621 §7.5).
+    `room` is what is left for what calls answer, where that may be much.
     """
 
     parts: Parts
@@ -29,6 +31,7 @@ class Context:
     using: frozenset[str]
     created_ids: dict[str, str] = field(default_factory=dict)
     implied: list[Call] = field(default_factory=list)
+    room: AnswerRoom = field(default_factory=AnswerRoom)
 
     @property
     def account_id(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 from mailserver.assembly import Parts
 from tests.conftest import plain_message
 from tests.webmail.jmap.client import Jmap
-from webmail.jmap import email_get_methods, email_set_methods
+from webmail.jmap import answer_room, email_set_methods
 from webmail.jmap.errors import JsonObject
 from webmail.jmap.limits import MAIL, Limits
 from webmail.jmap.method import Context
@@ -43,6 +43,19 @@ async def test_attachments_that_are_too_large_together(jmap: Jmap, small: Contex
 async def test_a_text_that_is_too_large(jmap: Jmap, small: Context) -> None:
     body = {"textBody": [{"partId": "t", "type": "text/plain"}], "bodyValues": {"t": {"value": "x\n" * 15_000}}}
     assert (await refused(small, jmap, **body))["type"] == "tooLarge"
+
+
+async def test_one_text_or_one_blob_in_so_many_parts_that_they_are_too_large(jmap: Jmap, small: Context) -> None:
+    """Before they are composed, which would take the memory of the process."""
+    text = [{"partId": "t", "type": "text/plain"}] * 900
+    structure = {"type": "multipart/mixed", "subParts": text}
+    error = await refused(small, jmap, bodyStructure=structure, bodyValues={"t": {"value": "x" * 1_000}})
+    assert error["type"] == "tooLarge"
+    assert "texts" in error["description"]
+    blob = await jmap.upload(b"x" * 12_000)
+    error = await refused(small, jmap, attachments=[{"blobId": blob, "type": "application/pdf"}] * 900)
+    assert error["type"] == "tooLarge"
+    assert "attachments" in error["description"]
 
 
 async def test_an_import_that_is_too_large(jmap: Jmap, small: Context) -> None:
@@ -90,13 +103,43 @@ async def test_a_message_of_three_thousand_parts_opens(jmap: Jmap) -> None:
 
 
 async def test_more_text_than_one_answer_holds(jmap: Jmap, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(email_get_methods, "MOST_TEXT", 10_000)
+    monkeypatch.setattr(answer_room, "MOST_CHARACTERS", 10_000)
     ids = [f"M{(await jmap.receive(plain_message(number, body='x' * 6_000))).message_id}" for number in range(2)]
     asked = {"ids": ids, "fetchTextBodyValues": True}
     assert (await jmap.refusal("Email/get", asked))["type"] == "requestTooLarge"
     parse = {"blobIds": [f"B{each}" for each in ids], "fetchTextBodyValues": True}
     assert (await jmap.refusal("Email/parse", parse))["type"] == "requestTooLarge"
     assert len((await jmap.call("Email/get", {**asked, "maxBodyValueBytes": 100}))["list"]) == 2
+
+
+async def test_a_header_in_more_forms_than_one_answer_holds(jmap: Jmap, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names in capitals or not are as many properties; of each Email, and of each part."""
+    monkeypatch.setattr(answer_room, "MOST_CHARACTERS", 1_000_000)
+    placed = await jmap.receive(b"X-Long: " + b"x" * 20_000 + b"\r\n\r\nbody\r\n")
+    names = [f"header:{first}-l{rest}" for first in "xX" for rest in ("ong", "oNg", "onG", "Ong", "oNG", "ONg", "ONG")]
+    forms = [f"{name}:as{form}:all" for name in names for form in ("Raw", "Text", "Addresses", "GroupedAddresses")]
+    asked = {"ids": [f"M{placed.message_id}"], "properties": forms}
+    assert (await jmap.refusal("Email/get", asked))["type"] == "requestTooLarge"
+    of_parts = {**asked, "properties": ["bodyStructure", "textBody"], "bodyProperties": forms}
+    assert (await jmap.refusal("Email/get", of_parts))["type"] == "requestTooLarge"
+    (email,) = (await jmap.call("Email/get", {**asked, "properties": forms[:4]}))["list"]
+    assert email[forms[0]] == [" " + "x" * 20_000]
+
+
+async def test_what_calls_answer_together_has_to_fit_into_one_answer(
+    jmap: Jmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_room, "MOST_CHARACTERS", 10_000)
+    placed = await jmap.receive(plain_message(1, body="x" * 6_000))
+    asked = {"ids": [f"M{placed.message_id}"], "properties": ["bodyValues"], "fetchTextBodyValues": True}
+    told = await jmap.calls(["Email/get", asked], ["Email/get", asked], ["Email/get", {**asked, "ids": []}])
+    assert [name for name, _, _ in told] == ["Email/get", "error", "Email/get"]
+
+
+async def test_a_property_for_a_field_whose_name_is_longer_than_any_line(jmap: Jmap) -> None:
+    """It would be repeated for each Email."""
+    asked = {"ids": [], "properties": ["header:" + "x" * 999]}
+    assert (await jmap.refusal("Email/get", asked))["type"] == "invalidArguments"
 
 
 async def test_a_header_of_a_hundred_thousand_folds_opens(jmap: Jmap) -> None:
