@@ -146,13 +146,13 @@ def needles_of(text: str) -> list[Needle]:
 
     A quote within a word is an apostrophe; one that is never closed is passed over.
     """
-    found: list[Needle] = []
+    found: dict[Needle, None] = {}
     for match in _QUOTED.finditer(text):
         phrase = match[1] if match[1] is not None else match[2]
         if phrase is None:
             needle = needle_of(match[3].strip("\"'"))
         else:
             needle = needle_of(_ESCAPED.sub(r"\1", phrase), Ending.WHOLE)
-        if needle is not None and needle not in found:
-            found.append(needle)
-    return found
+        if needle is not None:
+            found[needle] = None
+    return list(found)

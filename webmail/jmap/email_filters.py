@@ -39,6 +39,8 @@ from webmail.jmap.utc_dates import read_utc_date
 
 DEEPEST = 32
 """Operators within operators."""
+LONGEST_TEXT = 1_000
+"""Characters that may be looked for by one condition: each word of it is a question of its own."""
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
 _OF_KEYWORDS = (SortBy.KEYWORD, SortBy.ALL_IN_THREAD, SortBy.SOME_IN_THREAD)
 
@@ -120,13 +122,20 @@ def _has_attachment(name: str, value: object) -> EmailFilter:
     return HasAttachment() if as_boolean(name, value) else NoneOf((HasAttachment(),))
 
 
+def _text(name: str, value: object) -> str:
+    text = as_string(name, value)
+    if len(text) > LONGEST_TEXT:
+        raise MethodError("unsupportedFilter", f"{name} may have {LONGEST_TEXT} characters")
+    return text
+
+
 def _of_field(field: EnvelopeField) -> Callable[[str, object], EmailFilter]:
-    return lambda name, value: AllOf(tuple(FieldHolds(field, token) for token in tokens_of(as_string(name, value))))
+    return lambda name, value: AllOf(tuple(FieldHolds(field, token) for token in tokens_of(_text(name, value))))
 
 
 def _of_text(*, in_header: bool) -> Callable[[str, object], EmailFilter]:
     def read(name: str, value: object) -> EmailFilter:
-        text = as_string(name, value)
+        text = _text(name, value)
         return TextHolds(text, in_header) if tokens_of(text) else AllOf(())
 
     return read
@@ -136,7 +145,7 @@ def _header(name: str, value: object) -> EmailFilter:
     given = as_strings(name, value)
     if len(given) not in (1, 2) or _FIELD_NAME.fullmatch(given[0]) is None:
         raise InvalidArguments(f"{name} must be the name of a field, and what stands in it or nothing")
-    return HeaderHolds(given[0].lower(), given[1] if len(given) == 2 else "")
+    return HeaderHolds(_text(name, given[0]).lower(), _text(name, given[1]) if len(given) == 2 else "")
 
 
 _CONDITIONS: Mapping[str, Callable[[str, object], EmailFilter]] = {

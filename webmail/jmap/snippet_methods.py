@@ -13,6 +13,9 @@ from webmail.jmap.filters import Filter, FilterCondition, FilterOperator, Operat
 from webmail.jmap.limits import MAIL
 from webmail.jmap.method import Context, Method
 
+MOST_MARKED = 100
+"""Words and phrases; what is looked for beside those is not marked."""
+
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:
     taken = Arguments(context, arguments)
@@ -34,6 +37,9 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
     found = {} if marks is None else await snippets(context.parts.store, context.who, sizes, marks)
     told = {each: found.get(message) if marks is not None else NOTHING for each, message in known.items()}
     missing = [each for each in asked if told.get(each) is None]
+    for snippet in told.values():
+        if snippet is not None:
+            context.room.take(len(snippet.subject or "") + len(snippet.body or ""))
     return {
         "accountId": context.account_id,
         "list": [
@@ -48,8 +54,11 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
 def _marks(filter_: Filter | None) -> Asked | None:
     """None: no text is looked for."""
     texts: dict[str, list[Needle]] = {"text": [], "subject": [], "body": []}
-    for name, text in _texts(filter_):
-        texts[name] += needles_of(text)
+    left = MOST_MARKED
+    for name, text in dict.fromkeys(_texts(filter_)):
+        needles = needles_of(text)[:left]
+        texts[name] += needles
+        left -= len(needles)
     if not any(texts.values()):
         return None
     return Asked(Highlighter(texts["text"], anywhere=texts["subject"]), Highlighter(texts["text"] + texts["body"]))

@@ -1,5 +1,7 @@
 """Words and forms of texts, and what is looked for in the same form."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +91,12 @@ def test_a_whole_word_does_not_go_on() -> None:
 )
 def test_words_and_phrases_of_a_filter(text: str, forms: list[str]) -> None:
     assert [needle.form for needle in needles_of(text)] == forms
+
+
+def test_very_many_words_are_told_apart_in_little_time() -> None:
+    started = time.perf_counter()
+    assert len(needles_of(" ".join(map(str, range(40_000))))) == 40_000
+    assert time.perf_counter() - started < 10
 
 
 WORDY = st.text(alphabet="ab中文字éК 1.-\n", max_size=40)

@@ -98,6 +98,16 @@ async def test_what_is_searched_for_is_found_and_shown_with_one_request(jmap: Jm
     assert [each["emailId"] for each in told["list"]] == [f"M{placed.message_id}"]
 
 
+async def test_of_very_many_words_a_hundred_are_marked(jmap: Jmap) -> None:
+    placed = await jmap.receive(plain_message(1, subject=" ".join(f"a{number}" for number in range(120))))
+    conditions = [{"subject": f"a{number}"} for number in range(120)]
+    filter_ = {"operator": "AND", "conditions": conditions}
+    ((subject, _),) = await marked(jmap, filter_, f"M{placed.message_id}")
+    assert subject is not None
+    assert "<mark>a99</mark>" in subject
+    assert "<mark>a100</mark>" not in subject
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
