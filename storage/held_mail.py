@@ -3,7 +3,7 @@
 It is one row of `held_submission`; its octets rest as those of an `outgoing` message of the same id that has no
 recipients yet. Whoever releases it takes a lease first, which is committed and raises the token; from then on nobody
 can cancel it. What `finish_release` writes it writes in the transaction that queues: so it happens once, whoever was
-killed before.
+killed before. The Email goes from Scheduled to where it belongs in the same transaction (`scheduled_mail`).
 """
 
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ from storage.keys import TenantKeys
 from storage.outbox import MessageRow, message_of
 from storage.outgoing_types import BodyKind, OutgoingId, QueuedMessage, ReturnContent
 from storage.query import Connection, Query
+from storage.scheduled_mail import put_among_sent, put_back_among_drafts
 from storage.submissions import TYPE_NAME, Submission, UndoStatus, set_status
 from storage.type_states import begin_change
-from storage.types import Modseq, SubmissionId
+from storage.types import MessageId, Modseq, SubmissionId
 from tenants.types import AccountId, TenantId
 
 
@@ -51,6 +52,11 @@ class DueSubmission:
     submission_id: int
     account_id: int
     token: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Email:
+    message_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,11 @@ _HELD_SUBMISSION = Query(
     row=Submission,
 )
 
+_EMAIL_OF = Query(
+    f"SELECT message_id FROM email_submission WHERE {_OF_ACCOUNT} AND id = %(id)s",  # noqa: S608 - our own condition
+    row=_Email,
+)
+
 
 async def hold(
     connection: Connection,
@@ -161,13 +172,13 @@ async def count_held(connection: Connection, tenant_id: TenantId, account_id: Ac
 
 async def cancel(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, submission_id: SubmissionId, modseq: Modseq
-) -> bool:
-    """Under the account's lock (`begin_change`). False: it is released, or about to be."""
+) -> Modseq:
+    """Under the account's lock (`begin_change`). Returns the last modseq taken. Raises ReleaseLost once it is leased."""
     if not await _unhold(connection, tenant_id, account_id, submission_id, token=0):
-        return False
+        raise ReleaseLost(submission_id)
     await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=submission_id)
     await set_status(connection, tenant_id, account_id, submission_id, UndoStatus.CANCELED, "{}", None, modseq)
-    return True
+    return await _move_email(connection, tenant_id, account_id, submission_id, UndoStatus.CANCELED) or modseq
 
 
 # -- releasing
@@ -210,13 +221,32 @@ async def finish_release(
     undo_status: UndoStatus,
     fates: str,
     outgoing_id: OutgoingId | None,
-) -> None:
-    """The rest of that transaction. `outgoing_id` None: none of it is queued, and its octets go."""
+) -> Modseq:
+    """The rest of that transaction. `outgoing_id` None: none of it is queued, and its octets go.
+
+    Returns the last modseq taken.
+    """
     tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
     if outgoing_id is None:
         await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=due.submission_id)
     submission_id = SubmissionId(due.submission_id)
     await set_status(connection, tenant_id, account_id, submission_id, undo_status, fates, outgoing_id, modseq)
+    return await _move_email(connection, tenant_id, account_id, submission_id, undo_status) or modseq
+
+
+async def _move_email(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    submission_id: SubmissionId,
+    undo_status: UndoStatus,
+) -> Modseq | None:
+    """Out of Scheduled, after `_unhold`. None: it stays as it is."""
+    found = await _EMAIL_OF.first(connection, tenant_id=tenant_id, account_id=account_id, id=submission_id)
+    if found is None:
+        return None
+    move = put_among_sent if undo_status is UndoStatus.FINAL else put_back_among_drafts
+    return await move(connection, tenant_id, account_id, MessageId(found.message_id))
 
 
 async def _unhold(

@@ -2,8 +2,9 @@
 
 1. A lease is committed. From here on nobody can cancel it.
 2. Copies for people here are placed under the submission's id, which a replay finds.
-3. What goes to other systems is queued, and the submission is final, in one transaction that only the lease's holder
-   can commit. What groups and forwardings of other companies make of it is queued just before, leased.
+3. What goes to other systems is queued, the submission is final, and its Email leaves Scheduled, in one transaction
+   that only the lease's holder can commit. What groups and forwardings of other companies make of it is queued just
+   before, leased.
 
 Who is killed between these leaves a lease that ends; the next one does the same, and each step finds what is done.
 Whom it does not reach the sender hears of in a report, for nobody waits for an answer.
@@ -228,9 +229,10 @@ class Releases:
                         await self._queueing.enqueue_within(
                             connection, each.submitter, each.envelope, passed_on, received_at=message.queued_at
                         )
-                await held_mail.finish_release(
+                modseq = await held_mail.finish_release(
                     connection, due, modseq, undo_status=UndoStatus.FINAL, fates=fates, outgoing_id=own_id
                 )
+                reached("release: written, not committed")
         except BaseException:
             for each, outgoing_id in leased:
                 with contextlib.suppress(StoreUnavailable):  # then it leaves when its lease ends, once too often
@@ -278,7 +280,7 @@ class Releases:
         tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
         async with self._store.database.transaction(tenant_id) as connection:
             modseq = await held_mail.begin_release(connection, due)
-            await held_mail.finish_release(
+            modseq = await held_mail.finish_release(
                 connection, due, modseq, undo_status=UndoStatus.CANCELED, fates="{}", outgoing_id=None
             )
         self._store.announce(tenant_id, account_id, modseq)

@@ -45,7 +45,7 @@ from storage import held_mail
 from storage import submissions as stored
 from storage.content import Content
 from storage.errors import OverQuota, StorageError
-from storage.held_mail import HeldMessage
+from storage.held_mail import HeldMessage, ReleaseLost
 from storage.identities import Identity
 from storage.outgoing_types import OutgoingId, Submitter
 from storage.store import MailStore
@@ -185,12 +185,15 @@ class Submissions:
         return Submitted(submission_id, envelope, now, UndoStatus.FINAL)
 
     async def cancel(self, who: Principal, submission_id: SubmissionId) -> bool:
-        """False: it is on its way. Raises StoreUnavailable."""
-        async with self._store.database.transaction(who.tenant_id) as connection:
-            modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
-            is_canceled = await held_mail.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
+        """Its Email, if it stands in Scheduled, is a draft again. False: it is on its way. Raises StoreUnavailable."""
+        try:
+            async with self._store.database.transaction(who.tenant_id) as connection:
+                modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
+                modseq = await held_mail.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
+        except ReleaseLost:
+            return False
         self._store.announce(who.tenant_id, who.account_id, modseq)
-        return is_canceled
+        return True
 
     async def destroy(self, who: Principal, ids: Sequence[SubmissionId]) -> set[SubmissionId]:
         """The records alone: what waits is sent all the same. Returns those that were there."""

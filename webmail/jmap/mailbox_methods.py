@@ -18,7 +18,7 @@ COUNTS = ("totalEmails", "unreadEmails", "totalThreads", "unreadThreads")
 PROPERTIES = frozenset(
     {"id", "name", "parentId", "role", "sortOrder", *COUNTS, "myRights", "isSubscribed"},
 )
-_ORDER = {"inbox": 10, "drafts": 20, "sent": 30, "archive": 40, "junk": 50, "trash": 60}
+_ORDER = {"inbox": 10, "drafts": 20, "scheduled": 25, "sent": 30, "archive": 40, "junk": 50, "trash": 60}
 _LAST = 100
 
 

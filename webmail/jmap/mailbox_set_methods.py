@@ -7,6 +7,7 @@ from mailserver.services.account_view import AccountView
 from mailserver.services.email_changing import AccountMoved
 from mailserver.services.mailbox_changing import MailboxesChanged, change_mailboxes
 from mailserver.services.mailbox_forest import Key, Node, Reason, Refusal, Update
+from mailserver.services.mailboxes import SPECIAL_USES
 from storage.types import MailboxId
 from webmail.jmap import ids
 from webmail.jmap.arguments import Arguments
@@ -19,7 +20,7 @@ from webmail.jmap.set_states import is_of_mailbox, said_in_part, states_around
 from webmail.jmap.standard import StandardSet
 from webmail.jmap.states import state_of
 
-_USES = {"archive": "\\Archive", "drafts": "\\Drafts", "junk": "\\Junk", "sent": "\\Sent", "trash": "\\Trash"}
+_USES = {use.removeprefix("\\").lower(): use for use in SPECIAL_USES}
 _SERVER_SET = frozenset({"id", "myRights", *COUNTS})
 _LARGEST_ORDER = 2**31 - 1
 _KINDS = {

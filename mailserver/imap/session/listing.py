@@ -34,11 +34,12 @@ SPECIAL_USES = {
         MailboxAttribute.DRAFTS,
         MailboxAttribute.FLAGGED,
         MailboxAttribute.JUNK,
+        MailboxAttribute.SCHEDULED,
         MailboxAttribute.SENT,
         MailboxAttribute.TRASH,
     )
 }
-"""RFC 6154 §2, by the word that storage keeps."""
+"""RFC 6154 §2 and IANA's list, by the word that storage keeps."""
 
 _BASIC = ListOptions()
 

@@ -87,7 +87,7 @@ class Enabled:
 
 
 class MailboxAttribute(Enum):
-    """RFC 9051 §7.3.1, of which special use is RFC 6154; the value is the name on the wire."""
+    """RFC 9051 §7.3.1, of which special use is RFC 6154 and IANA's list; the value is the name on the wire."""
 
     NOSELECT = "\\Noselect"
     NONEXISTENT = "\\NonExistent"
@@ -99,6 +99,7 @@ class MailboxAttribute(Enum):
     DRAFTS = "\\Drafts"
     FLAGGED = "\\Flagged"
     JUNK = "\\Junk"
+    SCHEDULED = "\\Scheduled"
     SENT = "\\Sent"
     TRASH = "\\Trash"
 
