@@ -7,9 +7,10 @@ from typing import Any
 
 from psycopg.errors import UniqueViolation
 
+from storage.person_rows import PersonRow
 from storage.query import Connection, Query
 from tenants.errors import AppPasswordExists
-from tenants.types import AccountId, Address, Principal, Salting, ScramKeys, Status, TenantId
+from tenants.types import AccountId, Principal, Salting, ScramKeys, Status, TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,7 @@ class _Salting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Person:
-    local_part: str
-    domain: str
-    display_name: str
-    is_administrator: bool
-    language: str
-    time_zone: str
-    quota_octets: int | None
-    sign_in_epoch: int
+class _Person(PersonRow):
     status: str
     tenant_status: str
     domain_status: str
@@ -111,9 +104,9 @@ _STANDING = Query(
 )
 _PERSON = Query(
     """
-    SELECT a.local_part::text, d.name::text AS domain, c.display_name::text, c.is_administrator, c.language::text,
-           c.time_zone::text, c.quota_octets, c.sign_in_epoch, c.status::text, t.status::text AS tenant_status,
-           d.status::text AS domain_status
+    SELECT c.tenant_id, c.id AS account_id, a.local_part::text, d.name::text AS domain, c.display_name::text,
+           c.language::text, c.time_zone::text, c.quota_octets, c.is_administrator, c.sign_in_epoch,
+           c.status::text, t.status::text AS tenant_status, d.status::text AS domain_status
       FROM account c
       JOIN tenant t ON t.id = c.tenant_id
       JOIN address a ON a.account_id = c.id AND a.is_primary
@@ -133,17 +126,7 @@ async def find_person(connection: Connection, tenant_id: TenantId, account_id: A
     row = await _PERSON.first(connection, tenant_id=tenant_id, account_id=account_id)
     if row is None or {row.status, row.tenant_status, row.domain_status} != {Status.ACTIVE.value}:
         return None
-    return Principal(
-        tenant_id=tenant_id,
-        account_id=account_id,
-        address=Address(row.local_part, row.domain),
-        display_name=row.display_name,
-        language=row.language,
-        time_zone=row.time_zone,
-        quota_octets=row.quota_octets,
-        is_administrator=row.is_administrator,
-        sign_in_epoch=row.sign_in_epoch,
-    )
+    return row.principal()
 
 
 async def change_password(connection: Connection, who: Principal, old_hash: str, new_hash: str) -> bool:

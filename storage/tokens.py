@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from storage.person_rows import PERSON_COLUMNS, PersonRow
 from storage.query import Connection, Query
-from tenants.types import AccountId, Address, Principal, Status, TenantId
+from tenants.types import AccountId, Principal, Status, TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,11 @@ class ListedGrant:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    name: str | None
-    scopes: str | None
-    tenant_id: int | None
-    account_id: int | None
-    local_part: str | None
-    domain: str | None
-    display_name: str | None
-    tenant_status: str | None
-    account_status: str | None
-    is_administrator: bool | None
-    language: str | None
-    time_zone: str | None
-    quota_octets: int | None
-    sign_in_epoch: int | None
+class _Token(PersonRow):
+    scopes: str
+    name: str
+    tenant_status: str
+    account_status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +95,10 @@ class _Was:
 
 
 _TOKEN: Query[Any] = Query(
-    """
-    SELECT name, scopes, tenant_id, account_id, local_part, domain, display_name, tenant_status, account_status,
-           is_administrator, language, time_zone, quota_octets, sign_in_epoch
+    f"""
+    SELECT {PERSON_COLUMNS}, scopes, name, tenant_status, account_status
       FROM directory_token_v1(%(digest)s, %(network)s)
-    """,
+    """,  # noqa: S608 - our own column list
     row=_Token,
 )
 _CLIENT: Query[Any] = Query(
@@ -219,20 +209,9 @@ async def find_token(connection: Connection, digest: bytes, *, network: str) -> 
     """None for one that nobody has, that has expired, or whose person is deleted. That it was used is noted once a
     minute."""
     row = await _TOKEN.first(connection, digest=digest, network=network[:64])
-    if row is None or row.tenant_id is None or row.account_id is None:
+    if row is None:
         return None
-    who = Principal(
-        tenant_id=TenantId(row.tenant_id),
-        account_id=AccountId(row.account_id),
-        address=Address(row.local_part or "", row.domain or ""),
-        display_name=row.display_name or "",
-        language=row.language or "en",
-        time_zone=row.time_zone or "UTC",
-        quota_octets=row.quota_octets,
-        is_administrator=bool(row.is_administrator),
-        sign_in_epoch=row.sign_in_epoch or 0,
-    )
-    return BornToken(who, row.scopes or "", row.name or "", Status(row.tenant_status), Status(row.account_status))
+    return BornToken(row.principal(), row.scopes, row.name, Status(row.tenant_status), Status(row.account_status))
 
 
 async def find_client(connection: Connection, client_id: str) -> OAuthClient | None:

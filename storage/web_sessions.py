@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from storage.person_rows import PERSON_COLUMNS, PersonRow
 from storage.query import Connection, Query
-from tenants.types import AccountId, Address, Principal, TenantId
+from tenants.types import Principal
 
 KEPT_OF_ACCOUNT = 100  # the sessions seen last
 
@@ -35,21 +36,11 @@ class ListedSession:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    session_id: int | None
-    stage: str | None
-    created_at: datetime | None
-    verified_at: datetime | None
-    tenant_id: int | None
-    account_id: int | None
-    local_part: str | None
-    domain: str | None
-    display_name: str | None
-    is_administrator: bool | None
-    language: str | None
-    time_zone: str | None
-    quota_octets: int | None
-    sign_in_epoch: int | None
+class _Row(PersonRow):
+    session_id: int
+    stage: str
+    created_at: datetime
+    verified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +49,10 @@ class _Id:
 
 
 _FIND: Query[Any] = Query(
-    """
-    SELECT session_id, stage, created_at, verified_at, tenant_id, account_id, local_part, domain, display_name,
-           is_administrator, language, time_zone, quota_octets, sign_in_epoch
+    f"""
+    SELECT {PERSON_COLUMNS}, session_id, stage, created_at, verified_at
       FROM directory_web_session_v1(%(digest)s, %(network)s, %(idle_s)s)
-    """,
+    """,  # noqa: S608 - our own column list
     row=_Row,
 )
 _INSERT: Query[Any] = Query(
@@ -119,22 +109,9 @@ async def find_session(connection: Connection, digest: bytes, *, network: str, i
     """None for one that nobody has, that has ended, or whose person may not sign in now. That it was seen, and from
     where, is noted once a minute."""
     row = await _FIND.first(connection, digest=digest, network=network[:64], idle_s=idle_s)
-    if row is None or row.session_id is None or row.tenant_id is None or row.account_id is None:
+    if row is None:
         return None
-    assert row.created_at is not None
-    assert row.verified_at is not None
-    who = Principal(
-        tenant_id=TenantId(row.tenant_id),
-        account_id=AccountId(row.account_id),
-        address=Address(row.local_part or "", row.domain or ""),
-        display_name=row.display_name or "",
-        language=row.language or "en",
-        time_zone=row.time_zone or "UTC",
-        quota_octets=row.quota_octets,
-        is_administrator=bool(row.is_administrator),
-        sign_in_epoch=row.sign_in_epoch or 0,
-    )
-    return FoundSession(row.session_id, row.stage == "open", row.created_at, row.verified_at, who)
+    return FoundSession(row.session_id, row.stage == "open", row.created_at, row.verified_at, row.principal())
 
 
 async def insert_session(
