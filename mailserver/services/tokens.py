@@ -7,6 +7,7 @@ counts for nobody. Each use asks the directory, so that a revoked token is worth
 import hashlib
 import secrets
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mailserver.services.audit import note_act
@@ -125,16 +126,4 @@ def _admitted(found: BornToken, scope: Scope) -> Principal:
     scopes = frozenset(Scope(word) for word in found.scopes.split())
     if scope not in scopes:
         raise LoginRefused(RefusalReason.OTHER_SCOPE)
-    who = found.who
-    return Principal(
-        tenant_id=who.tenant_id,
-        account_id=who.account_id,
-        address=who.address,
-        display_name=who.display_name,
-        language=who.language,
-        time_zone=who.time_zone,
-        quota_octets=who.quota_octets,
-        is_administrator=who.is_administrator,
-        credential=Credential(name=found.name, scopes=scopes),
-        sign_in_epoch=who.sign_in_epoch,
-    )
+    return replace(found.who, credential=Credential(name=found.name, scopes=scopes))
