@@ -109,7 +109,7 @@ async def assemble(
         ending.push_async_callback(searches.close)
         account_views = AccountViews(store)
         ending.push_async_callback(account_views.close)
-        state_changes = StateChanges(database, watchers)
+        state_changes = StateChanges(database, watchers, store.pools)
         ending.push_async_callback(state_changes.close)
         outward = OutwardHttp(config.outward)
         ending.push_async_callback(outward.close)

@@ -31,6 +31,15 @@ class PoolUsage:
         return max(self.limit_octets - self.used_octets, 0)
 
 
+def limit_within(pool: PoolUsage | None, used_octets: int, own_limit_octets: int | None) -> int | None:
+    """What an account may have, of which so much is used: its own limit, or less where the pool leaves it less; None:
+    nothing limits it."""
+    if pool is None:
+        return own_limit_octets
+    of_pool = used_octets + pool.left_octets
+    return of_pool if own_limit_octets is None else min(own_limit_octets, of_pool)
+
+
 @dataclass(frozen=True, slots=True)
 class _Used:
     used_octets: int

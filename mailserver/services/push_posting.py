@@ -43,6 +43,7 @@ class Came(Enum):
     GONE = "gone"
     BUSY = "busy"  # 429: we are asked to send less
     FAILED = "failed"
+    REJECTED = "rejected"  # the push service will not have this message: a key it does not know (RFC 8292 §4.2) …
     REFUSED = "refused"  # it would lead inside, or its keys are none
 
 
@@ -100,8 +101,7 @@ class PushPosting:
             return Posted(Came.TAKEN)
         if answer.status in (404, 410):
             return Posted(Came.GONE)
-        came = Came.BUSY if answer.status == 429 else Came.FAILED
-        return Posted(came, _retry_after_s(answer.headers.get("retry-after", "")))
+        return Posted(_came_of(answer.status), _retry_after_s(answer.headers.get("retry-after", "")))
 
     def _authorization(self, url: str) -> str:
         parts = urlsplit(url)
@@ -115,6 +115,13 @@ class PushPosting:
     @cached_property
     def _private_key(self) -> ec.EllipticCurvePrivateKey:
         return application_server_key(self._keys.web_push_secret)
+
+
+def _came_of(status: int) -> Came:
+    """Of one that was not taken."""
+    if status == 429:
+        return Came.BUSY
+    return Came.REJECTED if 400 <= status < 500 and status != 408 else Came.FAILED
 
 
 def _sealed(message: bytes, p256dh: str, auth: str) -> bytes:

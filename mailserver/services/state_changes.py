@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mailserver.observability.logs import get_logger
 from mailserver.observability.metrics import counter, gauge
@@ -17,6 +17,7 @@ from mailserver.services.watching import Watch, Watchers
 from mailserver.tasks import end_task
 from storage.database import Database
 from storage.errors import StoreUnavailable
+from storage.pools import Pools, limit_within
 from storage.provisioning import provision_account
 from storage.told_states import ToldStates, told_states
 from storage.types import Modseq
@@ -64,11 +65,20 @@ def changed_since(states: ToldStates, place: Place, types: Collection[str] | Non
     """States of the types that changed after a place; `types` None: of all. A place that cannot be is before all."""
     is_known = place.epoch == states.epoch and place.modseq <= states.modseq
     since = place.modseq if is_known else -1
-    return {
+    changed = {
         name: f"{states.epoch}-{modseq}"
         for name, modseq in states.types.items()
         if modseq > since and (types is None or name in types)
     }
+    if states.limit_octets is not None and states.types["Thread"] > since and (types is None or "Quota" in types):
+        changed["Quota"] = quota_state(states.used_octets, states.limit_octets)
+    return changed
+
+
+def quota_state(used_octets: int, limit_octets: int | None) -> str:
+    """RFC 9425: what it held. It is told when messages come and go (§6), for `used` changes with them; a limit that is
+    set anew is told with the next of them."""
+    return f"{used_octets}-{'none' if limit_octets is None else limit_octets}"
 
 
 @dataclass(slots=True, eq=False)
@@ -111,8 +121,9 @@ class Following:
 class StateChanges:
     """One per process."""
 
-    def __init__(self, database: Database, watchers: Watchers, *, pause_s: float = PAUSE_S) -> None:
+    def __init__(self, database: Database, watchers: Watchers, pools: Pools, *, pause_s: float = PAUSE_S) -> None:
         self._database = database
+        self._pools = pools
         self._watchers = watchers
         self._pause_s = pause_s
         self._accounts: dict[Key, _Account] = {}
@@ -157,6 +168,8 @@ class StateChanges:
                 states = await told_states(connection, *key)
             if states is None:
                 raise StoreUnavailable("the account is about to be deleted")
+        pool = await self._pools.usage(self._database, key[0])
+        states = replace(states, limit_octets=limit_within(pool, states.used_octets, states.limit_octets))
         known = account.states
         if known is None or (known.epoch, known.modseq) < (states.epoch, states.modseq):
             account.states = states

@@ -230,9 +230,9 @@ class WebPush:
                         await stored.settle(connection, *key, claimed)
             case Came.GONE | Came.REFUSED:
                 await self._forget(key, claimed, result.came.value)
-            case Came.BUSY | Came.FAILED if claimed.failures >= MOST_FAILURES:
+            case Came.BUSY | Came.FAILED | Came.REJECTED if claimed.failures >= MOST_FAILURES:
                 await self._forget(key, claimed, "it never answers")
-            case Came.BUSY | Came.FAILED:
+            case Came.BUSY | Came.FAILED | Came.REJECTED:
                 backoff_s = min(FIRST_BACKOFF_S * 2.0 ** min(claimed.failures, 20), LONGEST_BACKOFF_S)
                 asked_s = min(result.retry_after_s or 0.0, LONGEST_BACKOFF_S)
                 async with self._database.read(key[0]) as connection:
@@ -251,6 +251,7 @@ class WebPush:
         log.info("push subscription ended", account=key[1], subscription=claimed.id, reason=why)
 
     async def _send_code(self, target: Target, message: bytes) -> None:
+        """Again where there was no answer, or trouble; never where it was rejected (RFC 9749 §6)."""
         self._codes_under_way += 1
         try:
             for pause_s in _CODE_RETRIES_S:

@@ -6,6 +6,7 @@ from storage import type_states
 from storage.store import MailStore
 from storage.told_states import ToldStates, told_states
 from storage.types import Modseq
+from storage.usage import usage
 from tests.account_deeds import Deeds
 from tests.conftest import Company
 from tests.someone import ADD, FLAGGED, SEEN, Someone
@@ -34,6 +35,15 @@ async def test_mail_that_comes_moves_every_type_of_mail(someone: Someone) -> Non
     after = await told(someone)
     assert moved(before, after) == {"Email", "EmailDelivery", "Mailbox", "Thread"}
     assert after.modseq == max(after.types.values())
+
+
+async def test_what_the_account_uses_is_told(someone: Someone) -> None:
+    before = await told(someone)
+    assert (before.used_octets, before.limit_octets) == (0, someone.who.quota_octets)
+    await someone.receive()
+    async with someone.store.database.read(someone.who.tenant_id) as connection:
+        used = (await usage(connection, someone.who.tenant_id, someone.who.account_id)).used_octets
+    assert (await told(someone)).used_octets == used > 0
 
 
 async def test_mail_that_is_moved_was_not_delivered_again(someone: Someone) -> None:

@@ -1,17 +1,18 @@
 """Quota/get, changes, query, queryChanges (RFC 9425): how many octets of mail a person has, and may have.
 
 There is one quota, or none for whom nothing limits. A state says what it held, `<used>-<limit>`, so that changes since
-any state can be told.
+any state can be told. It is of Emails, so who does not name their capability sees none (§4.1).
 """
 
 import re
 from dataclasses import dataclass
 
 from mailserver.services.mailboxes import quota_usage
+from mailserver.services.state_changes import quota_state
 from webmail.jmap.arguments import Arguments
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError
 from webmail.jmap.filters import Comparator, Filter, FilterCondition, Operator
-from webmail.jmap.limits import QUOTA
+from webmail.jmap.limits import MAIL, QUOTA
 from webmail.jmap.method import Context, Method
 from webmail.jmap.standard import StandardQueryChanges
 from webmail.jmap.windows import window
@@ -25,6 +26,10 @@ PROPERTIES = frozenset(
 _NONE = "none"
 _STATE = re.compile(r"([0-9]{1,18})-([0-9]{1,18}|none)", re.ASCII)
 _SORTED_BY = frozenset({"name", "used"})
+_DESCRIPTION = {
+    "en": "Mail of this account. Each message counts once, in however many mailboxes it is.",
+    "zh": "此帐户的邮件。一封邮件无论在几个文件夹中，都只计一次。",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,10 @@ class _Held:
 
     @property
     def state(self) -> str:
-        return f"{self.used}-{_NONE if self.limit is None else self.limit}"
+        return quota_state(self.used, self.limit)
 
     def ids(self) -> list[str]:
         return [] if self.limit is None else [QUOTA_ID]
-
-
-async def quota_state(context: Context) -> str:
-    """For push too."""
-    return (await _held(context)).state
 
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:
@@ -126,7 +126,7 @@ async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
 
 async def _held(context: Context) -> _Held:
     """As IMAP tells it: the limit of the whole company shows as a lower one of the person."""
-    usage = await quota_usage(context.parts.store, context.who)
+    usage = await quota_usage(context.parts.store, context.who) if MAIL in context.using else None
     return _Held(0, None) if usage is None else _Held(*usage)
 
 
@@ -149,7 +149,7 @@ def _record(context: Context, held: _Held) -> JsonObject:
         "scope": "account",
         "name": str(context.who.address),
         "types": ["Email"],
-        "description": "Mail of this account. Each message counts once, in however many mailboxes it is.",
+        "description": _DESCRIPTION["zh" if context.who.language.lower().startswith("zh") else "en"],
     }
 
 

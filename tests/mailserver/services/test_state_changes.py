@@ -18,6 +18,7 @@ from mailserver.services.state_changes import (
 )
 from mailserver.services.watching import Watchers, WatchingConfig
 from storage.database import Database
+from storage.pools import Pools
 from storage.store import MailStore
 from storage.told_states import ToldStates
 from storage.types import Modseq
@@ -45,6 +46,23 @@ def test_what_changed_since_a_place(place: Place, types: set[str] | None, names:
 
 def test_states_are_told_as_get_writes_them() -> None:
     assert changed_since(STATES, NOWHERE, {"Email"}) == {"Email": "3-30"}
+
+
+@pytest.mark.parametrize(
+    ("limit_octets", "place", "types", "told"),
+    [
+        (100, NOWHERE, None, "40-100"),
+        (100, Place(3, Modseq(9)), {"Quota"}, "40-100"),
+        (100, Place(3, Modseq(10)), None, None),  # a flag is no message that came or went
+        (100, NOWHERE, {"Email"}, None),
+        (None, NOWHERE, None, None),
+    ],
+)
+def test_a_quota_is_told_with_messages_that_come_and_go(
+    limit_octets: int | None, place: Place, types: set[str] | None, told: str | None
+) -> None:
+    states = replace(STATES, used_octets=40, limit_octets=limit_octets)
+    assert changed_since(states, place, types).get("Quota") == told
 
 
 def test_a_place_is_read_as_it_is_written() -> None:
@@ -85,7 +103,7 @@ async def someone(store: MailStore, company: Company, watchers: Watchers) -> Som
 
 @pytest.fixture
 async def changes(database: Database, watchers: Watchers) -> AsyncIterator[StateChanges]:
-    changes = StateChanges(database, watchers, pause_s=0.2)
+    changes = StateChanges(database, watchers, Pools(), pause_s=0.2)
     yield changes
     await changes.close()
 

@@ -18,9 +18,11 @@ from mailserver.web_push_encryption import decrypt, from_base64, parse_push_keys
 from storage.push_subscriptions import BY_TOKEN, expire_push_subscriptions, list_mine, standing
 from storage.sign_in_ends import end_sign_ins
 from tenants.types import Credential, Scope
+from tests.conftest import RunningServices
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.push_service import Pushed, PushService, push_service
+from tests.webmail.jmap.quotas import set_quota
 
 
 class Device:
@@ -83,7 +85,7 @@ async def web_push(parts: Parts) -> AsyncIterator[WebPush]:
 
 def another_process(parts: Parts) -> tuple[OutwardHttp, WebPush]:
     outward = OutwardHttp(OutwardConfig(reach="loopback"))
-    changes = StateChanges(parts.store.database, parts.watchers)
+    changes = StateChanges(parts.store.database, parts.watchers, parts.store.pools)
     posting = PushPosting(parts.store.keys, outward, contact="mailto:postmaster@company.test")
     return outward, WebPush(parts.store.database, parts.store.keys, changes, posting, pause_s=0.1)
 
@@ -134,6 +136,42 @@ async def test_only_types_that_were_asked_for_are_told(jmap: Jmap, service: Push
     await device.subscribe(types=["Mailbox", "CalendarEvent"])
     await jmap.receive()
     assert changed(await service.next(), jmap) == {"Mailbox"}
+
+
+async def test_what_is_used_is_told_where_there_is_a_quota(
+    jmap: Jmap, service: PushService, services: RunningServices
+) -> None:
+    """RFC 9425 §6."""
+    await set_quota(services, jmap.person.principal, 1_000_000)
+    await Device(jmap, service).subscribe(types=["Quota"])
+    placed = await jmap.receive()
+    pushed = await service.next()
+    assert pushed.json()["changed"] == {jmap.account_id: {"Quota": (await jmap.call("Quota/get"))["state"]}}
+    email = f"M{placed.message_id}"
+    await jmap.call("Email/set", {"update": {email: {"keywords/$flagged": True}}})  # which is not told
+    await jmap.call("Email/set", {"destroy": [email]})
+    again = await service.next()
+    assert again.json()["changed"] == {jmap.account_id: {"Quota": (await jmap.call("Quota/get"))["state"]}}
+    assert again.json() != pushed.json()
+
+
+async def test_a_code_that_the_push_service_rejects_is_not_sent_again(
+    jmap: Jmap, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9749 §6."""
+    monkeypatch.setattr(sending, "_CODE_RETRIES_S", (0.0, 0.0))
+    monkeypatch.setattr(sending, "CODES_AT_ONCE", 1)
+    service.statuses.append(403)
+    await Device(jmap, service).create()
+    tablet = Device(jmap, service, "tablet")
+    given = {"deviceClientId": tablet.name, "url": service.url(tablet.name)}
+
+    async def is_refused() -> bool:  # as long as the first is under way
+        return (await tablet.set(create={"new": given}))["notCreated"] is not None
+
+    await until(is_refused, False)
+    assert [(await service.next()).path for _ in range(2)] == ["/push/phone", "/push/tablet"]
+    assert service.pushed.empty()
 
 
 async def test_messages_are_sealed_for_a_device_that_gave_keys(jmap: Jmap, service: PushService) -> None:

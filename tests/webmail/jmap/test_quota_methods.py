@@ -1,29 +1,21 @@
 """How much somebody has and may have (RFC 9425)."""
 
-import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.conftest import RunningServices, owner_connection
+from tests.conftest import RunningServices
 from tests.webmail.jmap.client import Jmap
+from tests.webmail.jmap.quotas import set_language, set_quota
+from webmail.jmap.limits import CORE, QUOTA
 
 
 @pytest.fixture
 async def limited(jmap: Jmap, services: RunningServices) -> Jmap:
     """Somebody who may have a million octets."""
-    await limit(jmap, services, 1_000_000)
+    await set_quota(services, jmap.person.principal, 1_000_000)
     return jmap
-
-
-async def limit(jmap: Jmap, services: RunningServices, octets: int | None) -> None:
-    who = jmap.person.principal
-
-    def write() -> None:
-        with owner_connection(services) as owner:
-            owner.execute("UPDATE account SET quota_octets = %s WHERE id = %s", (octets, who.account_id))
-
-    await asyncio.to_thread(write)
 
 
 async def test_a_quota_says_what_is_used_and_what_may_be(limited: Jmap) -> None:
@@ -54,6 +46,25 @@ async def test_whom_nothing_limits_has_no_quota(jmap: Jmap) -> None:
     assert (await jmap.call("Quota/query"))["ids"] == []
 
 
+async def test_who_does_not_name_the_capability_of_emails_sees_no_quota_of_them(limited: Jmap) -> None:
+    """RFC 9425 §4.1: a quota without a type that the client knows is not returned."""
+    plain = replace(limited, using=(CORE, QUOTA))
+    assert (await plain.call("Quota/get", {"ids": None}))["list"] == []
+    assert (await plain.call("Quota/get", {"ids": ["Qmail"]}))["notFound"] == ["Qmail"]
+    assert (await plain.call("Quota/query"))["ids"] == []
+    changes = await plain.call("Quota/changes", {"sinceState": (await plain.call("Quota/get"))["state"]})
+    assert (changes["created"], changes["updated"], changes["destroyed"]) == ([], [], [])
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Each message"), ("zh", "邮件")])
+async def test_a_quota_is_described_in_the_language_of_its_person(
+    limited: Jmap, services: RunningServices, language: str, word: str
+) -> None:
+    await set_language(services, limited.person.principal, language)
+    (quota,) = (await limited.call("Quota/get"))["list"]
+    assert word in quota["description"]
+
+
 async def test_mail_that_comes_changes_what_is_used_alone(limited: Jmap) -> None:
     before = (await limited.call("Quota/get"))["state"]
     await limited.receive()
@@ -78,12 +89,12 @@ async def test_mail_that_comes_changes_what_is_used_alone(limited: Jmap) -> None
 
 async def test_a_quota_comes_and_goes(jmap: Jmap, services: RunningServices) -> None:
     without = (await jmap.call("Quota/get"))["state"]
-    await limit(jmap, services, 5_000)
+    await set_quota(services, jmap.person.principal, 5_000)
     told = await jmap.call("Quota/changes", {"sinceState": without})
     assert (told["created"], told["updated"], told["destroyed"]) == (["Qmail"], [], [])
     added = await jmap.call("Quota/queryChanges", {"sinceQueryState": without, "calculateTotal": True})
     assert (added["added"], added["removed"], added["total"]) == ([{"id": "Qmail", "index": 0}], [], 1)
-    await limit(jmap, services, None)
+    await set_quota(services, jmap.person.principal, None)
     told = await jmap.call("Quota/changes", {"sinceState": told["newState"]})
     assert told["destroyed"] == ["Qmail"]
 

@@ -2,12 +2,14 @@
 
     # The first line of comment says what it is about
     A: Hello                        a message of this subject arrives
+    Q: 1000000                      from now on the person may have so many octets
     C: [["Core/echo", {"a": 1}, "c1"]]          calls; or a whole Request object, or in quotes what is no JSON
     S: [["Core/echo", {"a": "$a"}, "c1"]]       their responses; or a status and what came with it: S: 400 {…}
 
-JSON may go on over lines. `"$name"` in an answer is whatever stands there, the same wherever it comes again, and is put
-into what is asked later; `$accountId` is given, and stands in calls that name no account. `"...": 0` in an object means
-that there may be more in it, and `"..."` at the end of a list that there may be more of them.
+JSON may go on over lines. `"$name"` in an answer is whatever stands there, and the same wherever it comes again. It
+is put into what is asked later, into pieces of paths too (`"mailboxIds/$drafts"`). `$accountId` and `$username` are
+given; what names no account is of the first. `"...": 0` in an object means that there may be more in it, and `"..."`
+at the end of a list that there may be more of them.
 """
 
 import json
@@ -15,10 +17,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.conftest import plain_message
+from tests.conftest import RunningServices, plain_message
 from tests.webmail.jmap.client import Jmap
+from tests.webmail.jmap.quotas import set_quota
 
-_LINE = re.compile(r"^([ACS]): ?(.*)$")
+_LINE = re.compile(r"^([ACQS]): ?(.*)$")
 _STATUS = re.compile(r"([1-5][0-9][0-9]) (.*)", re.DOTALL)
 MORE = "..."
 
@@ -39,13 +42,15 @@ def steps(text: str) -> Iterator[tuple[str, str]]:
         yield who, said
 
 
-async def play(jmap: Jmap, text: str) -> None:
+async def play(jmap: Jmap, text: str, services: RunningServices) -> None:
     """Raises AssertionError where the server says something else."""
     known: dict[str, Any] = {"$accountId": jmap.account_id, "$username": jmap.person.address}
     status, said = 0, b""
     for who, words in steps(text):
         if who == "A":
             await jmap.receive(plain_message(subject=words.strip()))
+        elif who == "Q":
+            await set_quota(services, jmap.person.principal, int(words))
         elif who == "C":
             answer = await jmap.post(_request(jmap, json.loads(words), known))
             status, said = answer.status, answer.body
@@ -77,8 +82,12 @@ def _filled(value: Any, known: dict[str, Any]) -> Any:
         case list():
             return [_filled(each, known) for each in value]
         case dict():
-            return {_filled(name, known): _filled(each, known) for name, each in value.items()}
+            return {_filled_path(name, known): _filled(each, known) for name, each in value.items()}
     return value
+
+
+def _filled_path(path: str, known: dict[str, Any]) -> str:
+    return "/".join(str(known.get(piece, piece)) for piece in path.split("/"))
 
 
 def match(expected: Any, told: Any, known: dict[str, Any], where: str) -> None:
