@@ -36,6 +36,11 @@ class _Query:
     is_sorted_as_tree: bool
     is_filtered_as_tree: bool
 
+    @property
+    def depends_on_others(self) -> bool:
+        """May a mailbox be found, or no longer be, though nothing of itself has changed?"""
+        return self.is_filtered_as_tree or _asks_for_parents(self.filter)
+
 
 async def query(context: Context, arguments: JsonObject) -> JsonObject:
     taken = Arguments(context, arguments)
@@ -64,8 +69,9 @@ async def query(context: Context, arguments: JsonObject) -> JsonObject:
 
 
 async def changes_of_query(context: Context, arguments: JsonObject) -> JsonObject:
-    """Mailboxes are few: if one was made, altered or deleted, all that are found now go out and in again, since where
-    one stands may depend on others. Counts, which change all the time, change nothing here."""
+    """Mailboxes are few: if one was made, altered or deleted, all that may have been found go out, and all that are
+    found now come in again, since where one stands may depend on others, and so may whether it is found: by its parent,
+    or with all its ancestors only. Counts, which change all the time, change nothing here."""
     taken = Arguments(context, arguments)
     asked = taken.standard_query_changes()
     wanted = _query(taken, asked.filter, asked.sort)
@@ -74,7 +80,8 @@ async def changes_of_query(context: Context, arguments: JsonObject) -> JsonObjec
     logged = await logged_since(context, view, since, "Mailbox")
     touched = {MailboxId(row.mailbox_id) for row in logged if row.kind >= CHANGE_MAILBOX_MADE}
     found = _results(view, wanted)
-    removed = [*found, *sorted(touched.difference(found))] if touched else []
+    perhaps = touched.union(view.mailboxes) if touched and wanted.depends_on_others else touched
+    removed = [*found, *sorted(perhaps.difference(found))] if touched else []
     added = list(enumerate(found)) if touched else []
     if asked.max_changes is not None and len(removed) + len(added) > asked.max_changes:
         raise MethodError("tooManyChanges")
@@ -99,6 +106,16 @@ def _query(taken: Arguments, filter_: filters.Filter | None, sort: tuple[filters
     )
     taken.end()
     return wanted
+
+
+def _asks_for_parents(wanted: filters.Filter | None) -> bool:
+    match wanted:
+        case filters.FilterOperator(_, conditions):
+            return any(map(_asks_for_parents, conditions))
+        case filters.FilterCondition(properties):
+            return "parentId" in properties or "name" in properties  # what is called Sub/C below a missing Sub
+        case _:
+            return False
 
 
 def _results(view: AccountView, wanted: _Query) -> list[MailboxId]:

@@ -179,3 +179,31 @@ async def test_a_list_of_mailboxes_changes_with_mailboxes_and_not_with_mail(jmap
         kept.insert(each["index"], each["id"])
     assert kept == (await jmap.call("Mailbox/query", asked))["ids"]
     assert f"F{made.id}" in kept
+
+
+async def still_found(jmap: Jmap, asked: dict[str, Any], before: Any) -> list[str]:
+    told = await jmap.call("Mailbox/queryChanges", {**asked, "sinceQueryState": before["queryState"]})
+    kept = [each for each in before["ids"] if each not in told["removed"]]
+    for each in told["added"]:
+        kept.insert(each["index"], each["id"])
+    return kept
+
+
+async def test_a_mailbox_below_one_that_is_found_no_more_goes_with_it(jmap: Jmap) -> None:
+    above = (await jmap.call("Mailbox/set", {"create": {"a": {"name": "Above"}}}))["created"]["a"]["id"]
+    await jmap.call("Mailbox/set", {"create": {"b": {"name": "Below", "parentId": above}}})
+    asked = {"filter": {"isSubscribed": True, "hasAnyRole": False}, "filterAsTree": True}
+    before = await jmap.call("Mailbox/query", asked)
+    assert len(before["ids"]) == 2
+    await jmap.call("Mailbox/set", {"update": {above: {"isSubscribed": False}}})
+    assert await still_found(jmap, asked, before) == (await jmap.call("Mailbox/query", asked))["ids"] == []
+
+
+async def test_a_mailbox_that_has_another_parent_since_its_own_was_deleted(jmap: Jmap, someone: Someone) -> None:
+    above = (await jmap.call("Mailbox/set", {"create": {"a": {"name": "Above"}}}))["created"]["a"]["id"]
+    await jmap.call("Mailbox/set", {"create": {"b": {"name": "Below", "parentId": above}}})
+    asked = {"filter": {"operator": "AND", "conditions": [{"parentId": above}]}}
+    before = await jmap.call("Mailbox/query", asked)
+    assert len(before["ids"]) == 1
+    await mailboxes.delete(jmap.store, someone.who, "Above")  # its name stays, for what is below
+    assert await still_found(jmap, asked, before) == (await jmap.call("Mailbox/query", asked))["ids"] == []
