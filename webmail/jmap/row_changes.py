@@ -13,7 +13,7 @@ from storage.types import Modseq
 from webmail.jmap.errors import JsonObject, SetError
 from webmail.jmap.method import Context
 from webmail.jmap.standard import StandardChanges
-from webmail.jmap.states import place_of, state_of
+from webmail.jmap.states import place_of
 
 ReadChanged = Callable[[Modseq], Awaitable[Sequence[ChangedRow]]]
 """The rows whose last change came after a modseq, in the order of those."""
@@ -51,7 +51,7 @@ async def told_row_changes(
     view = await context.parts.account_views.of(context.who)
     since = place_of(view, asked.since_state)
     rows = [] if Place(view.states.of(type_name)) <= since else await read(Modseq(since.first_modseq - 1))
-    later = [row for row in rows if row.modseq <= view.modseq and Place(Modseq(row.modseq), row.id) > since]
+    later = [row for row in rows if Place(Modseq(row.modseq), row.id) > since]
     told = later if asked.max_changes is None else later[: asked.max_changes]
     has_more = len(told) < len(later)
     created: list[str] = []
@@ -63,7 +63,8 @@ async def told_row_changes(
             destroyed += [write_id(row.id)] if was_there else []
         else:
             (updated if was_there else created).append(write_id(row.id))
-    new_state = f"{view.epoch}-{told[-1].modseq}-{told[-1].id}" if has_more else state_of(view, type_name)
+    reached = max([view.states.of(type_name), *(row.modseq for row in rows)])  # rows may be newer than the view
+    new_state = f"{view.epoch}-{told[-1].modseq}-{told[-1].id}" if has_more else f"{view.epoch}-{reached}"
     return {
         "accountId": context.account_id,
         "oldState": asked.since_state,

@@ -4,12 +4,20 @@ from typing import Any
 
 import pytest
 
+from mailserver.assembly import Parts
 from mailserver.services.addresses import Recipients
 from mailserver.services.identities import identities
+from storage import identities as stored
+from storage.identities import ChangedRow
+from storage.types import Modseq
 from tests.conftest import RunningServices
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.sending import add_alias, remove_alias
+from webmail.jmap.limits import SUBMISSION, Limits
+from webmail.jmap.method import Context
+from webmail.jmap.row_changes import told_row_changes
+from webmail.jmap.standard import StandardChanges
 
 
 async def only(jmap: Jmap) -> Any:
@@ -44,6 +52,28 @@ async def test_an_alias_has_one_as_long_as_it_is_there(jmap: Jmap, services: Run
     epoch, _, modseq = state.partition("-")
     changes = await jmap.call("Identity/changes", {"sinceState": f"{epoch}-{int(modseq) - 1}"})
     assert (changes["created"], changes["updated"], changes["destroyed"]) == ([], [], [f"I{found[1].id}"])
+
+
+async def test_one_that_is_changed_while_somebody_asks_what_changed(jmap: Jmap, parts: Parts) -> None:
+    """Rows are read after the account: what was made before that and changed after it is told as made."""
+    who = jmap.person.principal
+    identity = await only(jmap)
+    state = (await jmap.call("Identity/get"))["state"]
+    new = {"email": identity["email"], "name": "First"}
+    made = (await jmap.call("Identity/set", {"create": {"a": new}}))["created"]["a"]["id"]
+
+    async def read(since: Modseq) -> list[ChangedRow]:
+        await jmap.call("Identity/set", {"update": {made: {"name": "Second"}}})
+        async with jmap.store.database.read(who.tenant_id) as connection:
+            return await stored.changed(connection, who.tenant_id, who.account_id, since)
+
+    context = Context(parts, who, Limits(), frozenset({SUBMISSION}))
+    asked = StandardChanges(state, None)
+    told = await told_row_changes(context, asked, "Identity", read, lambda each: f"I{each}")
+    assert (told["created"], told["updated"], told["hasMoreChanges"]) == ([made], [], False)
+    later = await jmap.call("Identity/changes", {"sinceState": told["newState"]})
+    assert (later["created"], later["updated"]) == ([], [])
+    assert told["newState"] == (await jmap.call("Identity/get"))["state"]
 
 
 async def test_what_is_set_is_told_and_changes_the_state(jmap: Jmap) -> None:
