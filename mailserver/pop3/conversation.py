@@ -76,7 +76,11 @@ class Conversation:
     def enter(self, who: Principal) -> None:
         """Somebody has signed in. Raises TooManyConnections."""
         self.seat = self.services.logins.connections.enter(
-            who.account_id, self.peer, epoch=who.sign_in_epoch, end=self._signed_out
+            who.account_id,
+            self.peer,
+            epoch=who.sign_in_epoch,
+            token=who.credential.token,
+            end=self._signed_out,
         )
 
     def _signed_out(self) -> None:

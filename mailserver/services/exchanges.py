@@ -136,5 +136,11 @@ class SubmissionSignIn:
 
     def enter(self, principal: Principal, /, *, network: str, end: Callable[[], None]) -> Callable[[], None]:
         connections = self._logins.connections
-        seat = connections.enter(principal.account_id, network, epoch=principal.sign_in_epoch, end=end)
-        return lambda: self._logins.connections.leave(seat)
+        seat = connections.enter(
+            principal.account_id,
+            network,
+            epoch=principal.sign_in_epoch,
+            token=principal.credential.token,
+            end=end,
+        )
+        return lambda: connections.leave(seat)

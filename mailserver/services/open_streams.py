@@ -34,7 +34,11 @@ class OpenStreams:
         if self._is_draining:
             raise Draining
         seat = self._connections.enter(
-            who.account_id, peer, epoch=who.sign_in_epoch, end=lambda: end(Ending.SIGNED_OUT)
+            who.account_id,
+            peer,
+            epoch=who.sign_in_epoch,
+            token=who.credential.token,
+            end=lambda: end(Ending.SIGNED_OUT),
         )
         self._ends[seat] = end
         OPEN.labels(kind).inc()

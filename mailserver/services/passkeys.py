@@ -31,9 +31,10 @@ from webauthn.helpers.structs import (
 )
 
 from mailserver.services.audit import note_act
-from mailserver.services.endings import Endings
+from mailserver.services.endings import Endings, demand_signed_in
 from mailserver.services.second_factors import forget_codes_of_nothing
 from mailserver.services.sign_in_errors import FactorMissing, PasskeyProblem, PasskeyRefused, TooMany
+from mailserver.services.web_sessions import end_everything_else
 from storage.own_credentials import find_person
 from storage.passkeys import (
     KeptPasskey,
@@ -48,6 +49,7 @@ from storage.passkeys import (
 from storage.sealed_secrets import user_handle
 from storage.sign_in_ends import end_sign_ins
 from storage.store import MailStore
+from storage.web_sessions import FoundSession, delete_other_sessions
 from tenants.checks import clean_name
 from tenants.types import AccountId, Principal, TenantId
 
@@ -73,7 +75,8 @@ class Place:
 
 
 class Passkeys:
-    """Every method that is awaited raises StoreUnavailable, KeyUnusable."""
+    """Every method that is awaited raises StoreUnavailable, KeyUnusable. With `ends_others` everything that the person
+    has open ends in the same act, but the session in which it is done."""
 
     def __init__(
         self,
@@ -114,11 +117,13 @@ class Passkeys:
             )
         )
 
-    async def make(self, who: Principal, place: Place, *, name: str, answer: str, network: str) -> None:
-        """Keep what the browser made. Raises PasskeyRefused, NameInvalid, PasskeyTaken, TooMany."""
+    async def make(
+        self, session: FoundSession, place: Place, *, name: str, answer: str, ends_others: bool, network: str
+    ) -> None:
+        """Keep what the browser made. Mail connections end in any case. Raises PasskeyRefused, NameInvalid,
+        PasskeyTaken, TooMany, SessionEnded."""
+        who = session.who
         clean = clean_name(name)
-        if len(await self.list(who)) >= PASSKEYS_LIMIT:
-            raise TooMany(PASSKEYS_LIMIT)
         try:
             parsed = parse_registration_credential_json(_read(answer))
             challenge = parse_client_data_json(parsed.response.client_data_json).challenge
@@ -143,10 +148,15 @@ class Passkeys:
             name=clean,
         )
         async with self._store.database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
+            if len(await list_passkeys(connection, who.tenant_id, who.account_id)) >= PASSKEYS_LIMIT:
+                raise TooMany(PASSKEYS_LIMIT)
             await insert_passkey(connection, who, new)
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
+            if ends_others:
+                await delete_other_sessions(connection, who, session.id)
         self._endings.ended(who.account_id, epoch)
-        note_act(who, "made a passkey", network=network, is_backed_up=new.is_backed_up)
+        note_act(who, "made a passkey", network=network, is_backed_up=new.is_backed_up, ended_others=ends_others)
 
     async def rename(self, who: Principal, passkey_id: int, name: str, *, network: str) -> None:
         """Raises FactorMissing, NameInvalid, PasskeyTaken."""
@@ -155,14 +165,17 @@ class Passkeys:
                 raise FactorMissing
         note_act(who, "renamed a passkey", network=network, passkey=passkey_id)
 
-    async def remove(self, who: Principal, passkey_id: int, *, network: str) -> None:
-        """Raises FactorMissing."""
+    async def remove(self, session: FoundSession, passkey_id: int, *, ends_others: bool, network: str) -> None:
+        """Raises FactorMissing, SessionEnded."""
+        who = session.who
         async with self._store.database.transaction(who.tenant_id) as connection:
-            was_there = await delete_passkey(connection, who, passkey_id)
+            await demand_signed_in(connection, who)
+            if not await delete_passkey(connection, who, passkey_id):
+                raise FactorMissing
             await forget_codes_of_nothing(connection, who)
-        if not was_there:
-            raise FactorMissing
-        note_act(who, "removed a passkey", network=network, passkey=passkey_id)
+            epoch = await end_everything_else(connection, session) if ends_others else who.sign_in_epoch
+        self._endings.ended(who.account_id, epoch)
+        note_act(who, "removed a passkey", network=network, passkey=passkey_id, ended_others=ends_others)
 
     # -- showing one
 

@@ -15,8 +15,9 @@ import pyotp
 
 from mailserver.services.attempts import Attempt, Attempts
 from mailserver.services.audit import note_act
-from mailserver.services.endings import Endings
+from mailserver.services.endings import Endings, demand_signed_in
 from mailserver.services.sign_in_errors import CodeWrong, FactorExists, FactorMissing
+from mailserver.services.web_sessions import end_everything_else
 from storage.query import Connection
 from storage.sealed_secrets import open_totp, recovery_digest, seal_totp
 from storage.second_factors import (
@@ -32,6 +33,7 @@ from storage.second_factors import (
 )
 from storage.sign_in_ends import end_sign_ins
 from storage.store import MailStore
+from storage.web_sessions import FoundSession, delete_other_sessions
 from tenants.passwords import GENERATED_ALPHABET
 from tenants.types import Principal
 
@@ -53,7 +55,8 @@ class Enrolment:
 
 
 class SecondFactors:
-    """Every method raises StoreUnavailable, KeyUnusable."""
+    """Every method raises StoreUnavailable, KeyUnusable; those that change something SessionEnded. With `ends_others`
+    everything that the person has open ends in the same act, but the session in which it is done."""
 
     def __init__(
         self, store: MailStore, attempts: Attempts, endings: Endings, *, clock: Callable[[], float] = time.time
@@ -68,10 +71,11 @@ class SecondFactors:
             return await factors_of(connection, who)
 
     async def enrol(self, who: Principal) -> Enrolment:
-        """The secret that waits to be confirmed; a new one if none does. Raises FactorExists."""
+        """The secret that waits to be confirmed; a new one if none does. Raises FactorExists, SessionEnded."""
         keys = await self._store.keys.of(who.tenant_id)
         fresh = pyotp.random_base32(_SECRET_CHARACTERS)
         async with self._store.database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
             await keep_totp(connection, who, seal_totp(keys, who.account_id, fresh.encode()))
             kept = await find_totp(connection, who)
         if kept is None or kept.confirmed_at is not None:
@@ -80,9 +84,10 @@ class SecondFactors:
         address = pyotp.TOTP(secret).provisioning_uri(name=str(who.address), issuer_name=ISSUER)
         return Enrolment(secret, address)
 
-    async def confirm(self, who: Principal, code: str, *, network: str) -> Sequence[str]:
+    async def confirm(self, session: FoundSession, code: str, *, ends_others: bool, network: str) -> Sequence[str]:
         """The app is set up: from now on it is asked for. Returns recovery codes, to be shown once; none if the person
-        has them already. Raises CodeWrong, FactorExists, LoginThrottled."""
+        has them already. Mail connections end in any case. Raises CodeWrong, FactorExists, LoginThrottled."""
+        who = session.who
         keys = await self._store.keys.of(who.tenant_id)
         attempt = Attempt.at_second_factor(who.account_id, network)
         await self._attempts.demand_leave(attempt)
@@ -95,13 +100,16 @@ class SecondFactors:
             await self._attempts.note_failure(attempt, None)
             raise CodeWrong
         async with self._store.database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
             before = await factors_of(connection, who)
             if not await confirm_totp(connection, who, kept.sealed, step):
                 raise FactorExists
             codes = await self._made_codes(connection, who) if not before.codes_left else ()
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
+            if ends_others:
+                await delete_other_sessions(connection, who, session.id)
         self._endings.ended(who.account_id, epoch)
-        note_act(who, "set up an authenticator app", network=network)
+        note_act(who, "set up an authenticator app", network=network, ended_others=ends_others)
         return codes
 
     async def demand_code(self, who: Principal, code: str, *, network: str) -> None:
@@ -118,24 +126,30 @@ class SecondFactors:
         await self._attempts.hold_back(delay_s)
         raise CodeWrong
 
-    async def remove_totp(self, who: Principal, *, network: str) -> None:
+    async def remove_totp(self, session: FoundSession, *, ends_others: bool, network: str) -> None:
         """Raises FactorMissing."""
+        who = session.who
         async with self._store.database.transaction(who.tenant_id) as connection:
-            was_there = await delete_totp(connection, who)
+            await demand_signed_in(connection, who)
+            if not await delete_totp(connection, who):
+                raise FactorMissing
             await forget_codes_of_nothing(connection, who)
-        if not was_there:
-            raise FactorMissing
-        note_act(who, "removed the authenticator app", network=network)
+            epoch = await end_everything_else(connection, session) if ends_others else who.sign_in_epoch
+        self._endings.ended(who.account_id, epoch)
+        note_act(who, "removed the authenticator app", network=network, ended_others=ends_others)
 
-    async def renew_codes(self, who: Principal, *, network: str) -> Sequence[str]:
+    async def renew_codes(self, session: FoundSession, *, ends_others: bool, network: str) -> Sequence[str]:
         """Ten others; those of before are good no more. Raises FactorMissing where there is nothing they stand in
         for."""
+        who = session.who
         async with self._store.database.transaction(who.tenant_id) as connection:
-            has_factors = (await factors_of(connection, who)).are_any
-            codes = await self._made_codes(connection, who) if has_factors else ()
-        if not codes:
-            raise FactorMissing
-        note_act(who, "made new recovery codes", network=network)
+            await demand_signed_in(connection, who)
+            if not (await factors_of(connection, who)).are_any:
+                raise FactorMissing
+            codes = await self._made_codes(connection, who)
+            epoch = await end_everything_else(connection, session) if ends_others else who.sign_in_epoch
+        self._endings.ended(who.account_id, epoch)
+        note_act(who, "made new recovery codes", network=network, ended_others=ends_others)
         return codes
 
     async def first_codes(self, who: Principal) -> Sequence[str]:

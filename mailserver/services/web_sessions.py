@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from mailserver.services.audit import note_act
-from mailserver.services.endings import Endings
+from mailserver.services.endings import Endings, demand_signed_in
 from mailserver.services.sign_in_errors import SessionEnded
 from storage.database import Database
+from storage.query import Connection
 from storage.sign_in_ends import end_sign_ins
 from storage.web_sessions import (
     FoundSession,
@@ -60,6 +61,7 @@ class WebSessions:
         who they are, StoreUnavailable."""
         token, digest = new_token()
         async with self._database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
             session_id = await insert_session(
                 connection,
                 who,
@@ -70,8 +72,6 @@ class WebSessions:
                 network=network,
                 client=client,
             )
-        if session_id is None:
-            raise SessionEnded
         if is_open:
             note_act(who, "signed in to the web", network=network, session=session_id)
         return token
@@ -104,8 +104,8 @@ class WebSessions:
     async def end(self, who: Principal, session_id: int, *, network: str) -> None:
         """Another session of the person, and the mail connections with it: whoever had the one may have the other."""
         async with self._database.transaction(who.tenant_id) as connection:
-            was_there = await delete_session(connection, who, session_id)
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
+            was_there = await delete_session(connection, who, session_id)
         self._endings.ended(who.account_id, epoch)
         note_act(who, "ended a web session", network=network, session=session_id, was_there=was_there)
 
@@ -113,14 +113,22 @@ class WebSessions:
         """Everything the person has open, but this session."""
         who = session.who
         async with self._database.transaction(who.tenant_id) as connection:
-            count = await delete_other_sessions(connection, who, session.id)
-            epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
+            epoch = await end_everything_else(connection, session)
         self._endings.ended(who.account_id, epoch)
-        note_act(who, "ended everything else", network=network, session=session.id, sessions=count)
+        note_act(who, "ended everything else", network=network, session=session.id)
 
     async def _delete(self, session: FoundSession) -> None:
         async with self._database.transaction(session.who.tenant_id) as connection:
             await delete_session(connection, session.who, session.id)
+
+
+async def end_everything_else(connection: Connection, session: FoundSession) -> int:
+    """Everything the person has open, but this session; what follows in its transaction is part of it. Returns the
+    epoch that begins."""
+    who = session.who
+    epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)  # first: who is just signing in is done then
+    await delete_other_sessions(connection, who, session.id)
+    return epoch
 
 
 def is_fresh(session: FoundSession, now: datetime | None = None) -> bool:

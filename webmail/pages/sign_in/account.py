@@ -33,12 +33,12 @@ NOTICES = (
 @signed_in
 async def overview(request: HttpRequest, visit: Visit) -> HttpResponse:
     words = words_of(request)
-    asked = request.GET.get("done", "")
+    done = [each for each in (request.GET.get("done"), request.GET.get("also")) if each in NOTICES]
     factors = await visit.factors.of(visit.who)
     in_words = _InWords(words, visit.who.time_zone)
     standing = await visit.credentials.standing(visit.who)
     facts = {
-        "notice": words[f"done_{asked}"] if asked in NOTICES else "",
+        "notice": words["space"].join(words[f"done_{each}"] for each in done),
         "lead": words["account_lead"].format(address=visit.who.address),
         "password_changed": words["password_changed"].format(day=in_words.day(standing.password_changed_at)),
         "factors": factors,

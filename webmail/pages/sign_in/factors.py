@@ -1,4 +1,5 @@
-"""Second factors of one's own: the authenticator app, recovery codes, passkeys. All of it asks for a fresh proof."""
+"""Second factors of one's own: the authenticator app, recovery codes, passkeys. All of it asks for a fresh proof, and
+offers to sign out everywhere else in the same act: whoever changes how they sign in may have a reason."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +27,12 @@ async def set_up_totp(request: HttpRequest, visit: Visit) -> HttpResponse:
         enrolment = await visit.factors.enrol(visit.who)
         if request.method != "POST":
             return _totp_page(request, enrolment, {})
-        codes = await visit.factors.confirm(visit.who, request.POST.get("code", ""), network=visit.network)
+        codes = await visit.factors.confirm(
+            visit.signed_in,
+            request.POST.get("code", ""),
+            ends_others=_ends_others(request),
+            network=visit.network,
+        )
     except FactorExists:
         return redirect(HOME)
     except CodeWrong:
@@ -34,7 +40,7 @@ async def set_up_totp(request: HttpRequest, visit: Visit) -> HttpResponse:
     except EXPECTED as refusal:
         problem = problem_of(refusal, words)
         return with_headers(_totp_page(request, enrolment, problem.errors, status=problem.status), problem)
-    return _codes_page(request, codes) if codes else redirect(HOME, done="totp_on")
+    return _codes_page(request, codes) if codes else _done(request, "totp_on")
 
 
 @require_http_methods(_GET_OR_POST)
@@ -44,23 +50,27 @@ async def remove_totp(request: HttpRequest, visit: Visit) -> HttpResponse:
     if factors.totp_since is None:
         return redirect(HOME)
     if request.method != "POST":
-        return page(request, "sign_in/totp_remove.html", {"is_last": factors.passkeys == 0})
+        facts = {"is_last": factors.passkeys == 0, "ends_others": _ends_others(request)}
+        return page(request, "sign_in/totp_remove.html", facts)
     try:
-        await visit.factors.remove_totp(visit.who, network=visit.network)
+        await visit.factors.remove_totp(visit.signed_in, ends_others=_ends_others(request), network=visit.network)
     except FactorMissing:
         return redirect(HOME)
-    return redirect(HOME, done="totp")
+    return _done(request, "totp")
 
 
 @require_http_methods(_GET_OR_POST)
 @fresh
 async def renew_codes(request: HttpRequest, visit: Visit) -> HttpResponse:
     if request.method != "POST":
-        return page(request, "sign_in/codes_renew.html", {})
+        return page(request, "sign_in/codes_renew.html", {"ends_others": _ends_others(request)})
     try:
-        return _codes_page(request, await visit.factors.renew_codes(visit.who, network=visit.network))
+        codes = await visit.factors.renew_codes(
+            visit.signed_in, ends_others=_ends_others(request), network=visit.network
+        )
     except FactorMissing:
         return redirect(HOME)
+    return _codes_page(request, codes)
 
 
 @require_http_methods(_GET_OR_POST)
@@ -73,13 +83,18 @@ async def add_passkey(request: HttpRequest, visit: Visit) -> HttpResponse:
     name = request.POST.get("name", "")
     try:
         await visit.passkeys.make(
-            visit.who, visit.place, name=name, answer=request.POST.get("answer", ""), network=visit.network
+            visit.signed_in,
+            visit.place,
+            name=name,
+            answer=request.POST.get("answer", ""),
+            ends_others=_ends_others(request),
+            network=visit.network,
         )
     except EXPECTED as refusal:
         problem = problem_of(refusal, words)
         return await _passkey_page(request, visit, name, problem.errors, status=problem.status)
     codes = await visit.factors.first_codes(visit.who)
-    return _codes_page(request, codes) if codes else redirect(HOME, done="passkey")
+    return _codes_page(request, codes) if codes else _done(request, "passkey")
 
 
 @require_http_methods(_GET_OR_POST)
@@ -90,7 +105,8 @@ async def edit_passkey(request: HttpRequest, visit: Visit, passkey_id: int) -> H
     if kept is None:
         raise Http404
     factors = await visit.factors.of(visit.who)
-    facts = {"passkey": kept, "is_last": factors.passkeys == 1 and factors.totp_since is None}
+    is_last = factors.passkeys == 1 and factors.totp_since is None
+    facts = {"passkey": kept, "is_last": is_last, "ends_others": True}
     if request.method != "POST":
         return page(request, "sign_in/passkey_edit.html", {**facts, "name": kept.name, "errors": {}})
     name = request.POST.get("name", "")
@@ -111,10 +127,21 @@ async def remove_passkey(request: HttpRequest, visit: Visit, passkey_id: int) ->
     if request.method != "POST":  # who has just shown anew who they are comes back here
         return redirect(f"/account/passkeys/{passkey_id}")
     try:
-        await visit.passkeys.remove(visit.who, passkey_id, network=visit.network)
+        await visit.passkeys.remove(
+            visit.signed_in, passkey_id, ends_others=_ends_others(request), network=visit.network
+        )
     except FactorMissing:
         return redirect(HOME)
-    return redirect(HOME, done="removed")
+    return _done(request, "removed")
+
+
+def _ends_others(request: HttpRequest) -> bool:
+    """The box that is ticked when the page is first shown."""
+    return request.method != "POST" or "elsewhere" in request.POST
+
+
+def _done(request: HttpRequest, what: str) -> HttpResponse:
+    return redirect(HOME, done=what, **({"also": "all"} if _ends_others(request) else {}))
 
 
 def _totp_page(
@@ -124,6 +151,7 @@ def _totp_page(
     starts = range(0, len(secret), _KEY_GROUP_CHARACTERS)
     facts = {
         "errors": errors,
+        "ends_others": _ends_others(request),
         "qr": segno.make(enrolment.address, error="m").svg_data_uri(scale=5, border=2, light="#fff"),
         "key": " ".join(secret[start : start + _KEY_GROUP_CHARACTERS] for start in starts),
     }
@@ -131,7 +159,7 @@ def _totp_page(
 
 
 def _codes_page(request: HttpRequest, codes: Sequence[str]) -> HttpResponse:
-    return page(request, "sign_in/codes.html", {"codes": codes})
+    return page(request, "sign_in/codes.html", {"codes": codes, "ended_others": _ends_others(request)})
 
 
 async def _passkey_page(
@@ -142,6 +170,7 @@ async def _passkey_page(
         "errors": errors,
         "name": name,
         "is_first": not factors.are_any,
+        "ends_others": _ends_others(request),
         "options": await visit.passkeys.options_to_make(visit.who, visit.place),
     }
     return page(request, "sign_in/passkey.html", facts, status=status, with_script=True)

@@ -117,7 +117,7 @@ ENGLISH: dict[str, str] = {
     "scopes_missing": "Choose at least one.",
     "name_taken": "You have one of this name already.",
     "name_invalid": "Choose a name of up to 200 characters on one line.",
-    "too_many": "You have {limit} already. Remove one first.",
+    "too_many": "You have {limit} already, which is the most. Remove one first.",
     # own password
     "password_change_title": "Change password",
     "password_change_lead": "All your other browsers and mail programs are signed out then.",
@@ -140,6 +140,10 @@ ENGLISH: dict[str, str] = {
     "totp_remove_lead": "Sign-in will no longer ask for its codes.",
     "totp_remove_last": "It is your only second step: two-step sign-in will be off, "
     "your recovery codes are gone, and mail programs take your own password again.",
+    # beside all of it
+    "elsewhere": "Sign out everywhere else too",
+    "elsewhere_hint": "Other browsers are out at once, mail programs within seconds. Programs with an app password or "
+    "a token come back by themselves.",
     # recovery codes
     "codes_title": "Your recovery codes",
     "codes_lead": "Keep them where you keep what is precious: printed, or in a password manager. Each gets you in "
@@ -281,7 +285,7 @@ CHINESE: dict[str, str] = {
     "scopes_missing": "请至少选择一项。",
     "name_taken": "您已有同名的应用密码。",
     "name_invalid": "名称须为一行，不超过 200 个字符。",
-    "too_many": "您已有 {limit} 个，请先移除一个。",
+    "too_many": "您已有 {limit} 个，已达上限，请先移除一个。",
     "password_change_title": "修改密码",
     "password_change_lead": "修改后，您的其他浏览器和邮件程序都会退出登录。",
     "password_old": "当前密码",
@@ -301,6 +305,8 @@ CHINESE: dict[str, str] = {
     "totp_remove_title": "移除验证器应用",
     "totp_remove_lead": "登录时将不再要求它的验证码。",
     "totp_remove_last": "这是您唯一的第二步：移除后两步登录将关闭，恢复代码失效，邮件程序又可使用您的登录密码。",
+    "elsewhere": "同时退出其他所有设备",
+    "elsewhere_hint": "其他浏览器立即退出，邮件程序在几秒内断开；使用应用密码或令牌的程序会自动重新连接。",
     "codes_title": "您的恢复代码",
     "codes_lead": "请妥善保管：打印出来，或存入密码管理器。"
     "验证器应用和通行密钥都无法使用时，每个代码可登录一次。它们只显示这一次。",

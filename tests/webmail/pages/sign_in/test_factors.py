@@ -365,3 +365,87 @@ async def test_guesses_that_come_at_the_same_time_are_no_more(parts: Parts, sign
     looked_at = sum(isinstance(each, CodeWrong) for each in ended)
     assert 0 < looked_at < 30
     assert looked_at + sum(isinstance(each, LoginThrottled) for each in ended) == len(tried)
+
+
+# -- signing out everywhere else in the same act
+
+
+async def test_the_box_is_ticked_on_every_page_that_changes_how_one_signs_in(signed_in: Browser) -> None:
+    pages = ["/account/authenticator", "/account/passkeys/new"]
+    ticked = [b'name="elsewhere" value="end" checked' in (await signed_in.get(path)).content for path in pages]
+    await signed_in.set_up_totp()
+    pages = ["/account/authenticator/remove", "/account/recovery-codes"]
+    ticked += [b'name="elsewhere" value="end" checked' in (await signed_in.get(path)).content for path in pages]
+    assert ticked == [True] * 4
+
+
+async def test_with_the_box_every_other_browser_is_out_and_without_it_they_stay(
+    services: RunningServices, signed_in: Browser, parts: Parts
+) -> None:
+    async def other() -> Browser:
+        browser = signed_in.another()
+        answer = await browser.sign_in()
+        if "/sign-in/code" in answer.headers["Location"]:
+            await forget_steps(services, signed_in)
+            await browser.post("/sign-in/code", {"code": pyotp.TOTP(signed_in.secret).now()})
+        assert (await browser.get("/account")).status_code == 200
+        return browser
+
+    def code() -> dict[str, str]:
+        return {"code": pyotp.TOTP(signed_in.secret).now()}
+
+    before = await other()
+    await signed_in.set_up_totp()
+    assert (await before.get("/account")).status_code == 200
+    remove = "/account/authenticator/remove"
+    answer = await signed_in.post(remove, {"elsewhere": "end"})
+    assert answer.headers["Location"] == "/account?done=totp&also=all"
+    assert "Everything else is signed out." in (await signed_in.get(answer.headers["Location"])).content.decode()
+    assert (await before.get("/account")).status_code == 302
+
+    before = await other()
+    text = (await signed_in.get("/account/authenticator")).content.decode()
+    signed_in.secret = text.partition('secret small"><code>')[2].partition("<")[0].replace(" ", "")
+    shown = await signed_in.post("/account/authenticator", {**code(), "elsewhere": "end"})
+    assert "Everything else is signed out." in shown.content.decode()
+    assert (await before.get("/account")).status_code == 302
+
+    before = await other()
+    await signed_in.post("/account/recovery-codes")
+    assert (await before.get("/account")).status_code == 200
+    await signed_in.post("/account/recovery-codes", {"elsewhere": "end"})
+    assert (await before.get("/account")).status_code == 302
+    assert (await signed_in.get("/account")).status_code == 200
+
+
+async def test_a_passkey_that_is_added_or_removed_signs_out_everywhere_else_too(
+    services: RunningServices, signed_in: Browser, parts: Parts
+) -> None:
+    others = [signed_in.another(), signed_in.another()]
+    await others[0].sign_in()
+    passkey = Authenticator()
+    answer = passkey.create(await signed_in.options_on("/account/passkeys/new"), origin=ORIGIN)
+    await signed_in.post("/account/passkeys/new", {"name": "Desk", "answer": answer, "elsewhere": "end"})
+    assert (await others[0].get("/account")).status_code == 302
+    answer = passkey.get(await others[1].options_on("/sign-in"), origin=ORIGIN)
+    await others[1].post("/sign-in/passkey", {"answer": answer}, page="/sign-in")
+    assert (await others[1].get("/account")).status_code == 200
+    page = (await signed_in.get("/account")).content.decode()
+    edit = page.partition('href="/account/passkeys/')[2].partition('href="/account/passkeys/')[2].partition('"')[0]
+    await signed_in.post(f"/account/passkeys/{edit}/remove", {"elsewhere": "end"}, page=f"/account/passkeys/{edit}")
+    assert (await others[1].get("/account")).status_code == 302
+    assert (await signed_in.get("/account")).status_code == 200
+
+
+async def test_who_has_twenty_passkeys_is_told_so(services: RunningServices, signed_in: Browser) -> None:
+    who = signed_in.person.principal
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO passkey (tenant_id, account_id, credential_id, public_key, sign_count, rp_id, is_backed_up,"
+            " name) SELECT %s, %s, decode(md5(%s || n), 'hex'), '', 0, 'localhost', false, 'Key ' || n"
+            " FROM generate_series(1, 20) AS n",
+            (who.tenant_id, who.account_id, str(who.account_id)),
+        )
+    response = await signed_in.add_passkey(Authenticator())
+    assert response.status_code == 422
+    assert "You have 20 already, which is the most." in response.content.decode()
