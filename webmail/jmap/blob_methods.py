@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from storage import uploads
 from storage.message_places import Places, places
 from storage.types import MailboxId, MessageId, ThreadId, UploadId
-from webmail.jmap.arguments import Arguments
+from webmail.jmap.arguments import Arguments, as_creations
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.blob_sources import octets_of, pieces_of, read_sources
 from webmail.jmap.blobs import PIECE_OCTETS, Blob, open_blob, open_ref
@@ -29,7 +29,7 @@ async def upload(context: Context, arguments: JsonObject) -> JsonObject:
     """RFC 9404 §4.1."""
     taken = Arguments(context, arguments)
     taken.account()
-    create = taken.map_of_objects("create")
+    create = as_creations("create", taken.object("create"))
     taken.end()
     taken.demand_few(len(create))
     created: JsonObject = {}
@@ -48,7 +48,7 @@ async def _create(context: Context, creation: JsonObject) -> JsonObject:
     if not isinstance(media_type, str | None):
         raise SetError("invalidProperties", "type must be a string", properties=("type",))
     sources = await read_sources(context, creation)
-    if octets_of(sources) > (most := context.limits.max_size_blob_set):
+    if octets_of(sources) > (most := context.limits.most_blob_octets):
         raise SetError("tooLarge", f"at most {most} octets")
     store = context.parts.store
     keys = await store.keys.of(context.who.tenant_id)
@@ -59,7 +59,8 @@ async def _create(context: Context, creation: JsonObject) -> JsonObject:
 
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:
-    """RFC 9404 §4.2. As many octets as one request may have come in one answer; who wants more downloads them."""
+    """RFC 9404 §4.2. As many octets as one request may have come in one answer; who wants more downloads them. Digests
+    are made of as many as uploads may take up (§5)."""
     taken = Arguments(context, arguments)
     asked = taken.standard_get(_PROPERTIES)
     offset, length = taken.unsigned_or_null("offset") or 0, taken.unsigned_or_null("length")
@@ -67,7 +68,7 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
     if asked.ids is None:
         raise InvalidArguments("ids: blobs cannot be listed")
     reading = _Reading(offset, length, _DEFAULT if asked.properties is None else asked.properties)
-    left = context.limits.max_size_request
+    left, left_to_digest = context.limits.max_size_request, upload_room(context.limits).octets
     shown: list[JsonObject] = []
     not_found: list[str] = []
     for each in asked.ids:
@@ -79,6 +80,11 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
             left -= reading.selected(found)[1]
             if left < 0:
                 raise MethodError("requestTooLarge", f"at most {context.limits.max_size_request} octets at once")
+            context.room.take(reading.selected(found)[1])
+        if reading.digests:
+            left_to_digest -= reading.selected(found)[1]
+            if left_to_digest < 0:
+                raise MethodError("requestTooLarge", "fewer octets can be digested at once")
         shown.append({"id": each, **await reading.read(found)})
     return {"accountId": context.account_id, "list": shown, "notFound": not_found}
 
@@ -93,6 +99,10 @@ class _Reading:
     def wants_data(self) -> bool:
         return not self.properties.isdisjoint(_DATA)
 
+    @property
+    def digests(self) -> list[str]:
+        return [name for name in DIGESTS if f"digest:{name}" in self.properties]
+
     def selected(self, blob: Blob) -> tuple[int, int]:
         """Where the octets begin, and how many there are."""
         start = min(self.offset, blob.octets)
@@ -101,7 +111,7 @@ class _Reading:
 
     async def read(self, blob: Blob) -> JsonObject:
         start, length = self.selected(blob)
-        digests = {name: DIGESTS[name]() for name in DIGESTS if f"digest:{name}" in self.properties}
+        digests = {name: DIGESTS[name]() for name in self.digests}
         pieces: list[bytes] = []
         if digests or self.wants_data:
             for at in range(start, start + length, PIECE_OCTETS):
@@ -123,9 +133,7 @@ class _Reading:
         shown: JsonObject = {}
         wants_text, wants_base64 = (name in self.properties for name in ("data:asText", "data:asBase64"))
         if (wants_text or "data" in self.properties) and not is_text(octets):
-            shown["isEncodingProblem"] = True
-            if wants_text:
-                shown["data:asText"] = None
+            shown |= {"data:asText": None, "isEncodingProblem": True}
             wants_base64 = wants_base64 or "data" in self.properties
         elif wants_text or "data" in self.properties:
             shown["data:asText"] = octets.decode()

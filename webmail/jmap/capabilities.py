@@ -80,7 +80,7 @@ def _mail_of_account(parts: Parts, _limits: Limits) -> JsonObject:
 def _blob_of_account(_parts: Parts, limits: Limits) -> JsonObject:
     """RFC 9404 §3.1."""
     return {
-        "maxSizeBlobSet": limits.max_size_blob_set,
+        "maxSizeBlobSet": limits.most_blob_octets,
         "maxDataSources": limits.max_data_sources,
         "supportedTypeNames": ["Mailbox", "Thread", "Email"],
         "supportedDigestAlgorithms": list(DIGESTS),

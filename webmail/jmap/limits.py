@@ -26,6 +26,11 @@ class Limits:
     max_size_blob_set: int = field(default=10_000_000, metadata={"least": 1_000})  # octets of one blob of Blob/upload
     max_data_sources: int = field(default=64, metadata={"least": 64})  # sources of one blob of Blob/upload
 
+    @property
+    def most_blob_octets(self) -> int:
+        """Of one blob of Blob/upload: what an upload may not have it may not either (RFC 9404 §4.1)."""
+        return min(self.max_size_blob_set, self.max_size_upload)
+
 
 def upload_room(limits: Limits) -> UploadRoom:
     """What all uploads of a person may take up: several times what one message can refer to (RFC 8620 §6)."""
