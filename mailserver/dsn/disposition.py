@@ -14,6 +14,7 @@ from mmap import mmap
 
 from mailserver.dsn.addresses import typed_address
 from mailserver.dsn.original import BodyPart, encoded_text, returned_part
+from mailserver.mime.addresses import Address, parse_addresses
 from mailserver.mime.auto_response import answered_ids
 from mailserver.mime.charset import decode_octets
 from mailserver.mime.comments import without_comments
@@ -26,7 +27,8 @@ from mailserver.mime.text import decode_transfer, part_text
 from mailserver.mime.wire import encoded_words
 
 ACTION_MODES = ("manual-action", "automatic-action")
-SENDING_MODES = ("mdn-sent-manually", "mdn-sent-automatically")
+AUTOMATICALLY = "mdn-sent-automatically"
+SENDING_MODES = ("mdn-sent-manually", AUTOMATICALLY)
 TYPES = ("deleted", "dispatched", "displayed", "processed")
 
 _TYPE = frozenset({"message/disposition-notification", "message/global-disposition-notification"})
@@ -118,7 +120,7 @@ def compose_notification(new: NewNotification) -> bytes:
     ]
     if message_id is not None:
         lines += [f"In-Reply-To: {message_id}", "References: " + "\r\n\t".join(references)]
-    if new.disposition.sending_mode == "mdn-sent-automatically":
+    if new.disposition.sending_mode == AUTOMATICALLY:
         lines.append("Auto-Submitted: auto-replied")
     lines += [
         "MIME-Version: 1.0",
@@ -167,6 +169,20 @@ def parse_notification(octets: bytes | mmap) -> Notification | None:
 def asked_to(header: bytes) -> list[str]:
     """The body of Disposition-Notification-To fields, of which there must be one (RFC 8098 §2.1)."""
     return [decode_octets(body, None) for name, body in fields(header) if name == b"disposition-notification-to"]
+
+
+def is_asked_by_sender(header: bytes) -> bool:
+    """Whether the one address that asks is that of the Return-Path; else a person has to agree (RFC 8098 §2.1)."""
+    asked = {_compared(each) for body in asked_to(header) for each in parse_addresses(_unfolded(body))}
+    returns = [decode_octets(body, None) for name, body in fields(header) if name == b"return-path"]
+    came_from = {_compared(each) for body in returns[:1] for each in parse_addresses(_unfolded(body))}
+    return len(asked) == 1 and None not in asked and asked == came_from
+
+
+def is_notification(header: bytes) -> bool:
+    """Whether the message is a notification itself."""
+    content_type = next((body for name, body in fields(header) if name == b"content-type"), b"").lower()
+    return content_type.strip().startswith(b"multipart/report") and b"disposition-notification" in content_type
 
 
 def original_recipient_of(header: bytes) -> str | None:
@@ -221,6 +237,15 @@ def _boundary(token: str, parts: Sequence[BodyPart]) -> str:
         count += 1
         boundary = f"=_{count}_{token}"
     return boundary
+
+
+def _compared(address: Address) -> tuple[str, str] | None:
+    """A local part with its case, a domain without."""
+    return (address.mailbox, address.host.lower()) if address.mailbox and address.host else None
+
+
+def _unfolded(text: str) -> str:
+    return text.replace("\r\n", "")
 
 
 def _one_line(text: str) -> str:

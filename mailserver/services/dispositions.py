@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailserver.dsn.disposition import (
+    AUTOMATICALLY,
     Disposition,
     NewNotification,
     asked_to,
     compose_notification,
+    is_asked_by_sender,
+    is_notification,
     original_recipient_of,
 )
 from mailserver.mime.addresses import parse_addresses
@@ -45,6 +48,10 @@ _MOST_READERS = 10
 
 class AlreadySent(Exception):
     """The sender was told before."""
+
+
+class NobodyAgreed(Exception):
+    """It would go by itself to somebody who is not known to have sent the message (RFC 8098 §2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +126,17 @@ class Dispositions:
         self._new_token = new_token
 
     async def send(self, who: Principal, identity: Identity, wish: DispositionWish) -> DispositionSent:
-        """Raises MessageGone, NobodyToSendTo (nobody asked for it, or nobody can be told), AlreadySent,
+        """Raises MessageGone, NobodyToSendTo (nobody asked for it, or nobody can be told), AlreadySent, NobodyAgreed,
         SenderNotOwned, MessageTooBig, SendingLimitReached, StoreUnavailable, ColdTierUnavailable."""
         content = await self._content(who, wish.message_id)
         header = await content.read(0, min(content.header_octets, _HEADER_OCTETS))
         if wish.returns_original and content.octets > MOST_ORIGINAL_OCTETS:
             raise MessageTooBig(MOST_ORIGINAL_OCTETS)
+        if is_notification(header):  # which is never answered by another (RFC 8098 §2.1)
+            raise NobodyToSendTo
         addressees = await self._addressees(who, header)
+        if wish.disposition.sending_mode == AUTOMATICALLY and not is_asked_by_sender(header):
+            raise NobodyAgreed
         final = await self._final_recipient(who, identity, wish.final_recipient)
         original = await content.read(0, content.octets) if wish.returns_original else header
         message_ids = answered_ids(header)[0]

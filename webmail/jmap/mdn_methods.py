@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from mailserver.dsn.disposition import ACTION_MODES, SENDING_MODES, TYPES, Disposition, Notification, parse_notification
-from mailserver.services.dispositions import SENT, AlreadySent, DispositionSent, DispositionWish
+from mailserver.services.dispositions import SENT, AlreadySent, DispositionSent, DispositionWish, NobodyAgreed
 from mailserver.services.errors import ForwardingLoop, SenderNotOwned
 from mailserver.services.identities import identities
 from mailserver.services.submission_errors import MessageTooBig, NobodyToSendTo
@@ -19,11 +19,11 @@ from storage.errors import (
 from storage.identities import Identity
 from storage.types import MessageId
 from storage.uploads import UploadGone
-from webmail.jmap.arguments import Arguments
+from webmail.jmap.arguments import Arguments, as_creations
 from webmail.jmap.blobs import open_blob
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError, SetError
 from webmail.jmap.ids import parse_email_id, parse_identity_id
-from webmail.jmap.limits import MDN
+from webmail.jmap.limits import MAIL, MDN
 from webmail.jmap.method import Context, Method
 
 MOST_PARSED_OCTETS = 10_485_760
@@ -36,20 +36,32 @@ _SENT_WITH = {
     "disposition",
     "finalRecipient",
     "extensionFields",
+    "extension",  # which the example of RFC 9007 §3.1 calls them
 }
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}", re.ASCII)
 _OURS = frozenset(
-    {"reporting-ua", "mdn-gateway", "original-recipient", "final-recipient", "original-message-id", "disposition"}
+    {
+        "reporting-ua",
+        "mdn-gateway",
+        "original-recipient",
+        "final-recipient",
+        "original-message-id",
+        "disposition",
+        "error",
+    }
 )
 _LONGEST = {"subject": 1_000, "textBody": 100_000, "reportingUA": 500, "finalRecipient": 500}
 _MOST_EXTENSIONS = 50
 
 
 async def send(context: Context, arguments: JsonObject) -> JsonObject:
+    """RFC 9007 §2.1. It sets a keyword of an Email, so their capability must be named, too."""
+    if MAIL not in context.using:
+        raise MethodError("unknownMethod", f"using must name {MAIL}")
     taken = Arguments(context, arguments)
-    taken.account()
+    _take_account(taken)
     identity_id = context.real_id(taken.id("identityId"))
-    wishes = taken.map_of_objects("send")
+    wishes = as_creations("send", taken.object("send"))
     update_email = taken.map_of_objects_or_null("onSuccessUpdateEmail") or {}
     taken.end()
     taken.demand_few(len(wishes))
@@ -75,8 +87,9 @@ async def send(context: Context, arguments: JsonObject) -> JsonObject:
 
 
 async def parse(context: Context, arguments: JsonObject) -> JsonObject:
+    """RFC 9007 §2.2."""
     taken = Arguments(context, arguments)
-    taken.account()
+    _take_account(taken)
     blob_ids = list(dict.fromkeys(context.real_id(each) for each in taken.ids("blobIds")))
     taken.end()
     if len(blob_ids) > context.limits.max_objects_in_get:
@@ -105,6 +118,14 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     }
 
 
+def _take_account(taken: Arguments) -> None:
+    """Raises InvalidArguments, as RFC 9007 has it for an account that is not found."""
+    try:
+        taken.account()
+    except MethodError:
+        raise InvalidArguments("accountId: there is no such account") from None
+
+
 async def _identity(context: Context, identity_id: str) -> Identity:
     """Raises InvalidArguments, as RFC 9007 §2.1 has it for one that is not there."""
     number = parse_identity_id(identity_id)
@@ -127,6 +148,8 @@ async def _send(context: Context, identity: Identity, wish: DispositionWish) -> 
         raise SetError("notFound", "there is no such Email, or nobody who asked for it and can be told") from None
     except AlreadySent:
         raise SetError("mdnAlreadySent") from None
+    except NobodyAgreed:
+        raise SetError("forbidden", "who asked is not who sent it: a person has to agree (RFC 8098 §2.1)") from None
     except SenderNotOwned:
         raise SetError("forbiddenFrom", "finalRecipient is none of your addresses") from None
     except MessageTooBig as error:
@@ -154,8 +177,8 @@ def _read_wish(context: Context, given: JsonObject) -> DispositionWish:
     disposition = _read_disposition(given.get("disposition"))
     if disposition is None:
         wrong.append("disposition")
-    extensions = given.get("extensionFields") or {}
-    if not _are_extensions(extensions):
+    extensions = given.get("extensionFields") or given.get("extension") or {}
+    if not _are_extensions(extensions) or {"extension", "extensionFields"} <= given.keys():
         wrong.append("extensionFields")
     if wrong or disposition is None:
         raise SetError("invalidProperties", "", tuple(sorted(wrong)))
@@ -177,7 +200,7 @@ def _read_wish(context: Context, given: JsonObject) -> DispositionWish:
 def _read_disposition(given: object) -> Disposition | None:
     if not isinstance(given, dict) or set(given) != {"actionMode", "sendingMode", "type"}:
         return None
-    words = [str(given[name]).lower() for name in ("actionMode", "sendingMode", "type")]
+    words = [given[name] for name in ("actionMode", "sendingMode", "type")]  # in lower case (RFC 9007 §2)
     if words[0] not in ACTION_MODES or words[1] not in SENDING_MODES or words[2] not in TYPES:
         return None
     return Disposition(*words)
@@ -202,18 +225,24 @@ def _sets_keyword(patch: Mapping[str, object]) -> bool:
 
 
 def _told(told: DispositionSent, given: JsonObject) -> JsonObject:
-    """What the server has set or filled in."""
+    """What the server has set or filled in, or written otherwise."""
     filled: JsonObject = {
         "subject": told.subject,
         "textBody": told.text,
         "includeOriginalMessage": False,
+        "reportingUA": None,
         "finalRecipient": told.final_recipient,
         "mdnGateway": None,
         "originalRecipient": told.original_recipient,
         "originalMessageId": told.original_message_id,
         "error": None,
+        "extensionFields": given.get("extension"),
     }
-    return {name: value for name, value in filled.items() if given.get(name) is None}
+    return {
+        name: value
+        for name, value in filled.items()
+        if given.get(name) is None or (name == "finalRecipient" and given[name] != value)
+    }
 
 
 def _shown(notification: Notification) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from mailserver.dsn.disposition import (
     NewNotification,
     asked_to,
     compose_notification,
+    is_asked_by_sender,
+    is_notification,
     parse_notification,
 )
 
@@ -68,3 +71,36 @@ def test_only_one_may_ask() -> None:
     assert asked_to(b"Disposition-Notification-To: <a@b.test>\r\n") == [" <a@b.test>"]
     twice = b"Disposition-Notification-To: a@b.test\r\ndisposition-notification-to: c@d.test\r\n"
     assert len(asked_to(twice)) == 2
+
+
+@pytest.mark.parametrize(
+    ("returns_to", "asked", "is_it"),
+    [
+        ("<a@b.test>", "A <a@B.TEST>", True),
+        ("<a@b.test>", "A@b.test", False),
+        ("<a@b.test>", "a@b.test, c@d.test", False),
+        ("<a@b.test>", "a@b.test, A <a@b.test>", True),  # RFC 8098 §2.1: distinct addresses
+        ("<a@b.test>", "nobody", False),
+        ("<a@b.test>", "", False),
+        ("<>", "a@b.test", False),
+        (None, "a@b.test", False),
+    ],
+)
+def test_who_asks_may_be_who_sent_it(returns_to: str | None, asked: str, is_it: bool) -> None:
+    header = f"Disposition-Notification-To: {asked}\r\n"
+    if returns_to is not None:
+        header = f"Return-Path: {returns_to}\r\n{header}"
+    assert is_asked_by_sender(header.encode()) is is_it
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_it"),
+    [
+        ("multipart/report; report-type=disposition-notification; boundary=b", True),
+        ('Multipart/Report;\r\n\tboundary="b"; report-type="Disposition-Notification"', True),
+        ("multipart/report; report-type=delivery-status; boundary=b", False),
+        ("text/plain", False),
+    ],
+)
+def test_a_notification_is_known_by_its_header(content_type: str, is_it: bool) -> None:
+    assert is_notification(f"Subject: x\r\nContent-Type: {content_type}\r\n".encode()) is is_it

@@ -1,6 +1,7 @@
 """MDN/send and MDN/parse (RFC 9007)."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from mailserver.dsn.disposition import parse_notification
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.sending import leaving, octets_of
+from webmail.jmap.limits import CORE, MDN, SUBMISSION
 
 DISPLAYED = {"actionMode": "manual-action", "sendingMode": "mdn-sent-manually", "type": "displayed"}
+AUTOMATIC = {"actionMode": "automatic-action", "sendingMode": "mdn-sent-automatically", "type": "processed"}
 SETS_KEYWORD = {"#a": {"keywords/$mdnsent": True}}
 
 
@@ -86,10 +89,8 @@ async def test_the_sender_is_told_and_the_email_marked(jmap: Jmap) -> None:
 
 
 async def test_the_message_goes_back_where_that_is_wished(jmap: Jmap) -> None:
-    automatic = {"actionMode": "automatic-action", "sendingMode": "mdn-sent-automatically", "type": "processed"}
-    await send(
-        jmap, await asking(jmap), includeOriginalMessage=True, disposition=automatic, textBody="安", subject="回执"
-    )
+    email = await asking(jmap, "Return-Path: <bob@elsewhere.test>")
+    await send(jmap, email, includeOriginalMessage=True, disposition=AUTOMATIC, textBody="安", subject="回执")
     (octets,) = await left(jmap)
     assert b"Content-Type: message/rfc822" in octets
     assert b"\r\n\r\nHello\r\n" in octets
@@ -97,6 +98,70 @@ async def test_the_message_goes_back_where_that_is_wished(jmap: Jmap) -> None:
     told = parse_notification(octets)
     assert told is not None
     assert (told.subject, (told.text or "").strip(), told.has_original) == ("回执", "安", True)
+
+
+async def test_what_a_client_left_out_or_wrote_otherwise_is_told(jmap: Jmap) -> None:
+    """RFC 9007 §2.1: all properties that it did not set."""
+    own = jmap.person.address
+    first, _ = await send(jmap, await asking(jmap), finalRecipient=own, subject="Seen")
+    assert first[1]["sent"]["a"] == {
+        "textBody": "Your message was displayed. That does not mean that it was read or understood.\n",
+        "includeOriginalMessage": False,
+        "reportingUA": None,
+        "finalRecipient": f"rfc822; {own}",
+        "mdnGateway": None,
+        "originalRecipient": None,
+        "originalMessageId": "<1@elsewhere.test>",
+        "error": None,
+        "extensionFields": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Subject: nobody's",
+        "Return-Path: <>",
+        "Return-Path: <Bob@elsewhere.test>",
+        "Return-Path: <bounces@lists.test>",
+    ],
+)
+async def test_without_a_person_only_who_sent_a_message_is_told(jmap: Jmap, field: str) -> None:
+    """RFC 8098 §2.1: the one address that asks must be that of the Return-Path."""
+    (answer,) = await send(jmap, await asking(jmap, field), disposition=AUTOMATIC)
+    assert answer[1]["notSent"]["a"]["type"] == "forbidden"
+    two = await asking(jmap, "Return-Path: <bob@elsewhere.test>", to="bob@elsewhere.test, eve@elsewhere.test")
+    (answer,) = await send(jmap, two, disposition=AUTOMATIC)
+    assert answer[1]["notSent"]["a"]["type"] == "forbidden"
+    assert await left(jmap) == []
+
+
+async def test_a_notification_is_not_answered_by_another(jmap: Jmap) -> None:
+    """RFC 8098 §2.1."""
+    header = f"Disposition-Notification-To: bob@elsewhere.test\r\nTo: {jmap.person.address}\r\n"
+    placed = await jmap.receive(header.encode() + NOTIFICATION)
+    (answer,) = await send(jmap, f"M{placed.message_id}")
+    assert answer[1]["notSent"]["a"]["type"] == "notFound"
+
+
+async def test_an_account_that_is_not_there_is_an_invalid_argument(jmap: Jmap) -> None:
+    """RFC 9007 §2.1, §2.2; elsewhere it is accountNotFound."""
+    arguments = {"accountId": "A1", "identityId": await identity(jmap), "send": {}}
+    assert (await jmap.refusal("MDN/send", arguments))["type"] == "invalidArguments"
+    assert (await jmap.refusal("MDN/parse", {"accountId": "A1", "blobIds": []}))["type"] == "invalidArguments"
+    assert (await jmap.refusal("MDN/send", {**arguments, "accountId": jmap.account_id, "send": {"#a": {}}}))[
+        "type"
+    ] == "invalidArguments"
+
+
+async def test_it_sets_a_keyword_and_so_needs_the_capability_of_emails(jmap: Jmap) -> None:
+    """RFC 9007 §2.1."""
+    email = await asking(jmap)
+    wish = {"identityId": await identity(jmap), "send": {"a": {"forEmailId": email, "disposition": DISPLAYED}}}
+    plain = replace(jmap, using=(CORE, MDN, SUBMISSION))
+    assert (await plain.refusal("MDN/send", {**wish, "onSuccessUpdateEmail": SETS_KEYWORD}))["type"] == "unknownMethod"
+    assert await left(jmap) == []
+    assert (await plain.call("MDN/parse", {"blobIds": []}))["parsed"] is None
 
 
 async def test_nobody_is_told_twice(jmap: Jmap) -> None:
@@ -114,6 +179,10 @@ async def test_nobody_is_told_twice(jmap: Jmap) -> None:
         ({"finalRecipient": "rfc822; eve@elsewhere.test"}, "forbiddenFrom"),
         ({"finalRecipient": "nobody"}, "forbiddenFrom"),
         ({"disposition": {**DISPLAYED, "type": "eaten"}}, "invalidProperties"),
+        ({"disposition": {**DISPLAYED, "type": "Displayed"}}, "invalidProperties"),
+        ({"disposition": {**DISPLAYED, "type": ["displayed"]}}, "invalidProperties"),
+        ({"extensionFields": {"Error": "x"}}, "invalidProperties"),
+        ({"extensionFields": {"X-A": "1"}, "extension": {"X-A": "2"}}, "invalidProperties"),
         ({"disposition": None}, "invalidProperties"),
         ({"extensionFields": {"Disposition": "x"}}, "invalidProperties"),
         ({"extensionFields": {"X-A": "two\r\nlines"}}, "invalidProperties"),
@@ -164,7 +233,7 @@ async def test_it_reaches_people_here(new_jmap: NewJmap) -> None:
     assert parsed["parsed"][received["blobId"]]["disposition"] == DISPLAYED
 
 
-MDN = (
+NOTIFICATION = (
     b"From: Joe <joe@elsewhere.test>\r\nSubject: =?utf-8?q?Gelesen=3A_W=C3=B6rter?=\r\nMIME-Version: 1.0\r\n"
     b"Content-Type: multipart/report; report-type=disposition-notification; boundary=b\r\n\r\n"
     b"--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nSeen.\r\n"
@@ -179,8 +248,8 @@ MDN = (
 
 async def test_what_others_send_is_read(new_jmap: NewJmap) -> None:
     ann, bob = await new_jmap(), await new_jmap()
-    good, broken = await ann.upload(MDN), await ann.upload(MDN.replace(b"displayed", b"eaten"))
-    other, theirs = await ann.upload(b"Subject: x\r\n\r\nhi\r\n"), await bob.upload(MDN)
+    good, broken = await ann.upload(NOTIFICATION), await ann.upload(NOTIFICATION.replace(b"displayed", b"eaten"))
+    other, theirs = await ann.upload(b"Subject: x\r\n\r\nhi\r\n"), await bob.upload(NOTIFICATION)
     told = await ann.call("MDN/parse", {"blobIds": [good, broken, other, theirs, "x"]})
     assert (told["notParsable"], told["notFound"]) == ([broken, other], [theirs, "x"])
     assert told["parsed"] == {
