@@ -101,6 +101,15 @@ async def test_nothing_is_told_once_push_is_off(jmap: Jmap) -> None:
         assert (await socket.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
 
 
+async def test_an_id_of_whatever_length_is_repeated(jmap: Jmap) -> None:
+    """RFC 8887 §4.3.3, §4.3.4."""
+    name = "R" * 1_000
+    async with web_socket(jmap) as socket:
+        assert (await socket.ask(["Core/echo", {}, "0"], request_id=name))["requestId"] == name
+        await socket.send({"@type": "Request", "id": name, "methodCalls": []})
+        assert (await socket.next())["requestId"] == name
+
+
 async def test_without_an_id_a_response_names_none(jmap: Jmap) -> None:
     async with web_socket(jmap) as socket:
         assert "requestId" not in await socket.ask(["Core/echo", {}, "0"], request_id=None)
