@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mailserver.mime.structure import scan
 from tests.letters import letters
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.email_bodies import BodyPart, body_lists, body_tree
 from webmail.jmap.email_body_values import body_value, truncated
 from webmail.jmap.email_wanted import PART_PROPERTIES, PROPERTIES, PartWanted, ValuesWanted, Wanted
@@ -46,7 +47,8 @@ EVERYTHING = Wanted(
 
 
 def read(octets: bytes, *, most_octets: int = 0) -> JsonObject:
-    found = parsed_email(octets, replace(EVERYTHING, values=ValuesWanted(True, True, True, most_octets)), blob_id)
+    wanted = replace(EVERYTHING, values=ValuesWanted(True, True, True, most_octets))
+    found = parsed_email(octets, wanted, blob_id, AnswerRoom())
     assert found is not None
     return found
 
@@ -230,7 +232,7 @@ def test_every_letter_opens(octets: bytes) -> None:
 
 @given(st.binary(max_size=500))
 def test_no_octets_raise(octets: bytes) -> None:
-    parsed_email(b"A: b\r\n" + octets, EVERYTHING, blob_id)
+    parsed_email(b"A: b\r\n" + octets, EVERYTHING, blob_id, AnswerRoom())
 
 
 def test_part_paths_name_every_leaf_once() -> None:
@@ -241,7 +243,7 @@ def test_part_paths_name_every_leaf_once() -> None:
 
 def test_what_begins_with_no_field_is_no_message() -> None:
     for octets in (b"", b"\x89PNG\r\n\x1a\n\0\0", b"hello world", b"\r\nSubject: body\r\n", b"two words: three\n"):
-        assert parsed_email(octets, EVERYTHING, blob_id) is None
+        assert parsed_email(octets, EVERYTHING, blob_id, AnswerRoom()) is None
 
 
 def test_what_begins_with_a_line_of_an_mbox_is_a_message() -> None:

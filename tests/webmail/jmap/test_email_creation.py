@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailserver.mime.structure import scan
+from webmail.jmap.answer_room import AnswerRoom
 from webmail.jmap.email_bodies import body_lists, body_tree
 from webmail.jmap.email_composing import Stamp, compose
 from webmail.jmap.email_creation import parse_creation
@@ -39,7 +40,7 @@ def read(octets: bytes, *more: str, **values: Any) -> JsonObject:
         PartWanted(frozenset(DEFAULT_OF_PARTS), ()),
         ValuesWanted(True, True, True, values.get("most_octets", 0)),
     )
-    found = parsed_email(octets, wanted, blob_id)
+    found = parsed_email(octets, wanted, blob_id, AnswerRoom())
     assert found is not None
     return found
 
