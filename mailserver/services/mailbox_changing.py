@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from mailserver.services.email_changing import AccountMoved
 from mailserver.services.mailbox_forest import Forest, Key, Node, Refusal, Update
-from storage import account_contents, flags, mailbox_changing, rearranging
+from mailserver.services.mailboxes import empty_tombstone
+from storage import account_contents, mailbox_changing, rearranging
 from storage import mailboxes as stored
 from storage.errors import StorageError, StoreUnavailable
 from storage.query import Connection
@@ -61,7 +62,7 @@ async def change_mailboxes(
         return nothing.changed
     store.announce(who.tenant_id, who.account_id, changed.modseqs[-1])
     for mailbox_id in changed.destroyed:
-        await _empty(store, who, mailbox_id, changed)
+        changed.modseqs += await empty_tombstone(store, who, mailbox_id)
     return changed
 
 
@@ -173,17 +174,3 @@ class _Writer:
     def _next(self) -> int:
         self._seq += 1
         return self._seq - 1
-
-
-async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId, changed: MailboxesChanged) -> None:
-    """Remove every message of a tombstone, chunk by chunk."""
-    keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
-    while True:
-        async with store.database.read(who.tenant_id) as connection:
-            uids, modseq = await flags.expunge(
-                connection, who.tenant_id, who.account_id, mailbox_id, None, keeping=keeping, everything=True
-            )
-        if not uids or modseq is None:
-            return
-        changed.modseqs.append(modseq)
-        store.announce(who.tenant_id, who.account_id, modseq)

@@ -149,11 +149,12 @@ async def delete(store: MailStore, who: Principal, name: str) -> None:
         if has_inferiors:
             await stored.insert(connection, who.tenant_id, who.account_id, name, modseq, seq=1, is_selectable=False)
     store.announce(who.tenant_id, who.account_id, modseq)
-    await _empty(store, who, found.id)
+    await empty_tombstone(store, who, found.id)
 
 
-async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> None:
-    """Remove every message of a tombstone, chunk by chunk."""
+async def empty_tombstone(store: MailStore, who: Principal, mailbox_id: MailboxId) -> list[Modseq]:
+    """Remove every message of a deleted mailbox, chunk by chunk; returns the modseqs that the chunks took."""
+    taken: list[Modseq] = []
     keeping = await store.keepings.of(store.database, who.tenant_id, who.account_id)
     while True:
         async with store.database.read(who.tenant_id) as connection:
@@ -161,7 +162,8 @@ async def _empty(store: MailStore, who: Principal, mailbox_id: MailboxId) -> Non
                 connection, who.tenant_id, who.account_id, mailbox_id, None, keeping=keeping, everything=True
             )
         if not uids or modseq is None:
-            return
+            return taken
+        taken.append(modseq)
         store.announce(who.tenant_id, who.account_id, modseq)
 
 
