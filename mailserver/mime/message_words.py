@@ -94,14 +94,7 @@ def parts_of(root: Part) -> Iterator[tuple[Part, bool]]:
 def _first_octets(part: Part) -> Part:
     if part.body_octets <= PART_OCTETS:
         return part
-    return Part(
-        type=part.type,
-        subtype=part.subtype,
-        parameters=part.parameters,
-        encoding=part.encoding,
-        body_offset=part.body_offset,
-        body_octets=PART_OCTETS,
-    )
+    return part.with_body(part.body_offset, PART_OCTETS)
 
 
 def without_repeats(forms: Iterable[str]) -> Iterator[str]:

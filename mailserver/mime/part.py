@@ -46,6 +46,17 @@ class Part:
                 return display(plain)
         return None
 
+    def with_body(self, offset: int, octets: int) -> "Part":
+        """The same leaf where its body, or the beginning of it, lies there: in octets that were read by themselves."""
+        return Part(
+            type=self.type,
+            subtype=self.subtype,
+            parameters=self.parameters,
+            encoding=self.encoding,
+            body_offset=offset,
+            body_octets=octets,
+        )
+
     def walk(self) -> Iterator["Part"]:
         """This part and all within it, in the order of the message."""
         pending = [self]

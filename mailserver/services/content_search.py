@@ -14,6 +14,7 @@ from datetime import date
 from mailserver.mime.fields import Fields, parse_fields
 from mailserver.mime.folding import fold
 from mailserver.mime.header import decode_header, display, parse_date
+from mailserver.mime.message_words import is_read
 from mailserver.mime.packing import unpack
 from mailserver.mime.part import Part
 from mailserver.mime.text import part_text
@@ -69,11 +70,6 @@ class LookedFor:
     def is_in_part_header(self, header: bytes, part: Part) -> bool:
         """As it is written, or in the file name as people read it (RFC 2231 may have hidden it)."""
         return self.is_in_header(header) or self.text in fold(part.filename or "")
-
-
-def is_read(part: Part) -> bool:
-    """Has it text of its own? In a report that stands for itself: whose mail did not arrive, and why."""
-    return part.type in ("text", "message") and not part.children
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,14 +198,7 @@ def _opened_and_searched(
 
 
 def _leaf_text(octets: bytes, part: Part) -> str:
-    alone = Part(
-        type=part.type,
-        subtype=part.subtype,
-        parameters=part.parameters,
-        encoding=part.encoding,
-        body_octets=len(octets),
-    )
-    return fold(part_text(octets, alone))
+    return fold(part_text(octets, part.with_body(0, len(octets))))
 
 
 def field_pattern(name: str) -> re.Pattern[bytes]:

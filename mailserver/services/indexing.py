@@ -189,11 +189,4 @@ async def words_of_long(
 
 
 def _form_of_leaf(octets: bytes, part: Part) -> str:
-    alone = Part(
-        type=part.type,
-        subtype=part.subtype,
-        parameters=part.parameters,
-        encoding=part.encoding,
-        body_octets=len(octets),
-    )
-    return form_of(readable_text(octets, alone))
+    return form_of(readable_text(octets, part.with_body(0, len(octets))))

@@ -98,11 +98,5 @@ def _subject(header: bytes, asked: Asked) -> str | None:
 
 
 def _piece(octets: bytes, part: Part, asked: Asked) -> str | None:
-    alone = Part(
-        type=part.type,
-        subtype=part.subtype,
-        parameters=part.parameters,
-        encoding=part.encoding,
-        body_octets=min(len(octets), _PART_OCTETS),
-    )
+    alone = part.with_body(0, min(len(octets), _PART_OCTETS))
     return asked.body.snippet(readable_text(octets, alone), MOST_OCTETS)
