@@ -201,24 +201,37 @@ class SealedMessage:
     layout: bytes | None
 
 
-_READ_MANY = Query(
-    """
-    SELECT p.uid, p.message_id, m.octets, m.header, m.structure, s.is_simple, b.digest, c.key_id, c.codec, c.sealed,
-           b.object_id, b.object_offset, o.octets AS object_octets, b.layout
-      FROM placement p
-      JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
-     CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
+_SEALED = """m.octets, m.header, m.structure, s.is_simple, b.digest, c.key_id, c.codec, c.sealed,
+           b.object_id, b.object_offset, o.octets AS object_octets, b.layout"""
+_WITH_BLOB = """CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
       LEFT JOIN message_blob u
         ON u.tenant_id = m.tenant_id AND u.message_id = m.id AND u.ordinal = 0 AND s.is_simple
       LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
       LEFT JOIN blob_content c
         ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
        AND b.object_id IS NULL
-      LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
+      LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id"""
+_READ_MANY = Query(
+    f"""
+    SELECT p.uid, p.message_id, {_SEALED}
+      FROM placement p
+      JOIN message m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id AND m.id = p.message_id
+     {_WITH_BLOB}
      WHERE p.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND p.mailbox_id = %(mailbox_id)s
        AND p.account_id = %(account_id)s AND p.uid = ANY (%(uids)s)
      ORDER BY p.uid
-    """,
+    """,  # noqa: S608 - our own column list and joins
+    row=SealedMessage,
+)
+_READ_BY_IDS = Query(
+    f"""
+    SELECT m.id AS uid, m.id AS message_id, {_SEALED}
+      FROM message m
+     {_WITH_BLOB}
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
+       AND m.id = ANY (%(message_ids)s)
+     ORDER BY m.id
+    """,  # noqa: S608 - our own column list and joins
     row=SealedMessage,
 )
 
@@ -244,10 +257,25 @@ async def read_many(
             uids=list(uids),
             limit_octets=WHOLE_LIMIT_OCTETS,
         )
-    return await with_objects(blobs, tenant_id, rows)
+    return await _with_objects(blobs, tenant_id, rows)
 
 
-async def with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
+async def read_by_ids(
+    database: Database, blobs: TieredBlobs, tenant_id: TenantId, account_id: AccountId, ids: Sequence[MessageId]
+) -> list[SealedMessage]:
+    """As `read_many`, wherever they stand; the ids are in the place of uids."""
+    async with database.read(tenant_id) as connection:
+        rows = await _READ_BY_IDS.all(
+            connection,
+            tenant_id=tenant_id,
+            account_id=account_id,
+            message_ids=list(ids),
+            limit_octets=WHOLE_LIMIT_OCTETS,
+        )
+    return await _with_objects(blobs, tenant_id, rows)
+
+
+async def _with_objects(blobs: TieredBlobs, tenant_id: TenantId, rows: list[SealedMessage]) -> list[SealedMessage]:
     """What rests in objects beside what came; what is out of reach stays without, and says so when it is opened."""
     found = await blobs.fetch_for(tenant_id, rows)
     if not found:

@@ -9,8 +9,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.blobs.tiered import TieredBlobs
-from storage.content import WHOLE_LIMIT_OCTETS, SealedMessage, with_objects
 from storage.database import Database
 from storage.query import Connection, Query, run, run_together
 from storage.types import MailboxId, MessageId, Modseq
@@ -140,25 +138,6 @@ _PROBLEMS = Query(
     """,
     row=_Id,
 )
-_READ = Query(
-    """
-    SELECT m.id AS uid, m.id AS message_id, m.octets, m.header, m.structure, s.is_simple, b.digest, c.key_id, c.codec,
-           c.sealed, b.object_id, b.object_offset, o.octets AS object_octets, b.layout
-      FROM message m
-     CROSS JOIN LATERAL (SELECT m.octets <= %(limit_octets)s AND m.segments = ''::bytea AS is_simple) s
-      LEFT JOIN message_blob u
-        ON u.tenant_id = m.tenant_id AND u.message_id = m.id AND u.ordinal = 0 AND s.is_simple
-      LEFT JOIN blob b ON b.tenant_id = u.tenant_id AND b.digest = u.digest
-      LEFT JOIN blob_content c
-        ON c.tenant_id = b.tenant_id AND c.digest = b.digest AND c.content_on = b.content_on AND c.chunk = 0
-       AND b.object_id IS NULL
-      LEFT JOIN object o ON o.tenant_id = b.tenant_id AND o.id = b.object_id
-     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
-       AND m.id = ANY (%(message_ids)s)
-     ORDER BY m.id
-    """,
-    row=SealedMessage,
-)
 _PUT = Query(
     """
     SELECT put_texts_v1(%(tenant_id)s, %(account_id)s, %(modseq)s, %(message_ids)s, %(parts)s, %(words)s,
@@ -260,21 +239,6 @@ async def with_problem(
         connection, tenant_id=tenant_id, account_id=account_id, problem=problem, after=after, limit=limit
     )
     return [MessageId(row.id) for row in rows]
-
-
-async def read_sealed(
-    database: Database, blobs: TieredBlobs, tenant_id: TenantId, account_id: AccountId, ids: Sequence[MessageId]
-) -> list[SealedMessage]:
-    """As `content.read_many`, by the ids of messages, which stand in the place of uids."""
-    async with database.read(tenant_id) as connection:
-        rows = await _READ.all(
-            connection,
-            tenant_id=tenant_id,
-            account_id=account_id,
-            message_ids=list(ids),
-            limit_octets=WHOLE_LIMIT_OCTETS,
-        )
-    return await with_objects(blobs, tenant_id, rows)
 
 
 async def put(

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from storage import emails
-from storage.emails import ENOUGH_OCTETS, SMALL_OCTETS, EmailColumns, EmailRow, WholeEmail
+from storage.content import WHOLE_LIMIT_OCTETS
+from storage.emails import ENOUGH_OCTETS, EmailColumns, EmailRow, WholeEmail
 from storage.store import MailStore
 from storage.types import MessageId
 from tenants.types import Principal
@@ -31,7 +32,7 @@ async def read_whole(
     some: list[MessageId] = []
     octets = 0
     for message_id, size in sizes.items():
-        counted = size if size <= SMALL_OCTETS else 0
+        counted = size if size <= WHOLE_LIMIT_OCTETS else 0
         if some and (octets + counted > ENOUGH_OCTETS or len(some) == _AT_ONCE_MESSAGES):
             yield await emails.read_whole(store.database, store.blobs, keys, who.account_id, some)
             some, octets = [], 0

@@ -123,7 +123,7 @@ async def texts_of(
     if not ids:
         return []
     keys = await store.keys.of(tenant_id)
-    sealed = await message_text.read_sealed(store.database, store.blobs, tenant_id, account_id, ids)
+    sealed = await content.read_by_ids(store.database, store.blobs, tenant_id, account_id, ids)
     rows, others = await asyncio.to_thread(_rows_of_small, keys, sealed)
     for start in range(0, len(others), _LONG_AT_ONCE):
         some = others[start : start + _LONG_AT_ONCE]
