@@ -60,11 +60,11 @@ def records(
 
 
 def _service(domain: str, hostname: str, doors: Sequence[Door], name: str, protocol: str, encryption: str) -> Record:
-    """A door that is shut says so (RFC 6186 §3.4), or programs try it in vain."""
+    """A door that is shut says so, or programs try it in vain; programs that can do both take IMAP (RFC 6186 §3.4)."""
     for door in doors:
         if (door.protocol, door.encryption) == (protocol, encryption):
             host = hostname if door.host in LOOPBACK else door.host
-            priority = 0 if encryption == "tls" else 10
+            priority = (0 if encryption == "tls" else 10) + (20 if protocol == "POP3" else 0)
             return Record(f"{name}._tcp.{domain}", "SRV", f"{priority} 1 {door.port} {host}.", "programs")
     return Record(f"{name}._tcp.{domain}", "SRV", "0 0 0 .", "closed")
 

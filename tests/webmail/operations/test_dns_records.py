@@ -28,6 +28,19 @@ def test_open_doors_are_named_and_shut_ones_said_to_be_shut() -> None:
     assert "_pop3s._tcp.demo.test. 3600 IN SRV 0 0 0 ." in found
 
 
+def test_imap_is_preferred_to_pop3_and_tls_from_the_beginning_to_starttls() -> None:
+    """RFC 6186 §3.4: by priorities, also between services."""
+    doors = [
+        Door("incoming", protocol, encryption, "mail.demo.test", 1, is_recommended=False)
+        for protocol in ("POP3", "IMAP")
+        for encryption in ("starttls", "tls")
+    ]
+    priorities = {line.partition(".")[0]: int(line.split()[4]) for line in lines(*doors) if "_tcp" in line}
+    services = ("_imaps", "_imap", "_pop3s", "_pop3")
+    assert sorted(services, key=priorities.__getitem__) == list(services)
+    assert len({priorities[each] for each in services}) == len(services)
+
+
 def test_programs_find_jmap_and_their_files() -> None:
     found = lines()
     assert "_jmap._tcp.demo.test. 3600 IN SRV 0 1 443 mail.demo.test." in found
