@@ -3,6 +3,7 @@
 import re
 
 from mailserver.mime.addresses import parse_addresses
+from mailserver.mime.comments import without_comments
 from mailserver.mime.header_section import fields
 
 _ANSWERED_ADDRESSES = (b"to", b"cc", b"bcc", b"resent-to", b"resent-cc", b"resent-bcc")
@@ -27,7 +28,7 @@ def may_answer(header: bytes, reverse_path: str) -> bool:
         value = _text(body).strip().lower()
         if name in _OF_LISTS:
             return False
-        if name == b"auto-submitted" and _word(value) != "no":
+        if name == b"auto-submitted" and _word(without_comments(value).strip()) != "no":
             return False
         if name == b"precedence" and _word(value) in _BULK:
             return False

@@ -19,6 +19,7 @@ def header(*lines: str) -> bytes:
         "Subject: Lunch?",
         "Auto-Submitted: no",
         "Auto-Submitted: No (a person wrote this)",
+        "Auto-Submitted: (a person)\r\n no; x-why=test",
         "Precedence: first-class",
         "X-Auto-Response-Suppress: DR, RN",
         "Content-Type: multipart/mixed; boundary=report",
