@@ -12,6 +12,8 @@ MOST_MARKS = 1_000_000
 """Brackets and commas of one text: each stands for a value that takes memory, dozens of octets for one."""
 
 _LARGEST = 2**63 - 1
+_TOO_LONG_NUMBER = re.compile(rb"[0-9]{309}")
+"""A double holds 308 digits; other integers need not be looked at one by one."""
 _HALF_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
 _NONCHARACTER = re.compile(
     rb"\xef\xb7[\x90-\xaf]|\xef\xbf[\xbe\xbf]|[\xf0-\xf4][\x9f\xaf\xbf\x8f]\xbf[\xbe\xbf]"  # U+FDD0 …, U+nFFFE, U+nFFFF
@@ -38,7 +40,11 @@ def parse(octets: bytes) -> Any:
         raise TooManyValues("too many values")
     try:
         value = json.loads(
-            octets.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite
+            octets.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_finite_integer if _TOO_LONG_NUMBER.search(octets) else int,
         )
         if _HALF_PAIR.search(octets):
             orjson.loads(octets)  # which takes whole pairs only
@@ -86,6 +92,12 @@ def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("a number is too large")
+    return number
+
+
+def _finite_integer(text: str) -> int:
+    number = int(text)
+    _finite(text)
     return number
 
 

@@ -31,6 +31,7 @@ def test_what_is_written_is_read_back(value: object) -> None:
         b"NaN",
         b"[-Infinity]",
         b"1e999",
+        b'{"a": -' + b"9" * 400 + b"}",
         b'"\x01"',
         b'"\\x41"',
         b'"\xff"',
@@ -88,3 +89,7 @@ def test_a_number_that_is_too_large_comes_back_as_a_double() -> None:
 )
 def test_octets_are_text_where_a_string_can_hold_them(octets: bytes, is_held: bool) -> None:
     assert is_text(octets) == is_held
+
+
+def test_an_integer_that_a_double_holds_goes_back_as_one() -> None:
+    assert write(parse(b"1" + b"0" * 308)) == b"1e+308"
