@@ -19,6 +19,7 @@ from storage.errors import (
     StoreUnavailable,
     TooManyMailboxes,
 )
+from storage.pools import limit_within
 from storage.provisioning import FIRST_MAILBOXES, provision_account
 from storage.query import Connection
 from storage.store import MailStore
@@ -251,8 +252,8 @@ async def quota_usage(store: MailStore, who: Principal) -> tuple[int, int] | Non
         return None
     async with store.database.read(who.tenant_id) as connection:
         used_octets = (await usage(connection, who.tenant_id, who.account_id)).used_octets
-    limits = [] if who.quota_octets is None else [who.quota_octets]
-    return used_octets, min([*limits, used_octets + pool.left_octets] if pool else limits)
+    limit_octets = limit_within(pool, used_octets, who.quota_octets)
+    return None if limit_octets is None else (used_octets, limit_octets)
 
 
 async def subscribe(store: MailStore, who: Principal, name: str) -> None:
