@@ -7,7 +7,9 @@ from typing import Any
 
 from storage.person_rows import PERSON_COLUMNS, PersonRow
 from storage.query import Connection, Query
-from tenants.types import AccountId, Principal, Status, TenantId
+from tenants.types import AccountId, Principal, Status, TenantId, TokenBorne
+
+KEPT_OF_GRANT = 50  # access tokens, the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,7 @@ class BornToken:
     """Whose token it is, as they stand now. `scopes` are words with spaces between."""
 
     who: Principal
+    token: TokenBorne
     scopes: str
     name: str
     tenant_status: Status
@@ -63,6 +66,9 @@ class ListedGrant:
 
 @dataclass(frozen=True, slots=True)
 class _Token(PersonRow):
+    token_id: int
+    grant_id: int | None
+    expires_at: datetime | None
     scopes: str
     name: str
     tenant_status: str
@@ -90,14 +96,19 @@ class _Id:
 
 
 @dataclass(frozen=True, slots=True)
+class _Count:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Was:
     was_there: bool | None
 
 
 _TOKEN: Query[Any] = Query(
     f"""
-    SELECT {PERSON_COLUMNS}, scopes, name, tenant_status, account_status
-      FROM directory_token_v1(%(digest)s, %(network)s)
+    SELECT {PERSON_COLUMNS}, token_id, grant_id, expires_at, scopes, name, tenant_status, account_status
+      FROM directory_token_v2(%(digest)s, %(network)s)
     """,  # noqa: S608 - our own column list
     row=_Token,
 )
@@ -123,6 +134,13 @@ _FORGET_UNUSED: Query[Any] = Query(
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s
        AND code_spent_at IS NULL AND code_expires_at < now()
     """
+)
+_COUNT_GRANTS: Query[Any] = Query(
+    """
+    SELECT count(*)::integer AS count FROM oauth_grant
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s
+    """,
+    row=_Count,
 )
 _SPEND: Query[Any] = Query(
     """
@@ -156,11 +174,14 @@ _INSERT_TOKEN: Query[Any] = Query(
         ON CONFLICT DO NOTHING
     """
 )
-_FORGET_EXPIRED: Query[Any] = Query(
+_FORGET_OLD: Query[Any] = Query(
     """
     DELETE FROM bearer_token
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND grant_id IS NOT NULL
-       AND expires_at < now()
+       AND (expires_at < now()
+            OR id IN (SELECT o.id FROM bearer_token o
+                       WHERE o.tenant_id = waypost_tenant(%(tenant_id)s) AND o.grant_id = %(grant_id)s::bigint
+                       ORDER BY o.id DESC OFFSET %(kept)s))
     """
 )
 _TOKENS: Query[Any] = Query(
@@ -211,7 +232,14 @@ async def find_token(connection: Connection, digest: bytes, *, network: str) -> 
     row = await _TOKEN.first(connection, digest=digest, network=network[:64])
     if row is None:
         return None
-    return BornToken(row.principal(), row.scopes, row.name, Status(row.tenant_status), Status(row.account_status))
+    return BornToken(
+        row.principal(),
+        TokenBorne(row.token_id, row.grant_id, row.expires_at),
+        row.scopes,
+        row.name,
+        Status(row.tenant_status),
+        Status(row.account_status),
+    )
 
 
 async def find_client(connection: Connection, client_id: str) -> OAuthClient | None:
@@ -229,10 +257,14 @@ async def insert_grant(
     challenge: str,
     redirect_uri: str,
     lasts_s: int,
-) -> None:
-    """A grant whose code is still to be spent, within `lasts_s`. Those of the person that never were go."""
+    most: int,
+) -> bool:
+    """A grant whose code is still to be spent, within `lasts_s`. Those of the person that never were go. False: they
+    have `most` already."""
     of_account = {"tenant_id": who.tenant_id, "account_id": who.account_id}
     await _FORGET_UNUSED.execute(connection, **of_account)
+    if (await _COUNT_GRANTS.one(connection, **of_account)).count >= most:
+        return False
     await _INSERT_GRANT.first(
         connection,
         **of_account,
@@ -243,6 +275,7 @@ async def insert_grant(
         redirect_uri=redirect_uri,
         lasts_s=lasts_s,
     )
+    return True
 
 
 async def spend_code(
@@ -284,8 +317,11 @@ async def insert_token(
     digest: bytes,
     expires_at: datetime | None,
 ) -> bool:
-    """False for a name that the person has used, and for a grant that has ended. Expired tokens of grants go."""
-    await _FORGET_EXPIRED.execute(connection, tenant_id=tenant_id, account_id=account_id)
+    """False for a name that the person has used, and for a grant that has ended. Tokens of grants that have expired
+    go, and the oldest of this one."""
+    await _FORGET_OLD.execute(
+        connection, tenant_id=tenant_id, account_id=account_id, grant_id=grant_id, kept=KEPT_OF_GRANT - 1
+    )
     return bool(
         await _INSERT_TOKEN.execute(
             connection,

@@ -12,7 +12,7 @@ from storage.person_rows import PERSON_COLUMNS, PersonRow
 from storage.query import Connection, Query
 from tenants.types import Principal
 
-KEPT_OF_ACCOUNT = 100  # the sessions seen last
+KEPT_OF_ACCOUNT = 100  # the sessions seen last; as many that still lack the second factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,8 @@ _FIND: Query[Any] = Query(
 _INSERT: Query[Any] = Query(
     """
     INSERT INTO web_session (tenant_id, account_id, digest, stage, expires_at, network, client)
-    SELECT tenant_id, id, %(digest)s, %(stage)s, now() + make_interval(secs => %(lasts_s)s), %(network)s, %(client)s
-      FROM account
-     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(account_id)s AND status = 'active'
-       AND sign_in_epoch = %(epoch)s
+    VALUES (waypost_tenant(%(tenant_id)s), %(account_id)s, %(digest)s, %(stage)s,
+            now() + make_interval(secs => %(lasts_s)s), %(network)s, %(client)s)
     RETURNING id
     """,
     row=_Id,
@@ -73,6 +71,7 @@ _FORGET: Query[Any] = Query(
        AND (s.expires_at <= now() OR s.seen_at <= now() - make_interval(secs => %(idle_s)s)
             OR s.id IN (SELECT o.id FROM web_session o
                          WHERE o.tenant_id = waypost_tenant(%(tenant_id)s) AND o.account_id = %(account_id)s
+                           AND o.stage = %(stage)s
                          ORDER BY o.seen_at DESC OFFSET %(kept)s))
     """
 )
@@ -124,21 +123,21 @@ async def insert_session(
     idle_s: float,
     network: str,
     client: str,
-) -> int | None:
-    """Its id; None when the person was signed out of everything since they showed who they are. Old ones go."""
+) -> int:
+    """Its id. Old ones go, and too many of this stage."""
     of_account = {"tenant_id": who.tenant_id, "account_id": who.account_id}
-    row = await _INSERT.first(
+    stage = "open" if is_open else "code"
+    row = await _INSERT.one(
         connection,
         **of_account,
         digest=digest,
-        stage="open" if is_open else "code",
+        stage=stage,
         lasts_s=lasts_s,
         network=network[:64],
         client=client[:300],
-        epoch=who.sign_in_epoch,
     )
-    await _FORGET.execute(connection, **of_account, idle_s=idle_s, kept=KEPT_OF_ACCOUNT)
-    return None if row is None else row.id
+    await _FORGET.execute(connection, **of_account, stage=stage, idle_s=idle_s, kept=KEPT_OF_ACCOUNT)
+    return int(row.id)
 
 
 async def verify_session(connection: Connection, who: Principal, session_id: int, digest: bytes) -> bool:

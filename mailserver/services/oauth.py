@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from mailserver.services.audit import note_act
+from mailserver.services.endings import demand_signed_in
+from mailserver.services.sign_in_errors import TooMany
 from mailserver.services.tokens import Tokens, digest_of, new_secret, written
 from storage import tokens as stored
 from storage.database import Database
@@ -23,6 +25,7 @@ from tenants.types import Principal, Scope
 
 CODE_S = 60
 ACCESS_S = 3_600
+GRANTS_LIMIT = 100  # of one person
 REFRESH_GRACE_S = 30  # a program whose answer was lost asks again with the old one
 OFFLINE_ACCESS = "offline_access"  # which programs ask for by habit; a grant can always be refreshed here
 _LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
@@ -89,10 +92,11 @@ class OAuth:
         return client, redirect_uri
 
     async def allow(self, who: Principal, asked: Asked, *, network: str) -> str:
-        """The person gives leave: a code for the program. Raises StoreUnavailable."""
+        """The person gives leave: a code for the program. Raises TooMany, SessionEnded, StoreUnavailable."""
         code = new_secret()
         async with self._database.transaction(who.tenant_id) as connection:
-            await stored.insert_grant(
+            await demand_signed_in(connection, who)
+            is_new = await stored.insert_grant(
                 connection,
                 who,
                 client_id=asked.client.client_id,
@@ -101,7 +105,10 @@ class OAuth:
                 challenge=asked.challenge,
                 redirect_uri=asked.redirect_uri,
                 lasts_s=CODE_S,
+                most=GRANTS_LIMIT,
             )
+        if not is_new:
+            raise TooMany(GRANTS_LIMIT)
         note_act(who, "gave leave to a program", network=network, program=asked.client.client_id)
         return code
 

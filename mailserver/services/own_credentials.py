@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from mailserver.services.audit import note_act
-from mailserver.services.endings import Endings
+from mailserver.services.endings import Endings, demand_signed_in
 from mailserver.services.login import Logins
 from mailserver.services.sign_in_errors import FactorMissing, SessionEnded, TooMany
 from mailserver.services.web_sessions import new_token
@@ -82,13 +82,15 @@ class OwnCredentials:
             return await list_app_passwords(connection, who)
 
     async def add_app_password(self, who: Principal, name: str, scopes: Collection[Scope], *, network: str) -> str:
-        """The password, to be shown once. Raises NameInvalid, ScopesInvalid, AppPasswordExists, TooMany."""
+        """The password, to be shown once. Raises NameInvalid, ScopesInvalid, AppPasswordExists, TooMany,
+        SessionEnded."""
         clean = clean_name(name)
         if not scopes:
             raise ScopesInvalid
         password = generate_password()
         fresh = new_salting(self._scram_iterations or ITERATIONS)
         async with self._database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
             salting = await salting_of(connection, who, fresh)
             is_room = len(await list_app_passwords(connection, who)) < APP_PASSWORDS_LIMIT
             if is_room:
@@ -111,8 +113,8 @@ class OwnCredentials:
         """What it has open ends: all mail connections do, and come back where another password is good. Raises
         FactorMissing."""
         async with self._database.transaction(who.tenant_id) as connection:
-            was_there = await delete_app_password(connection, who, app_password_id)
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
+            was_there = await delete_app_password(connection, who, app_password_id)
         if not was_there:
             raise FactorMissing
         self._endings.ended(who.account_id, epoch)

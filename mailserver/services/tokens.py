@@ -11,14 +11,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mailserver.services.audit import note_act
+from mailserver.services.endings import demand_signed_in
 from mailserver.services.errors import LoginFailed, LoginRefused, RefusalReason
+from mailserver.services.sign_in_errors import TooMany
 from storage import tokens as stored
 from storage.database import Database
-from storage.sign_in_ends import end_sign_ins
+from storage.sign_in_ends import end_sign_ins, hold_sign_ins
 from storage.tokens import BornToken, Grant, ListedGrant, ListedToken
 from tenants.types import Credential, Principal, Scope, Status
 
 PREFIX = "waypost_"  # so that one which was left in a repository or a log is found there
+TOKENS_LIMIT = 100  # of those that one person made
 _SECRET_OCTETS = 32
 _LONGEST = 200
 
@@ -50,9 +53,13 @@ class Tokens:
         now: datetime,
         network: str,
     ) -> str | None:
-        """A token for a program of the person's, shown once; None when they have one of this name."""
+        """A token for a program of the person's, shown once; None when they have one of this name. Raises TooMany,
+        SessionEnded."""
         token = new_secret()
         async with self._database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
+            if len(await stored.list_tokens(connection, who)) >= TOKENS_LIMIT:
+                raise TooMany(TOKENS_LIMIT)
             is_new = await stored.insert_token(
                 connection,
                 who.tenant_id,
@@ -75,6 +82,7 @@ class Tokens:
 
     async def revoke(self, who: Principal, token_id: int, *, network: str) -> None:
         async with self._database.transaction(who.tenant_id) as connection:
+            await hold_sign_ins(connection, who.tenant_id, who.account_id)
             was_there = await stored.delete_token(connection, who, token_id)
             if was_there:  # what it has open ends too; the next look finds it (`endings`)
                 await end_sign_ins(connection, who.tenant_id, who.account_id)
@@ -82,6 +90,7 @@ class Tokens:
 
     async def end_grant(self, who: Principal, grant_id: int, *, network: str) -> None:
         async with self._database.transaction(who.tenant_id) as connection:
+            await hold_sign_ins(connection, who.tenant_id, who.account_id)
             was_there = await stored.delete_grant(connection, who, grant_id)
             if was_there:
                 await end_sign_ins(connection, who.tenant_id, who.account_id)
@@ -91,6 +100,7 @@ class Tokens:
         """An access token of a grant; None when it has ended, at this moment."""
         token = new_secret()
         async with self._database.transaction(grant.tenant_id) as connection:
+            await hold_sign_ins(connection, grant.tenant_id, grant.account_id)
             is_new = await stored.insert_token(
                 connection,
                 grant.tenant_id,
@@ -126,4 +136,4 @@ def _admitted(found: BornToken, scope: Scope) -> Principal:
     scopes = frozenset(Scope(word) for word in found.scopes.split())
     if scope not in scopes:
         raise LoginRefused(RefusalReason.OTHER_SCOPE)
-    return replace(found.who, credential=Credential(name=found.name, scopes=scopes))
+    return replace(found.who, credential=Credential(name=found.name, scopes=scopes, token=found.token))

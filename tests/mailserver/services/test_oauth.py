@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -20,6 +21,7 @@ from mailserver.services.oauth import (
     challenge_of,
     scopes_of,
 )
+from mailserver.services.sign_in_errors import SessionEnded, TooMany
 from mailserver.services.tokens import Tokens
 from storage.database import Database
 from storage.tokens import Grant
@@ -368,7 +370,11 @@ async def test_what_was_opened_with_a_token_ends_when_it_is_revoked(
     await tokens.end_grant(who, grant.id, network=OFFICE)
     after_grant = await tokens.principal(token, network=OFFICE, scope=Scope.IMAP)
     assert after_grant.sign_in_epoch == admitted.sign_in_epoch + 1
-    other = await tokens.make(who, "other", [Scope.IMAP], lasts=None, now=datetime.now(UTC), network=OFFICE)
+    now = datetime.now(UTC)
+    with pytest.raises(SessionEnded):  # who was signed in before is no more
+        await tokens.make(who, "other", [Scope.IMAP], lasts=None, now=now, network=OFFICE)
+    again = replace(who, sign_in_epoch=after_grant.sign_in_epoch)
+    other = await tokens.make(again, "other", [Scope.IMAP], lasts=None, now=now, network=OFFICE)
     assert other is not None
     await tokens.revoke(who, listed.id, network=OFFICE)
     await tokens.revoke(who, listed.id, network=OFFICE)  # there is none any more: nothing of it is open
@@ -376,3 +382,68 @@ async def test_what_was_opened_with_a_token_ends_when_it_is_revoked(
     assert after_token.sign_in_epoch == admitted.sign_in_epoch + 2
     with pytest.raises(LoginFailed):
         await tokens.principal(issued.access_token, network=OFFICE, scope=Scope.IMAP)
+
+
+# -- how many there may be
+
+
+def fill(services: RunningServices, statement: str, who: Principal) -> None:
+    """A hundred rows: `statement` says which, of tenant and account, for each n."""
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(statement.encode(), {"tenant": who.tenant_id, "account": who.account_id})
+
+
+async def test_who_has_a_hundred_tokens_is_told_to_revoke_one(
+    services: RunningServices, tokens: Tokens, person: Person
+) -> None:
+    who = person.principal
+    fill(
+        services,
+        "INSERT INTO bearer_token (tenant_id, account_id, name, scopes, digest)"
+        " SELECT %(tenant)s, %(account)s, 'script ' || n, 'jmap', decode(md5(%(account)s || ' ' || n), 'hex')"
+        " FROM generate_series(1, 100) AS n",
+        who,
+    )
+    now = datetime.now(UTC)
+    with pytest.raises(TooMany) as many:
+        await tokens.make(who, "one more", [Scope.JMAP], lasts=None, now=now, network=OFFICE)
+    assert many.value.limit == 100
+    (listed, _) = await tokens.list(who)
+    assert len(listed) == 100
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute("DELETE FROM bearer_token WHERE id = %s", (listed[0].id,))
+    assert await tokens.make(who, "one more", [Scope.JMAP], lasts=None, now=now, network=OFFICE)
+
+
+async def test_a_hundred_programs_have_a_persons_leave_and_no_more(
+    services: RunningServices, oauth: OAuth, tokens: Tokens, person: Person
+) -> None:
+    who = person.principal
+    fill(
+        services,
+        "INSERT INTO oauth_grant (tenant_id, account_id, client_id, scopes, code_digest, code_challenge,"
+        " code_expires_at, code_spent_at, redirect_uri)"
+        " SELECT %(tenant)s, %(account)s, 'mailer', 'imap', decode(md5(%(account)s || ' ' || n), 'hex'), '', now(),"
+        " now(), '' FROM generate_series(1, 99) AS n",
+        who,
+    )
+    code = await code_for(oauth, who)
+    with pytest.raises(TooMany):  # also while the hundredth's code waits to be spent
+        await code_for(oauth, who)
+    assert await oauth.redeem(CLIENT, code, ELSEWHERE, VERIFIER)
+    with pytest.raises(TooMany):
+        await code_for(oauth, who)
+
+
+async def test_a_program_that_refreshes_all_the_time_has_its_fifty_latest_tokens(
+    oauth: OAuth, tokens: Tokens, person: Person
+) -> None:
+    issued = await oauth.redeem(CLIENT, await code_for(oauth, person.principal), ELSEWHERE, VERIFIER)
+    all_of_them = [issued]
+    for _ in range(51):
+        all_of_them.append(await oauth.refresh(CLIENT, all_of_them[-1].refresh_token, ""))
+    for gone in all_of_them[:2]:
+        with pytest.raises(LoginFailed):
+            await tokens.principal(gone.access_token, network=OFFICE, scope=Scope.IMAP)
+    for good in (all_of_them[2], all_of_them[-1]):
+        assert await tokens.principal(good.access_token, network=OFFICE, scope=Scope.IMAP)

@@ -2,15 +2,22 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from mailserver.assembly import Parts
+from mailserver.services.endings import Endings
+from mailserver.services.oauth import Asked
 from mailserver.services.open_streams import OpenStreams
 from storage.sign_in_ends import end_sign_ins
+from storage.tokens import OAuthClient
 from tenants.types import Scope
-from tests.conftest import NOON
+from tests.conftest import NOON, RunningServices
+from tests.mailserver.services.test_oauth import CHALLENGE, VERIFIER
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.streams import basic, event_source, web_socket
 from tests.webmail.jmap.test_event_source import streams_of_their_own
@@ -237,22 +244,71 @@ async def test_nothing_is_left_of_a_client_that_went(jmap: Jmap, parts: Parts) -
     assert parts.watchers.known_modseq((who.tenant_id, who.account_id)) == 0
 
 
-async def test_what_a_token_opened_ends_soon_after_the_token(
+async def until_over(jmap: Jmap, end: Callable[[], Awaitable[object]], **headers: str) -> None:
+    """Whoever has both kinds of stream open with these headers, and what then ends it."""
+    async with (
+        web_socket(jmap, subprotocols=("jmap",), **headers) as socket,
+        event_source(jmap, "types=*&closeafter=no&ping=0", **headers) as events,
+    ):
+        assert (await socket.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
+        await end()
+        assert await socket.next() == door.POLICY_VIOLATION
+        assert await events.next() is None
+
+
+async def test_what_a_browser_opened_ends_soon_after_it_signed_out(
     jmap: Jmap, parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staying, "LOOK_EVERY_S", 0.05)
     who = jmap.person.principal
+    token = await parts.web_sessions.begin(who, is_open=True, network="", client="")
+    session = await parts.web_sessions.find(token, network="")
+    assert session is not None
+    await until_over(
+        jmap,
+        lambda: parts.web_sessions.sign_out(session, network=""),
+        authorization="",
+        cookie=f"__Host-waypost={token}",
+        origin="https://mail.company.test",
+    )
+
+
+async def test_what_a_token_opened_ends_soon_after_it_was_revoked(jmap: Jmap, parts: Parts) -> None:
+    who = jmap.person.principal
     token = await parts.logins.tokens.make(who, "a program", {Scope.JMAP}, lasts=None, now=NOON, network="")
-    bearer = f"Bearer {token}"
-    async with (
-        web_socket(jmap, authorization=bearer) as socket,
-        event_source(jmap, "types=*&closeafter=no&ping=0", authorization=bearer) as events,
-    ):
-        assert (await socket.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
-        ((made, *_), _) = await parts.logins.tokens.list(who)
-        await parts.logins.tokens.revoke(who, made.id, network="")
-        assert await socket.next() == door.POLICY_VIOLATION
-        assert await events.next() is None
+    ((made, *_), _) = await parts.logins.tokens.list(who)
+    await until_over(
+        jmap, lambda: parts.logins.tokens.revoke(who, made.id, network=""), authorization=f"Bearer {token}"
+    )
+
+
+async def test_what_a_token_opened_ends_soon_after_it_expired(jmap: Jmap, parts: Parts) -> None:
+    token = await parts.logins.tokens.make(
+        jmap.person.principal, "short", {Scope.JMAP}, lasts=timedelta(hours=1), now=datetime.now(UTC), network=""
+    )
+    later = datetime.now(UTC) + timedelta(hours=2)
+    endings = Endings(parts.store.database, parts.logins.connections, now=lambda: later)
+    await until_over(jmap, endings.look, authorization=f"Bearer {token}")
+
+
+async def test_what_a_program_opened_ends_soon_after_it_gave_its_token_back_and_the_rest_stays(
+    jmap: Jmap, parts: Parts, services: RunningServices
+) -> None:
+    """RFC 7009."""
+    known = "INSERT INTO oauth_client (client_id, name, redirect_uris) VALUES ('pusher', 'Pusher', '{}')"
+    async with await psycopg.AsyncConnection.connect(services.owner_url) as owner:
+        await owner.execute(f"{known} ON CONFLICT DO NOTHING")
+    place, scopes = "https://pusher.example/", frozenset({Scope.JMAP})
+    asked = Asked(OAuthClient("pusher", "Pusher", (place,)), place, scopes, CHALLENGE)
+    code = await parts.oauth.allow(jmap.person.principal, asked, network="")
+    issued = await parts.oauth.redeem("pusher", code, place, VERIFIER)
+    async with web_socket(jmap) as by_password:
+        await until_over(
+            jmap,
+            lambda: parts.oauth.revoke("pusher", issued.refresh_token),
+            authorization=f"Bearer {issued.access_token}",
+        )
+        assert (await by_password.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
 
 
 class Slow:

@@ -1,7 +1,7 @@
-"""Looks now and then whether a token or a cookie by which something was opened is still good.
+"""Looks now and then whether the cookie by which something was opened is still good.
 
-What ends everything of a person ends what is open at once (`services.endings`); a token that expires or is revoked, and
-a browser that signs out, end by themselves.
+What ends everything of a person, or a token, ends what is open within seconds (`services.endings`); what a browser has
+open that signs out, or whose session was pushed out by later ones, ends by itself.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ LOOK_EVERY_S = 60.0
 
 @contextmanager
 def looked_after(parts: Parts, request: HttpRequest, end: Callable[[Ending], None]) -> Iterator[None]:
-    """`end` is called once, on the loop. A password is not looked at again: its change is an end of everything."""
-    if request.headers.get("authorization", "").lower().startswith("basic "):
+    """`end` is called once, on the loop. Passwords and tokens are not looked at again: `endings` hears of theirs."""
+    if request.headers.get("authorization"):
         yield
         return
     look = _Look(parts, request, end)

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from mailserver.services.sign_in_errors import TooMany
 from storage.tokens import ListedGrant, ListedToken
 from tenants.types import Scope
 from webmail.pages.rendering import page, words_of
 from webmail.pages.sign_in.account import posted_id
 from webmail.pages.sign_in.gates import fresh, redirect, signed_in
 from webmail.pages.sign_in.moments import told_day
+from webmail.pages.sign_in.problems import FORM
 from webmail.pages.sign_in.visit import Visit
 from webmail.pages.words import Words
 
@@ -54,11 +56,15 @@ async def add_token(request: HttpRequest, visit: Visit) -> HttpResponse:
     token = None
     if not errors:
         lasts = timedelta(days=days) if days else None
-        token = await visit.parts.logins.tokens.make(
-            visit.who, name, scopes, lasts=lasts, now=datetime.now(UTC), network=visit.network
-        )
-        if token is None:
-            errors["name"] = words["token_name_taken"]
+        try:
+            token = await visit.parts.logins.tokens.make(
+                visit.who, name, scopes, lasts=lasts, now=datetime.now(UTC), network=visit.network
+            )
+        except TooMany as many:
+            errors[FORM] = words["tokens_too_many"].format(limit=many.limit)
+        else:
+            if token is None:
+                errors["name"] = words["token_name_taken"]
     if token is None:
         return _form(request, scopes, days, errors, status=422)
     return page(

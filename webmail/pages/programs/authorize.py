@@ -1,16 +1,19 @@
 """The authorisation endpoint (RFC 6749 §3.1): a program sends the browser here, and the person says yes or no."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
 from mailserver.services.oauth import Asked, OAuthRefused, RedirectRefused, asked_of
+from mailserver.services.sign_in_errors import TooMany
 from storage.tokens import OAuthClient
 from tenants.types import Scope
 from webmail.pages.headers import POLICY
 from webmail.pages.rendering import page, words_of
 from webmail.pages.sign_in.gates import signed_in
+from webmail.pages.sign_in.problems import FORM
 from webmail.pages.sign_in.visit import Visit
 
 _LONGEST_STATE = 2_000
@@ -44,11 +47,23 @@ async def authorize(request: HttpRequest, visit: Visit) -> HttpResponse:
         return _consent(request, visit, client, asked)
     if request.POST.get("answer") != "allow":
         return _answer(visit, redirect_uri, state, error="access_denied")
-    code = await visit.parts.oauth.allow(visit.who, asked, network=visit.network)
+    try:
+        code = await visit.parts.oauth.allow(visit.who, asked, network=visit.network)
+    except TooMany as many:  # the person's to mend, so the program hears nothing yet
+        reason = words_of(request)["grants_too_many"].format(limit=many.limit)
+        return _consent(request, visit, client, asked, errors={FORM: reason}, status=422)
     return _answer(visit, redirect_uri, state, code=code)
 
 
-def _consent(request: HttpRequest, visit: Visit, client: OAuthClient, asked: Asked) -> HttpResponse:
+def _consent(
+    request: HttpRequest,
+    visit: Visit,
+    client: OAuthClient,
+    asked: Asked,
+    *,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
     words = words_of(request)
     where = urlsplit(asked.redirect_uri)
     facts = {
@@ -57,8 +72,9 @@ def _consent(request: HttpRequest, visit: Visit, client: OAuthClient, asked: Ask
         "may": [words[f"may_{scope}"] for scope in Scope if scope in asked.scopes],
         "where": words["leave_where"].format(host=where.netloc or f"{where.scheme}:"),
         "action": request.get_full_path(),
+        "errors": errors or {},
     }
-    response = page(request, "programs/leave.html", facts)
+    response = page(request, "programs/leave.html", facts, status=status)
     # Browsers hold the redirection that answers a form to the form's policy too.
     target = f"{where.scheme}://{where.netloc}" if where.netloc else f"{where.scheme}:"
     response.headers["Content-Security-Policy"] = POLICY.replace("form-action 'self'", f"form-action 'self' {target}")

@@ -20,6 +20,9 @@ ENGLISH: dict[str, str] = {
     "grants_title": "Programs with your leave",
     "grants_none": "None. A program that supports it asks you for leave when you add your account there.",
     "take_back": "Take back",
+    "grants_too_many": "{limit} programs have your leave, which is the most. Take it back from one, then come "
+    "back here.",
+    "tokens_too_many": "You have {limit} tokens, which is the most. Revoke one first.",
     "tokens_title": "Tokens",
     "tokens_lead": "For scripts and JMAP programs that you run yourself. Who has a token has your mail: keep it as a "
     "password.",
@@ -61,6 +64,8 @@ CHINESE: dict[str, str] = {
     "grants_title": "已获授权的程序",
     "grants_none": "还没有。支持此功能的程序会在您添加帐号时请求授权。",
     "take_back": "收回",
+    "grants_too_many": "已有 {limit} 个程序获得您的授权，已达上限。请先收回一个，再回到此页。",
+    "tokens_too_many": "您已有 {limit} 个令牌，已达上限。请先吊销一个。",
     "tokens_title": "令牌",
     "tokens_lead": "用于您自己运行的脚本和 JMAP 程序。持有令牌即可访问您的邮件，请像密码一样保管。",
     "token_add": "新建令牌",

@@ -156,3 +156,29 @@ async def test_a_token_is_made_shown_once_and_revoked(signed_in: Browser, parts:
     done = await signed_in.post("/account/tokens/revoke", {"id": number}, page="/account/programs")
     assert done.headers["Location"] == "/account/programs?done=token_revoked"
     assert "Backup" not in (await signed_in.get("/account/programs")).content.decode()
+
+
+async def test_who_has_too_many_is_told_on_the_page_what_to_do(signed_in: Browser, services: RunningServices) -> None:
+    who = signed_in.person.principal
+    facts = {"tenant": who.tenant_id, "account": who.account_id}
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "INSERT INTO bearer_token (tenant_id, account_id, name, scopes, digest)"
+            " SELECT %(tenant)s, %(account)s, 'script ' || n, 'jmap', decode(md5(%(account)s || '-' || n), 'hex')"
+            " FROM generate_series(1, 100) AS n",
+            facts,
+        )
+        owner.execute(
+            "INSERT INTO oauth_grant (tenant_id, account_id, client_id, scopes, code_digest, code_challenge,"
+            " code_expires_at, code_spent_at, redirect_uri) SELECT %(tenant)s, %(account)s, 'webmailer', 'imap',"
+            " decode(md5(%(account)s || '-' || n), 'hex'), '', now(), now(), '' FROM generate_series(1, 100) AS n",
+            facts,
+        )
+    refused = await signed_in.post("/account/tokens/new", {"name": "One more", "scope": ["jmap"], "lasts": "30"})
+    assert refused.status_code == 422
+    assert "You have 100 tokens, which is the most. Revoke one first." in refused.content.decode()
+    assert 'value="One more"' in refused.content.decode()
+    refused = await signed_in.post(path(), {"answer": "allow"})
+    assert (refused.status_code, "Location" in refused.headers) == (422, False)
+    assert "100 programs have your leave, which is the most." in refused.content.decode()
+    assert told(await signed_in.post(path(), {"answer": "deny"}))["error"] == "access_denied"
