@@ -99,6 +99,7 @@ async def start_smtp(parts: Parts, _failed: Failed) -> Running:
         take_each=parts.arrivals.take_each,
         sign_in=SubmissionSignIn(parts.logins),
         sender_addresses=parts.recipients.sender_addresses,
+        holding=parts.submissions,
     )
     server = SmtpServer(config.smtp, services, tls=tls, proxies=config.proxies)
     lmtp = SmtpServer(config.smtp, services, tls=None, proxies=config.proxies)

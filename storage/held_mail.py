@@ -17,7 +17,7 @@ from storage.outbox import MessageRow, message_of
 from storage.outgoing_types import BodyKind, OutgoingId, QueuedMessage, ReturnContent
 from storage.query import Connection, Query
 from storage.scheduled_mail import put_among_sent, put_back_among_drafts
-from storage.submissions import TYPE_NAME, Submission, UndoStatus, set_status
+from storage.submissions import TYPE_NAME, UndoStatus, set_status
 from storage.type_states import begin_change
 from storage.types import MessageId, Modseq, SubmissionId
 from tenants.types import AccountId, TenantId
@@ -46,12 +46,18 @@ class HeldMessage:
 
 @dataclass(frozen=True, slots=True)
 class DueSubmission:
-    """A lease: who comes with an older token releases nothing."""
+    """A lease: who comes with an older token releases nothing. `is_recorded`: people see a record of it."""
 
     tenant_id: int
     submission_id: int
     account_id: int
     token: int
+    is_recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Fates:
+    fates: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,8 @@ _INSERT_OUTGOING = Query[None](
 )
 _HOLD = Query[None](
     """
-    INSERT INTO held_submission (tenant_id, submission_id, account_id, release_at)
-    VALUES (waypost_tenant(%(tenant_id)s), %(id)s, %(account_id)s, %(release_at)s)
+    INSERT INTO held_submission (tenant_id, submission_id, account_id, release_at, fates)
+    VALUES (waypost_tenant(%(tenant_id)s), %(id)s, %(account_id)s, %(release_at)s, %(fates)s)
     """
 )
 _COUNT_HELD = Query(
@@ -104,7 +110,7 @@ _LEASE = Query(
              WHERE release_at <= %(now)s AND (leased_until IS NULL OR leased_until < now())
              ORDER BY release_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED) d
      WHERE h.tenant_id = d.tenant_id AND h.submission_id = d.submission_id
-    RETURNING h.tenant_id, h.submission_id, h.account_id, h.token
+    RETURNING h.tenant_id, h.submission_id, h.account_id, h.token, h.fates IS NULL AS is_recorded
     """,
     row=DueSubmission,
     role="waypost_system",
@@ -119,14 +125,15 @@ _HELD_MESSAGE = Query(
     """,
     row=MessageRow,
 )
-_HELD_SUBMISSION = Query(
-    f"""
-    SELECT id, identity_id, message_id, thread_id, envelope, fates, send_at, undo_status, outgoing_id
-      FROM email_submission WHERE {_OF_ACCOUNT} AND id = %(id)s
-    """,  # noqa: S608 - our own condition
-    row=Submission,
+_FATES = Query(
+    """
+    SELECT coalesce(h.fates, (SELECT s.fates FROM email_submission s
+                               WHERE s.tenant_id = h.tenant_id AND s.id = h.submission_id), '{}') AS fates
+      FROM held_submission h
+     WHERE h.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND h.submission_id = %(id)s
+    """,
+    row=_Fates,
 )
-
 _EMAIL_OF = Query(
     f"SELECT message_id FROM email_submission WHERE {_OF_ACCOUNT} AND id = %(id)s",  # noqa: S608 - our own condition
     row=_Email,
@@ -140,8 +147,11 @@ async def hold(
     submission_id: SubmissionId,
     message: HeldMessage,
     release_at: datetime,
+    *,
+    fates: str | None = None,
 ) -> None:
-    """Keep the octets until their time has come. Beside `insert`, in one transaction."""
+    """Keep the octets until their time has come, in a transaction: beside `submissions.insert`, or with `fates`, which
+    say whom it is for where there is no record."""
     outgoing_id = OutgoingId(submission_id)
     name = outgoing_content.new_content_name()
     for chunk in range(outgoing_content.last_chunk(len(message.octets)) + 1):
@@ -162,7 +172,12 @@ async def hold(
         content_name=name,
     )
     await _HOLD.execute(
-        connection, tenant_id=keys.tenant_id, id=submission_id, account_id=account_id, release_at=release_at
+        connection,
+        tenant_id=keys.tenant_id,
+        id=submission_id,
+        account_id=account_id,
+        release_at=release_at,
+        fates=fates,
     )
 
 
@@ -171,12 +186,21 @@ async def count_held(connection: Connection, tenant_id: TenantId, account_id: Ac
 
 
 async def cancel(
-    connection: Connection, tenant_id: TenantId, account_id: AccountId, submission_id: SubmissionId, modseq: Modseq
-) -> Modseq:
-    """Under the account's lock (`begin_change`). Returns the last modseq taken. Raises ReleaseLost once it is leased."""
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    submission_id: SubmissionId,
+    modseq: Modseq | None,
+) -> Modseq | None:
+    """Under the account's lock (`begin_change`), unless it has no record. Returns the last modseq taken.
+
+    Raises ReleaseLost once it is leased.
+    """
     if not await _unhold(connection, tenant_id, account_id, submission_id, token=0):
         raise ReleaseLost(submission_id)
     await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=submission_id)
+    if modseq is None:
+        return None
     await set_status(connection, tenant_id, account_id, submission_id, UndoStatus.CANCELED, "{}", None, modseq)
     return await _move_email(connection, tenant_id, account_id, submission_id, UndoStatus.CANCELED) or modseq
 
@@ -190,24 +214,22 @@ async def lease_due(database: Database, now: datetime, limit: int, *, lease_s: f
         return await _LEASE.all(connection, now=now, limit=limit, lease_s=lease_s)
 
 
-async def load_due(database: Database, due: DueSubmission) -> tuple[QueuedMessage, Submission] | None:
-    """None: it was released meanwhile, or is gone with its account."""
+async def load_due(database: Database, due: DueSubmission) -> tuple[QueuedMessage, str] | None:
+    """The message and its fates. None: it was released meanwhile, or is gone with its account."""
     tenant_id, submission_id = TenantId(due.tenant_id), due.submission_id
     async with database.read(tenant_id) as connection:
         message = await _HELD_MESSAGE.first(connection, tenant_id=tenant_id, id=submission_id)
-        found = await _HELD_SUBMISSION.first(
-            connection, tenant_id=tenant_id, account_id=due.account_id, id=submission_id
-        )
-    return None if message is None or found is None else (message_of(message), found)
+        found = await _FATES.first(connection, tenant_id=tenant_id, id=submission_id)
+    return None if message is None or found is None else (message_of(message), found.fates)
 
 
-async def begin_release(connection: Connection, due: DueSubmission) -> Modseq:
+async def begin_release(connection: Connection, due: DueSubmission) -> Modseq | None:
     """In the transaction that queues: it waits no longer, and its octets are free for a queued message of this id.
 
-    Raises ReleaseLost.
+    None: there is no record, so the account has nothing to be told. Raises ReleaseLost.
     """
     tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
-    modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME)
+    modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME) if due.is_recorded else None
     if not await _unhold(connection, tenant_id, account_id, SubmissionId(due.submission_id), token=due.token):
         raise ReleaseLost(due.submission_id)
     return modseq
@@ -216,12 +238,12 @@ async def begin_release(connection: Connection, due: DueSubmission) -> Modseq:
 async def finish_release(
     connection: Connection,
     due: DueSubmission,
-    modseq: Modseq,
+    modseq: Modseq | None,
     *,
     undo_status: UndoStatus,
     fates: str,
     outgoing_id: OutgoingId | None,
-) -> Modseq:
+) -> Modseq | None:
     """The rest of that transaction. `outgoing_id` None: none of it is queued, and its octets go.
 
     Returns the last modseq taken.
@@ -229,6 +251,8 @@ async def finish_release(
     tenant_id, account_id = TenantId(due.tenant_id), AccountId(due.account_id)
     if outgoing_id is None:
         await _REMOVE_CONTENT.execute(connection, tenant_id=tenant_id, id=due.submission_id)
+    if modseq is None:
+        return None
     submission_id = SubmissionId(due.submission_id)
     await set_status(connection, tenant_id, account_id, submission_id, undo_status, fates, outgoing_id, modseq)
     return await _move_email(connection, tenant_id, account_id, submission_id, undo_status) or modseq

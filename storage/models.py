@@ -809,7 +809,8 @@ class EmailSubmission(models.Model):
 
 class HeldSubmission(models.Model):
     """Mail that waits for its time. Its octets rest as those of the `outgoing` message of this id, which has no
-    recipients yet. Who comes with an older token than the lease's releases nothing."""
+    recipients yet. Who comes with an older token than the lease's releases nothing. `fates` is as in `EmailSubmission`:
+    of mail without such a record, handed in by SMTP."""
 
     pk = models.CompositePrimaryKey("tenant_id", "submission_id")
     tenant_id = models.BigIntegerField()
@@ -818,6 +819,7 @@ class HeldSubmission(models.Model):
     release_at = models.DateTimeField()
     leased_until = models.DateTimeField(null=True)
     token = models.IntegerField(db_default=0)
+    fates = models.TextField(null=True)
 
     class Meta:
         db_table = "held_submission"

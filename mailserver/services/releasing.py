@@ -99,9 +99,9 @@ class Releases:
         found = await held_mail.load_due(self._store.database, due)
         if found is None:
             return False
-        message, record = found
+        message, kept = found
         who = _who(due, message)
-        fates = read_fates(record.fates)
+        fates = read_fates(kept)
         addresses = await self._recipients.sender_addresses(who)
         try:
             check_reverse_path(message.reverse_path, addresses)
@@ -238,7 +238,8 @@ class Releases:
                 with contextlib.suppress(StoreUnavailable):  # then it leaves when its lease ends, once too often
                     await self._queueing.withdraw(each.submitter, outgoing_id)
             raise
-        self._store.announce(tenant_id, account_id, modseq)
+        if modseq is not None:
+            self._store.announce(tenant_id, account_id, modseq)
         for each in ours:
             self._queueing.tell(each.submitter, each.envelope)
         for each, outgoing_id in leased:
@@ -283,7 +284,8 @@ class Releases:
             modseq = await held_mail.finish_release(
                 connection, due, modseq, undo_status=UndoStatus.CANCELED, fates="{}", outgoing_id=None
             )
-        self._store.announce(tenant_id, account_id, modseq)
+        if modseq is not None:
+            self._store.announce(tenant_id, account_id, modseq)
         log.warning("a message is not sent, for its sender is gone", submission=due.submission_id)
 
 

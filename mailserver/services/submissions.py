@@ -3,6 +3,8 @@
 At once it goes the way of SMTP submission: the same checks of who writes, the same limits, the same arrivals. For later
 it is kept, sealed, in the queue's tables, independent of the Email that it was; `releasing` sends it when its time has
 come. Until then it can be canceled.
+
+What is handed in by SMTP for later (`hold`) is kept in the same place; as no Email is it, it has no record.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -189,10 +191,10 @@ class Submissions:
         try:
             async with self._store.database.transaction(who.tenant_id) as connection:
                 modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
-                modseq = await held_mail.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
+                last = await held_mail.cancel(connection, who.tenant_id, who.account_id, submission_id, modseq)
         except ReleaseLost:
             return False
-        self._store.announce(who.tenant_id, who.account_id, modseq)
+        self._store.announce(who.tenant_id, who.account_id, last or modseq)
         return True
 
     async def destroy(self, who: Principal, ids: Sequence[SubmissionId]) -> set[SubmissionId]:
@@ -202,6 +204,41 @@ class Submissions:
             gone = await stored.destroy(connection, who.tenant_id, who.account_id, ids, modseq)
         self._store.announce(who.tenant_id, who.account_id, modseq)
         return gone
+
+    # -- what is handed in by SMTP (RFC 4865)
+
+    @property
+    def longest_hold(self) -> timedelta:
+        return MOST_DELAY
+
+    async def hold(self, mail: IncomingMail, release_at: datetime, /) -> SubmissionId:
+        """Keep what somebody hands in until its time has come. No Email is it, so nobody sees a record of it; whom it
+        is for rests with it. Raises TooManyWait, StoreUnavailable."""
+        who = mail.sender
+        if who is None or who.account_id is None:
+            raise RuntimeError("mail of nobody is not held")
+        keys = await self._store.keys.of(who.tenant_id)
+        recipients: dict[str, EnvelopeRecipient] = {}
+        for each in mail.addressees:  # what was said first counts
+            recipients.setdefault(each.path, _recipient(each))
+        fates = write_fates([fate_that_waits(each) for each in recipients.values()])
+        with memoryview(mail.octets) as whole, without_return_path(whole) as octets:
+            message = HeldMessage(
+                octets,
+                mail.reverse_path,
+                mail.envelope_id,
+                mail.return_content,
+                mail.needs_utf8,
+                body_kind(mail.octets),
+                mail.received_at,
+            )
+            async with self._store.database.transaction(who.tenant_id) as connection:
+                submission_id = await stored.next_id(connection)
+                if await held_mail.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
+                    raise TooManyWait(MOST_WAITING)
+                await held_mail.hold(connection, keys, who.account_id, submission_id, message, release_at, fates=fates)
+        log.info("a message waits for its time", submission=submission_id, message_id=mail.trace_id)
+        return submission_id
 
     # -- the message
 
@@ -351,6 +388,10 @@ def incoming(
 
 def addressee(recipient: EnvelopeRecipient, resolution: Resolution | None) -> Addressee:
     return Addressee(recipient.path, resolution, recipient.notify, recipient.original_recipient)
+
+
+def _recipient(addressee: Addressee) -> EnvelopeRecipient:
+    return EnvelopeRecipient(addressee.path, addressee.path, addressee.notify, addressee.original_recipient)
 
 
 def reason_of(refusal: Exception) -> str:

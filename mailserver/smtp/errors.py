@@ -1,5 +1,7 @@
 """What the SMTP door itself refuses, named for the fact. `replies.py` says what is answered."""
 
+from datetime import timedelta
+
 
 class SmtpRefusal(Exception):
     """Anything this door refuses by its own rules; each subclass is one fact."""
@@ -44,6 +46,14 @@ class ParameterUnknown(SmtpRefusal):
     def __init__(self, keyword: str) -> None:
         super().__init__(f"{keyword} is not offered here")
         self.keyword = keyword
+
+
+class HoldTooLong(SmtpRefusal):
+    """HOLDFOR or HOLDUNTIL beyond what EHLO said (RFC 4865)."""
+
+    def __init__(self, limit: timedelta) -> None:
+        super().__init__(f"at most {limit.days} days")
+        self.limit = limit
 
 
 class MechanismUnknown(SmtpRefusal):

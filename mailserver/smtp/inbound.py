@@ -21,6 +21,7 @@ class Inbound:
     door = Door.MX
     is_lmtp = False
     offers_auth = False
+    longest_hold = None
 
     def __init__(self, config: SmtpConfig, services: Services) -> None:
         self._config = config
@@ -51,10 +52,16 @@ async def resolve(
     *,
     sender: Principal | None = None,
 ) -> Resolution | None:
+    return await services.resolve(
+        whole_path(config, forward_path), reverse_path=transaction.reverse_path, sender=sender
+    )
+
+
+def whole_path(config: SmtpConfig, forward_path: str) -> str:
     """`postmaster` without a domain is the postmaster of this host (RFC 5321 §4.5.1)."""
     if forward_path == "postmaster":
-        forward_path = f"postmaster@{config.postmaster_domain or config.hostname}"
-    return await services.resolve(forward_path, reverse_path=transaction.reverse_path, sender=sender)
+        return f"postmaster@{config.postmaster_domain or config.hostname}"
+    return forward_path
 
 
 def incoming(

@@ -17,6 +17,7 @@ class Lmtp:
     door = Door.LMTP
     is_lmtp = True
     offers_auth = False
+    longest_hold = None
 
     def __init__(self, config: SmtpConfig, services: Services) -> None:
         self._config = config

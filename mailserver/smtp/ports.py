@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from mailserver.services.exchanges import Exchange
@@ -29,6 +30,16 @@ class Take(Protocol):
     async def __call__(self, mail: IncomingMail, /) -> Sequence[object]: ...
 
 
+class Holding(Protocol):
+    """Where mail waits that is not to be sent yet, at most so long."""
+
+    @property
+    def longest_hold(self) -> timedelta: ...
+
+    async def hold(self, mail: IncomingMail, release_at: datetime, /) -> object:
+        """Keep the message until its time has come; durable when it returns. Raises TooManyWait, StoreUnavailable."""
+
+
 class SignIn(Protocol):
     """How people sign in here: the names of SASL mechanisms, the best first, and an exchange of one of them.
 
@@ -53,10 +64,11 @@ class SenderAddresses(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`take` answers for all addressees at once, `take_each` for each of them (LMTP)."""
+    """`take` answers for all addressees at once, `take_each` for each of them (LMTP). `holding` None: nothing waits."""
 
     resolve: Resolve
     take: Take
     take_each: Take
     sign_in: SignIn
     sender_addresses: SenderAddresses
+    holding: Holding | None = None

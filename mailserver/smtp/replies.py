@@ -5,11 +5,13 @@ Texts name the limit that was passed, and hold no paths, no SQL, and nothing of 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from mailserver import sasl
 from mailserver.services import errors as services
+from mailserver.services import submission_errors as submissions
 from mailserver.services.spool import SpoolUnavailable
 from mailserver.smtp import errors as smtp
 from mailserver.smtp.wire.message_text import Fault
@@ -112,6 +114,10 @@ def accepted(message_id: str) -> Reply:
     return reply(250, "2.0.0", f"Accepted as {message_id}")
 
 
+def held(message_id: str, release_at: datetime) -> Reply:
+    return reply(250, "2.0.0", f"Accepted as {message_id}, held until {release_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
 def accepted_for(message_id: str, forward_path: str) -> Reply:
     """One recipient's reply of LMTP (RFC 2033 §4.2)."""
     return reply(250, "2.1.5", f"<{forward_path}> Accepted as {message_id}")
@@ -208,6 +214,7 @@ _answer(smtp.PathInvalid, _path_invalid)
 _answer(smtp.SenderNeedsUtf8, _always(reply(550, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))
 _answer(smtp.RecipientNeedsUtf8, _always(reply(553, "5.6.7", "Characters beyond ASCII need SMTPUTF8 in MAIL")))
 _answer(smtp.ParameterUnknown, lambda error: reply(555, "5.5.4", f"The parameter {error.keyword} is not offered here"))
+_answer(smtp.HoldTooLong, lambda error: reply(501, "5.5.4", f"Mail is held for at most {error.limit.days} days here"))
 _answer(sasl.SaslCancelled, _always(reply(501, "5.7.0", "Authentication cancelled")))
 _answer(sasl.SaslMalformed, lambda error: reply(501, "5.5.2", f"Authentication failed: {error}"))
 _answer(sasl.AuthorizationIdentityRefused, _always(AUTH_FAILED))
@@ -226,6 +233,10 @@ _answer(services.LoginFailed, _always(AUTH_FAILED))
 _answer(services.LoginThrottled, _throttled)
 _answer(services.LoginRefused, _login_refused)
 _answer(services.TooManyConnections, _always(TOO_MANY_OF_PERSON))
+_answer(
+    submissions.TooManyWait,
+    lambda error: reply(450, "4.7.1", f"{error.limit} messages of yours wait for their time already; try again later"),
+)
 _answer(services.ForwardingLoop, _always(reply(554, "5.4.6", "The message goes in circles: it was here before")))
 _answer(services.OnlyReturns, _always(reply(550, "5.7.1", "This address takes returned mail only")))
 _answer(SpoolUnavailable, _always(reply(452, "4.3.1", "There is no room for the message now; try again later")))

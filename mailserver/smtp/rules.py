@@ -1,7 +1,7 @@
 """What differs between the doors; each is one small class that `Session` asks."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from mmap import mmap
 from typing import Protocol
 
@@ -12,7 +12,10 @@ from tenants.types import Resolution
 
 
 class Rules(Protocol):
-    """`offers_auth`: AUTH exists here. `is_lmtp`: LHLO, and one reply for each recipient (RFC 2033)."""
+    """`offers_auth`: AUTH exists here. `is_lmtp`: LHLO, and one reply for each recipient (RFC 2033).
+
+    `longest_hold`: how long mail may wait before it is sent (RFC 4865); None where it may not.
+    """
 
     @property
     def door(self) -> Door: ...
@@ -20,6 +23,8 @@ class Rules(Protocol):
     def is_lmtp(self) -> bool: ...
     @property
     def offers_auth(self) -> bool: ...
+    @property
+    def longest_hold(self) -> timedelta | None: ...
 
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         """The refusal of MAIL, or None. What `complete_header` has to know is learnt here: it cannot wait.

@@ -13,7 +13,7 @@ through the table in `replies`.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
@@ -23,7 +23,13 @@ from mailserver.services.incoming import Addressee
 from mailserver.smtp import replies
 from mailserver.smtp.authentication import Authentication
 from mailserver.smtp.config import SmtpConfig
-from mailserver.smtp.errors import ChunkSizeUnreadable, RecipientNeedsUtf8, SenderNeedsUtf8
+from mailserver.smtp.errors import (
+    ChunkSizeUnreadable,
+    HoldTooLong,
+    ParameterUnknown,
+    RecipientNeedsUtf8,
+    SenderNeedsUtf8,
+)
 from mailserver.smtp.metrics import DoorMetrics
 from mailserver.smtp.patience import within
 from mailserver.smtp.ports import SignIn
@@ -235,6 +241,9 @@ class Session:
             offered.append("STARTTLS")
         if self._rules.offers_auth and self._client.tls is not None and self._client.principal is None:
             offered.append(f"AUTH {' '.join(self._surroundings.sign_in.mechanisms)}")
+        if (longest := self._rules.longest_hold) is not None:
+            last = self._surroundings.clock() + longest
+            offered.append(f"FUTURERELEASE {int(longest.total_seconds())} {last:%Y-%m-%dT%H:%M:%SZ}")
         return offered
 
     async def _reset(self, _: Command) -> Reply:
@@ -286,6 +295,7 @@ class Session:
             return replies.MAIL_ALREADY_GIVEN
         if command.holds_utf8 and not command.is_utf8:
             raise SenderNeedsUtf8
+        release_at = self._release_at(command)
         refusal = await self._rules.check_sender(self._client, command.reverse_path)
         if refusal is not None:
             return refusal
@@ -298,9 +308,22 @@ class Session:
             command.envelope_id,
             command.return_content,
             command.is_utf8,
+            release_at,
         )
         self._state = State.MAIL
         return replies.SENDER_OK
+
+    def _release_at(self, command: Mail) -> datetime | None:
+        """A moment that is over means now (RFC 4865). Raises ParameterUnknown, HoldTooLong."""
+        if command.hold is None:
+            return None
+        if (longest := self._rules.longest_hold) is None:
+            raise ParameterUnknown("HOLDFOR" if isinstance(command.hold, timedelta) else "HOLDUNTIL")
+        now = self._surroundings.clock()
+        release_at = now + command.hold if isinstance(command.hold, timedelta) else command.hold
+        if release_at > now + longest:
+            raise HoldTooLong(longest)
+        return release_at
 
     async def _rcpt(self, command: Rcpt) -> Reply:
         transaction = self._transaction

@@ -1,15 +1,17 @@
-"""The submission doors: mail from people who signed in (RFC 6409, RFC 8314)."""
+"""The submission doors: mail from people who signed in (RFC 6409, RFC 8314), to be sent now or later (RFC 4865)."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from mmap import mmap
 
 from mailserver.mime.dates import format_date
 from mailserver.mime.header_section import complete_for_submission
+from mailserver.services.incoming import IncomingMail
 from mailserver.services.sender_checks import check_originators, check_reverse_path
 from mailserver.smtp import inbound, replies
 from mailserver.smtp.config import Door, SmtpConfig
-from mailserver.smtp.ports import Services
+from mailserver.smtp.ports import Holding, Services
 from mailserver.smtp.replies import Reply
 from mailserver.smtp.transaction import Client, Transaction
 from storage.outgoing_types import Submitter
@@ -28,6 +30,10 @@ class Submission:
         self._config = config
         self._services = services
         self._addresses: Collection[str] = ()
+
+    @property
+    def longest_hold(self) -> timedelta | None:
+        return None if self._services.holding is None else self._services.holding.longest_hold
 
     async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
         if client.tls is None:
@@ -55,8 +61,18 @@ class Submission:
     ) -> Sequence[Reply]:
         who = _signed_in(client)
         sender = Submitter(who.tenant_id, who.account_id)
-        outcomes = await self._services.take(inbound.incoming(client, transaction, octets, received_at, sender=sender))
+        mail = inbound.incoming(client, transaction, octets, received_at, sender=sender)
+        holding, release_at = self._services.holding, transaction.release_at
+        if holding is not None and release_at is not None and release_at > received_at:
+            return (await self._hold(holding, mail, release_at),)
+        outcomes = await self._services.take(mail)
         return (inbound.reply_for_all(outcomes, transaction.message_id),)
+
+    async def _hold(self, holding: Holding, mail: IncomingMail, release_at: datetime) -> Reply:
+        """Paths are looked up again when it leaves, so each is whole."""
+        addressees = [replace(each, path=inbound.whole_path(self._config, each.path)) for each in mail.addressees]
+        await holding.hold(replace(mail, addressees=addressees), release_at)
+        return replies.held(mail.trace_id or "", release_at)
 
 
 def _signed_in(client: Client) -> Principal:

@@ -37,7 +37,8 @@ class Transaction:
     """From MAIL to the reply after the message. `message_id` is our trace id, not the Message-ID field.
 
     `is_utf8` says that MAIL had SMTPUTF8, `has_utf8_header` what the message then showed. `reached` counts the people
-    and addresses elsewhere that the accepted paths come to, one of them perhaps several times.
+    and addresses elsewhere that the accepted paths come to, one of them perhaps several times. `release_at`: it is not
+    to be sent before (RFC 4865).
     """
 
     message_id: str
@@ -45,6 +46,7 @@ class Transaction:
     envelope_id: str | None = None
     return_content: ReturnContent | None = None
     is_utf8: bool = False
+    release_at: datetime | None = None
     has_utf8_header: bool = False
     accepted: list[Addressee] = field(default_factory=list)
     has_refused_recipients: bool = False

@@ -149,3 +149,19 @@ def test_plus_addresses_and_letter_case_reach_the_person(installation: Installat
     deliver(installation, [Person(variants[1], "")], letter("capitals"))
     with sign_in(installation, person) as client:
         assert len(read_mailbox(client)) == 2
+
+
+def test_a_message_waits_for_its_time_and_then_reaches_people_here_and_the_queue(installation: Installation) -> None:
+    """RFC 4865 at the real door, with the real job that releases."""
+    person, colleague = installation.people(2)
+    sent = letter("later", **{"from": person.address})
+    to = ["grace@elsewhere.example", colleague.address]
+    with submission(installation, person) as client:
+        assert client.has_extn("futurerelease")
+        client.sendmail(person.address, to, sent, mail_options=["HOLDFOR=86400", "ENVID=QQ1"])
+        client.sendmail(person.address, to, sent, mail_options=["HOLDFOR=1"])
+    wait_until(lambda: read_inbox(installation, colleague), within_s=PATIENCE_S, what="what waited for a second")
+    (arrived,) = read_inbox(installation, colleague)
+    assert_arrived(arrived, sent)
+    listed = installation.manage("queue", "list", "--account", person.address)
+    assert "held, outbound is off" in listed

@@ -1,6 +1,7 @@
 """SMTP and LMTP commands as typed values (RFC 5321 §4.1.1, RFC 2033, RFC 3207, RFC 4954)."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from storage.outgoing_types import Notify, ReturnContent
 
@@ -25,7 +26,7 @@ class Mail:
     """`reverse_path` without brackets, empty for the null path; `size_octets` is what it declares (RFC 1870).
 
     `envelope_id` is ENVID, decoded, and `return_content` RET (RFC 3461). `is_utf8` says SMTPUTF8; `holds_utf8`, that
-    there are octets over 127 in the command.
+    there are octets over 127 in the command. `hold` is HOLDFOR, or the moment of HOLDUNTIL (RFC 4865).
     """
 
     reverse_path: str
@@ -34,6 +35,7 @@ class Mail:
     return_content: ReturnContent | None = None
     is_utf8: bool = False
     holds_utf8: bool = False
+    hold: timedelta | datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

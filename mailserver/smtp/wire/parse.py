@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from mailserver.dsn.addresses import decode_original_recipient, decode_xtext
 from mailserver.smtp.errors import ChunkSizeUnreadable, CommandSyntaxError, CommandUnknown, ParameterUnknown
@@ -30,6 +31,8 @@ _VERB_LIMIT_OCTETS = 16
 _CLIENT_NAME_CHARACTERS = 255
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")
+_SECONDS = re.compile(r"[0-9]{1,9}")  # RFC 4865: future-release-interval
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)  # RFC 3339 §5.6
 _ENVELOPE_ID_CHARACTERS = 100  # RFC 3461 §4.4
 _ORIGINAL_RECIPIENT_OCTETS = 500  # RFC 3461 §4.2
 _RETURN_CONTENT = {"FULL": ReturnContent.FULL, "HDRS": ReturnContent.HEADERS}
@@ -54,7 +57,7 @@ def _parse_mail(argument: bytes) -> Mail:
         raise CommandSyntaxError("Syntax: MAIL FROM:<address> [parameters]")
     path, rest = split_path(argument[5:])
     reverse_path = parse_reverse_path(path)
-    size_octets = envelope_id = return_content = None
+    size_octets = envelope_id = return_content = hold = None
     is_utf8 = False
     for keyword, value in _parameters(rest):
         match keyword:
@@ -78,10 +81,14 @@ def _parse_mail(argument: bytes) -> Mail:
             case "AUTH":
                 if value is None:
                     raise CommandSyntaxError("Syntax: AUTH=<mailbox>")  # who first sent it; nothing here depends on it
+            case "HOLDFOR" | "HOLDUNTIL":
+                if hold is not None:
+                    raise CommandSyntaxError("HOLDFOR and HOLDUNTIL do not stand together")
+                hold = _parse_interval(value) if keyword == "HOLDFOR" else _parse_moment(value)
             case _:
                 raise ParameterUnknown(keyword)
     holds_utf8 = not argument.isascii()
-    return Mail(reverse_path, size_octets, envelope_id, return_content, is_utf8, holds_utf8)
+    return Mail(reverse_path, size_octets, envelope_id, return_content, is_utf8, holds_utf8, hold)
 
 
 def _parse_rcpt(argument: bytes) -> Rcpt:
@@ -115,6 +122,21 @@ def _parse_envelope_id(value: str | None) -> str:
         return decode_xtext(value)
     except ValueError as error:
         raise CommandSyntaxError(f"ENVID: {error}") from None
+
+
+def _parse_interval(value: str | None) -> timedelta:
+    if value is None or not _SECONDS.fullmatch(value):
+        raise CommandSyntaxError("Syntax: HOLDFOR=<seconds>, at most 9 digits")
+    return timedelta(seconds=int(value))
+
+
+def _parse_moment(value: str | None) -> datetime:
+    if value is not None and _MOMENT.fullmatch(value.upper()):
+        try:
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):  # there is no such day
+            pass
+    raise CommandSyntaxError("Syntax: HOLDUNTIL=<date and time>, 2026-12-24T18:00:00Z")
 
 
 def _parse_notify(value: str | None) -> Notify:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from mailserver.services.errors import LoginFailed, LoginRefused, LoginThrottled, OnlyReturns, RefusalReason
 from mailserver.services.exchanges import LOGIN, PLAIN, Exchange, LoginExchange, PlainExchange
 from mailserver.services.incoming import IncomingMail
+from mailserver.services.submission_errors import TooManyWait
 from mailserver.smtp.ports import Services
 from storage.errors import OverQuota, StoreUnavailable
 from tenants.addresses import parse_address, split_detail
@@ -40,16 +42,26 @@ class Delivered:
 
 @dataclass
 class Town:
-    """`delivered` holds what was placed, `sign_ins_from` where people came from, both in order.
+    """`delivered` holds what was placed, `held` what waits until when, `sign_ins_from` where people came from, all in
+    order. With `longest_hold` mail may wait for its time.
 
     Ask `services` for the ports of the doors.
     """
 
     delivered: list[Delivered] = field(default_factory=list)
     sign_ins_from: list[str] = field(default_factory=list)
+    held: list[tuple[IncomingMail, datetime]] = field(default_factory=list)
+    longest_hold: timedelta = timedelta(0)
+    most_held: int = 2
 
     def services(self) -> Services:
-        return Services(self.resolve, self.take, self.take, self, self.sender_addresses)
+        holding = self if self.longest_hold else None
+        return Services(self.resolve, self.take, self.take, self, self.sender_addresses, holding)
+
+    async def hold(self, mail: IncomingMail, release_at: datetime, /) -> None:
+        if len(self.held) == self.most_held:
+            raise TooManyWait(self.most_held)
+        self.held.append((replace(mail, octets=mail.octets[:]), release_at))
 
     async def resolve(
         self, address: str, /, *, reverse_path: str, sender: Principal | None = None

@@ -1,6 +1,7 @@
 """Command lines become typed commands or named refusals."""
 
 import contextlib
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,12 @@ from storage.outgoing_types import Notify, ReturnContent
         (b"EHLO two words", Ehlo("two words")),
         (b"MAIL FROM:<a@b.test> ret=full ENVID=a+2Bb", Mail("a@b.test", None, "a+b", ReturnContent.FULL)),
         ("MAIL FROM:<安@bücher.test> SMTPUTF8".encode(), Mail("安@xn--bcher-kva.test", is_utf8=True, holds_utf8=True)),
+        (b"MAIL FROM:<a@b.test> holdfor=86400", Mail("a@b.test", hold=timedelta(days=1))),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=999999999", Mail("a@b.test", hold=timedelta(seconds=999_999_999))),
+        (
+            b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24t18:00:00.5+08:00",
+            Mail("a@b.test", hold=datetime(2026, 12, 24, 10, 0, 0, 500_000, UTC)),
+        ),
         (b"RCPT TO:<a@b.test> NOTIFY=success,Delay", Rcpt("a@b.test", Notify.SUCCESS | Notify.DELAY)),
         (b"RCPT TO:<a@b.test> ORCPT=rfc822;A+3Db@b.test", Rcpt("a@b.test", None, "rfc822;A=b@b.test")),
         (b"AUTH plain AGEAYg==", Auth("PLAIN", b"AGEAYg==")),
@@ -67,6 +74,15 @@ def test_commands_are_understood(line: bytes, command: Command) -> None:
         (b"RCPT TO:<ann>", PathInvalid),
         (b"RCPT TO:<a\tb@c.test>", PathInvalid),
         (b"MAIL FROM:<a@b.test> SIZE=123456789012345678901", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=-1", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=1234567890", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24T18:00:00", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-02-30T18:00:00Z", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=0001-01-01T00:00:00+01:00", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z", CommandSyntaxError),
         (b"QUIT now", CommandSyntaxError),
     ],
 )
