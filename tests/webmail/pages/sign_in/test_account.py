@@ -254,3 +254,40 @@ async def test_who_has_a_copy_of_the_cookie_is_out_when_the_password_is_changed(
     await signed_in.post("/account/password", {"old": signed_in.person.password, "new": NEW, "repeat": NEW})
     assert (await thief.get("/account")).status_code == 302
     assert (await signed_in.get("/account")).status_code == 200
+
+
+# -- how many browsers
+
+
+def fill(services: RunningServices, browser: Browser, stage: str) -> None:
+    """A hundred other sessions of this stage, seen just now."""
+    who = browser.person.principal
+    with psycopg.connect(services.owner_url) as owner:
+        owner.execute(
+            "UPDATE web_session SET seen_at = now() - interval '1 hour' WHERE account_id = %s", (who.account_id,)
+        )
+        owner.execute(
+            "INSERT INTO web_session (tenant_id, account_id, digest, stage, expires_at, network, client)"
+            " SELECT %s, %s, decode(md5(%s || n), 'hex'), %s, now() + interval '1 day', '', ''"
+            " FROM generate_series(1, 100) AS n",
+            (who.tenant_id, who.account_id, f"{who.account_id} {stage} ", stage),
+        )
+
+
+async def test_of_a_hundred_browsers_the_one_seen_longest_ago_is_out(
+    signed_in: Browser, services: RunningServices
+) -> None:
+    fill(services, signed_in, "open")
+    other = signed_in.another()
+    await other.sign_in()
+    assert (await other.get("/account")).status_code == 200
+    assert (await signed_in.get("/account")).status_code == 302
+
+
+async def test_who_knows_only_the_password_pushes_nobody_out(signed_in: Browser, services: RunningServices) -> None:
+    await signed_in.set_up_totp()
+    fill(services, signed_in, "code")
+    other = signed_in.another()
+    assert "/sign-in/code" in (await other.sign_in()).headers["Location"]
+    assert (await other.get("/sign-in/code")).status_code == 200
+    assert (await signed_in.get("/account")).status_code == 200
