@@ -4,13 +4,13 @@ Postgres packs the columns, so that 100,000 messages cost Python some copies of 
 in the bin comes along: its facts are as true as before should it be brought back.
 """
 
-import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from storage.mailboxes import MAILBOX_COLUMNS, MailboxRow
+from storage.packed_numbers import unpacked
 from storage.query import Connection, Query
 from storage.type_states import STATE_COLUMNS, StateRow, TypeStates, type_states
 from storage.types import Mailbox, MailboxId, Modseq
@@ -165,15 +165,15 @@ async def load(connection: Connection, tenant_id: TenantId, account_id: AccountI
         modseq=Modseq(row.modseq),
         day=row.today,
         states=type_states(row),
-        ids=_unpacked(row.ids),
-        threads=_unpacked(row.threads),
-        received=_unpacked(row.received),
-        sent=_unpacked(row.sent),
-        octets=_unpacked(row.octets),
+        ids=unpacked("q", row.ids),
+        threads=unpacked("q", row.threads),
+        received=unpacked("q", row.received),
+        sent=unpacked("q", row.sent),
+        octets=unpacked("q", row.octets),
         attachments=row.attachments or b"",
-        placed_in=_unpacked(row.placed_in),
-        uids=_unpacked(row.uids),
-        placed=_unpacked(row.placed),
+        placed_in=unpacked("q", row.placed_in),
+        uids=unpacked("q", row.uids),
+        placed=unpacked("q", row.placed),
         flags=(row.flags or b"")[1::2],
         keywords=_keywords(row.keyword_ids or (), row.keywords or ()),
     )
@@ -225,13 +225,6 @@ def moment_of(moment: datetime) -> int:
 
 def datetime_of(moment: int) -> datetime:
     return _EPOCH + timedelta(microseconds=moment)
-
-
-def _unpacked(octets: bytes | None) -> "array[int]":
-    values = array("q", octets or b"")
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values
 
 
 def _keywords(ids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:

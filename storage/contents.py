@@ -4,7 +4,6 @@ Postgres packs the columns, so that 100,000 messages cost Python two copies of b
 holds a picture of the mailbox already is told only what changed since, with the same answer that says where it stands.
 """
 
-import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from datetime import date
 from storage.changes import FIRST_DAY, MailboxChanges, folded
 from storage.errors import MailboxNotFound
 from storage.mailboxes import MAILBOX_COLUMNS, MailboxRow
+from storage.packed_numbers import unpacked
 from storage.query import Connection, Query
 from storage.types import Mailbox, MailboxId, Modseq
 from tenants.types import AccountId, TenantId
@@ -264,17 +264,10 @@ def _contents(row: _Packed) -> Contents:
         account_modseq=Modseq(row.account_modseq),
         day=row.today,
         epoch=row.epoch,
-        uids=_uids(row.uids or b""),
+        uids=unpacked("I", row.uids),
         flags=array("B", (row.flags or b"")[1::2]),
         keywords=_keywords(row.keyword_uids or (), row.keywords or ()),
     )
-
-
-def _uids(octets: bytes) -> "array[int]":
-    values = array("I", octets)
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values
 
 
 def _keywords(uids: Sequence[int], words: Sequence[str]) -> dict[int, frozenset[str]]:

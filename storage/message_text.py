@@ -4,12 +4,12 @@ What stands in `words` is the business of `mailserver.services.indexing`; here i
 words as the index has them: `index_key` before each.
 """
 
-import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.database import Database
+from storage.packed_numbers import unpacked
 from storage.query import Connection, Query, run, run_together
 from storage.types import MailboxId, MessageId, Modseq
 from tenants.types import AccountId, TenantId
@@ -267,7 +267,7 @@ async def find(
 ) -> "array[int]":
     """Ids of messages whose words match a tsquery and, where phrases are given, hold one of them."""
     row = await _FIND.one(connection, tenant_id=tenant_id, account_id=account_id, words=words, phrases=phrases)
-    return _unpacked(row.packed)
+    return unpacked("q", row.packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ async def find_in(
         asked.append((_SCAN_IN, {**where, **scanned}))
     uids: set[int] = set()
     for rows in await run_together(connection, asked):
-        uids.update(*(_unpacked(row.packed) for row in rows))
+        uids.update(*(unpacked("q", row.packed) for row in rows))
     return uids
 
 
@@ -351,10 +351,3 @@ async def reindex(database: Database) -> bool:
 async def size(database: Database) -> IndexSize:
     async with database.system_single() as connection:
         return await _SIZE.one(connection)
-
-
-def _unpacked(octets: bytes | None) -> "array[int]":
-    values = array("q", octets or b"")
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values

@@ -6,12 +6,12 @@ placement), so a page that is there holds exactly the messages of its uids, up t
 `mailserver.services.search_columns`' business; here they are octets.
 """
 
-import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from storage.packed_numbers import unpacked
 from storage.query import Connection, Query
 from storage.types import MailboxId, MessageId, Uid
 from storage.wire_columns import wire_opener
@@ -224,26 +224,26 @@ class Run:
 async def facts(connection: Connection, run: Run) -> PackedFacts:
     row = await _FACTS.one(connection, **_of(run))
     return PackedFacts(
-        uids=_unpacked("I", row.uids),
-        message_ids=_unpacked("q", row.message_ids),
-        thread_ids=_unpacked("q", row.thread_ids),
-        octets=_unpacked("q", row.octets),
-        received=_unpacked("q", row.received),
-        sent=_unpacked("q", row.sent),
-        saved=_unpacked("q", row.saved),
+        uids=unpacked("I", row.uids),
+        message_ids=unpacked("q", row.message_ids),
+        thread_ids=unpacked("q", row.thread_ids),
+        octets=unpacked("q", row.octets),
+        received=unpacked("q", row.received),
+        sent=unpacked("q", row.sent),
+        saved=unpacked("q", row.saved),
     )
 
 
 async def subjects(connection: Connection, run: Run) -> PackedTexts:
     row = await _SUBJECTS.one(connection, **_of(run))
-    return PackedTexts(_unpacked("I", row.uids), row.texts or b"")
+    return PackedTexts(unpacked("I", row.uids), row.texts or b"")
 
 
 async def envelopes(connection: Connection, run: Run) -> PackedEnvelopes:
     row = await _ENVELOPES.one(connection, **_of(run))
-    opened = _opened_envelopes(row.envelopes or b"", _unpacked("I", row.lengths))
+    opened = _opened_envelopes(row.envelopes or b"", unpacked("I", row.lengths))
     return PackedEnvelopes(
-        _unpacked("I", row.uids), array("I", map(len, opened)), b"".join(opened), row.base_subjects or b""
+        unpacked("I", row.uids), array("I", map(len, opened)), b"".join(opened), row.base_subjects or b""
     )
 
 
@@ -260,7 +260,7 @@ def _opened_envelopes(columns: bytes, lengths: "array[int]") -> list[bytes]:
 async def modseqs(connection: Connection, run: Run) -> "tuple[array[int], array[int]]":
     """Uids and, beside them, the modseqs of their placements."""
     row = await _MODSEQS.one(connection, **_of(run))
-    return _unpacked("I", row.uids), _unpacked("q", row.modseqs)
+    return unpacked("I", row.uids), unpacked("q", row.modseqs)
 
 
 async def uids_of_email(
@@ -347,10 +347,3 @@ async def keep_column(
         format=FORMAT,
         packed=packed,
     )
-
-
-def _unpacked(typecode: str, octets: bytes | None) -> "array[int]":
-    values = array(typecode, octets or b"")
-    if sys.byteorder == "little":
-        values.byteswap()
-    return values
