@@ -137,18 +137,6 @@ _MAILBOXES = Query(
     """,  # noqa: S608 - our own column list
     row=_Mailbox,
 )
-_SET_SORT_ORDER = Query[None](
-    """
-    WITH altered AS (
-        UPDATE mailbox SET sort_order = %(sort_order)s, modseq = %(modseq)s
-         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(mailbox_id)s AND account_id = %(account_id)s
-           AND deleted_at IS NULL
-        RETURNING tenant_id, account_id, modseq, id
-    )
-    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
-    SELECT tenant_id, account_id, modseq, %(seq)s, 5, id FROM altered
-    """
-)
 
 
 async def standing(connection: Connection, tenant_id: TenantId, account_id: AccountId) -> Standing | None:
@@ -189,31 +177,6 @@ async def mailboxes(connection: Connection, tenant_id: TenantId, account_id: Acc
     )
 
 
-async def set_sort_order(
-    connection: Connection,
-    tenant_id: TenantId,
-    account_id: AccountId,
-    mailbox_id: MailboxId,
-    modseq: Modseq,
-    sort_order: int | None,
-    *,
-    seq: int = 0,
-) -> None:
-    """Where a person wants the mailbox to stand among its siblings (RFC 8621 §2); None: wherever its role puts it.
-
-    In the transaction that took the modseq; `seq` counts what is logged at it.
-    """
-    await _SET_SORT_ORDER.execute(
-        connection,
-        tenant_id=tenant_id,
-        account_id=account_id,
-        mailbox_id=mailbox_id,
-        modseq=modseq,
-        sort_order=sort_order,
-        seq=seq,
-    )
-
-
 def lower(keywords: Sequence[str]) -> frozenset[str]:
     return frozenset([keyword.lower() for keyword in keywords])
 
@@ -224,6 +187,7 @@ def moment_of(moment: datetime) -> int:
 
 
 def datetime_of(moment: int) -> datetime:
+    """The other way round."""
     return _EPOCH + timedelta(microseconds=moment)
 
 

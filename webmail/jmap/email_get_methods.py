@@ -8,12 +8,12 @@ and their values open the messages.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from mailserver.mime.structure import unpack
 from mailserver.services.account_view import AccountView
 from mailserver.services.email_reading import read_columns, read_whole
 from mailserver.services.messages import open_content
+from storage.account_contents import datetime_of
 from storage.emails import EmailColumns, EmailRow, WholeEmail
 from storage.errors import MessageGone
 from storage.types import MessageId
@@ -41,7 +41,6 @@ from webmail.jmap.limits import MAIL
 from webmail.jmap.method import Context, Method
 from webmail.jmap.states import state_of
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _IN_A_THREAD_OCTETS = 128 * 1024
 _IN_A_THREAD_WORK = 512 * 1024
 """Octets of headers, times what is asked of them: so much more and others had to wait for it."""
@@ -136,7 +135,7 @@ def _metadata(view: AccountView, message: MessageId, wanted: Wanted) -> JsonObje
     if "size" in asked:
         shown["size"] = view.facts.octets[slot]
     if "receivedAt" in asked:
-        shown["receivedAt"] = utc_date(_EPOCH + timedelta(microseconds=view.facts.received[slot]))
+        shown["receivedAt"] = utc_date(datetime_of(view.facts.received[slot]))
     if "hasAttachment" in asked:
         shown["hasAttachment"] = bool(view.facts.attachments[slot])
     return shown

@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 
 from mailserver.services import mailboxes
-from storage import account_contents
 from storage import mailboxes as stored_mailboxes
-from storage.types import MailboxId
 from tests.conftest import plain_message
 from tests.someone import ADD, SEEN, Someone
 from tests.webmail.jmap.client import Jmap
@@ -118,18 +116,14 @@ async def test_a_name_that_holds_no_mail_cannot_be_given_any(jmap: Jmap, someone
     assert rights["mayDelete"]
 
 
-async def test_a_person_can_choose_where_a_mailbox_stands(jmap: Jmap, someone: Someone) -> None:
+async def test_a_person_can_choose_where_a_mailbox_stands(jmap: Jmap) -> None:
     before = await boxes(jmap)
-    trash = MailboxId(int(before["Trash"]["id"][1:]))
+    trash = before["Trash"]["id"]
     state = (await jmap.call("Mailbox/get", {"ids": []}))["state"]
-    async with jmap.store.database.transaction(someone.who.tenant_id) as connection:
-        whose = (someone.who.tenant_id, someone.who.account_id)
-        modseq = await stored_mailboxes.take_modseq(connection, *whose)
-        assert modseq is not None
-        await account_contents.set_sort_order(connection, *whose, trash, modseq, 0)
+    await jmap.call("Mailbox/set", {"update": {trash: {"sortOrder": 0}}})
     assert (await boxes(jmap))["Trash"]["sortOrder"] == 0
     told = await jmap.call("Mailbox/changes", {"sinceState": state})
-    assert (told["updated"], told["updatedProperties"]) == ([f"F{trash}"], None)
+    assert (told["updated"], told["updatedProperties"]) == ([trash], None)
     assert (await named(jmap))[0] == "Trash"
 
 
