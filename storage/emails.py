@@ -44,6 +44,12 @@ class _Row:
 
 
 @dataclass(frozen=True, slots=True)
+class _BaseSubject:
+    message_id: int
+    base_subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class WholeEmail:
     """`octets` None: a long message, or one that is damaged, which says so when it is opened."""
 
@@ -70,6 +76,14 @@ _QUERIES = {
     columns: _query(columns)
     for columns in (EmailColumns.PREVIEW, EmailColumns.HEADER, EmailColumns.PREVIEW | EmailColumns.HEADER)
 }
+_BASE_SUBJECTS = Query(
+    """
+    SELECT m.id AS message_id, m.base_subject FROM message m
+     WHERE m.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND m.account_id = %(account_id)s
+       AND m.id = ANY (%(message_ids)s)
+    """,
+    row=_BaseSubject,
+)
 
 
 async def read_columns(
@@ -86,6 +100,14 @@ async def read_columns(
     if EmailColumns.HEADER in columns:
         return {row[0]: EmailRow(row[0], row[1], unpack_header(row[2])) for row in rows}
     return {row[0]: EmailRow(*row) for row in rows}
+
+
+async def base_subjects(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, message_ids: Sequence[MessageId]
+) -> dict[MessageId, str]:
+    """Of those that are there: the subject without the likes of "Re:" (RFC 5256 §2.1)."""
+    rows = await _BASE_SUBJECTS.all(connection, tenant_id=tenant_id, account_id=account_id, message_ids=message_ids)
+    return {MessageId(row.message_id): row.base_subject for row in rows}
 
 
 async def read_whole(

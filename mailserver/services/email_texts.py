@@ -6,7 +6,7 @@ An Email is asked about in one of its mailboxes. The whole text of messages is f
 
 import asyncio
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Protocol, assert_never
@@ -30,7 +30,8 @@ from mailserver.services.search_keys import (
 )
 from mailserver.services.searching import Searches
 from mailserver.services.sorting import SortBy as PageSortBy
-from storage import email_texts as stored
+from storage import emails
+from storage.emails import EmailColumns, EmailRow
 from storage.store import MailStore
 from storage.types import MailboxId, MessageId
 from tenants.types import Principal
@@ -91,10 +92,9 @@ class EmailTexts:
         who = self.who
         async with self.store.database.read(who.tenant_id) as connection:
             if by is SortBy.SUBJECT:
-                rows = await stored.base_subjects(connection, who.tenant_id, who.account_id, messages)
-                return {MessageId(row.message_id): row.base_subject for row in rows}
-            headers = await stored.headers(connection, who.tenant_id, who.account_id, messages)
-        return await asyncio.to_thread(_people, headers, by)
+                return await emails.base_subjects(connection, who.tenant_id, who.account_id, messages)
+            rows = await emails.read_columns(connection, who.tenant_id, who.account_id, messages, EmailColumns.HEADER)
+        return await asyncio.to_thread(_people, rows.values(), by)
 
     def _where(self, among: Mask) -> Iterator[tuple[MailboxId, MailboxContents, Sequence[int]]]:
         """The mailboxes in which these stand, each slot in one of them, with their positions there, ascending."""
@@ -114,9 +114,9 @@ class EmailTexts:
             yield mailbox, contents, positions
 
 
-def _people(headers: Mapping[MessageId, bytes], by: SortBy) -> dict[MessageId, str]:
+def _people(rows: Iterable[EmailRow], by: SortBy) -> dict[MessageId, str]:
     """The name, or else the address, of the first in the field."""
-    people = {each: people_of_fields(parse_fields(header)) for each, header in headers.items()}
+    people = {row.message_id: people_of_fields(parse_fields(row.header)) for row in rows}
     return {each: sort_display(found.senders if by is SortBy.FROM else found.to) for each, found in people.items()}
 
 
