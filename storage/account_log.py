@@ -6,9 +6,10 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from storage.account_contents import lower, moment_of
+from storage.mailboxes import CHANGE_PLACED, CHANGE_REMOVED
 from storage.query import Connection, Query
 from storage.search_pages import NEVER
-from storage.type_states import others_of
+from storage.type_states import HIDING_FLAG, OTHERS_COLUMNS, others_of
 from storage.types import Modseq
 from tenants.types import AccountId, TenantId
 
@@ -25,8 +26,11 @@ class MessageFacts:
 
 
 class Logged(NamedTuple):
-    """One row of the log. `facts` are those of a message that was placed, unless it is gone by now; `thread_id` that
-    of one that was removed. A change of mailboxes has no message and no uid."""
+    r"""One row of the log. `facts` are those of a message that was placed, unless it is gone by now; `thread_id` that
+    of one that was removed. A change of mailboxes has no message and no uid.
+
+    Of a placement: `was_shown` before, and `is_shown` since, is that it stands there without \Deleted.
+    """
 
     modseq: int
     seq: int
@@ -39,6 +43,14 @@ class Logged(NamedTuple):
     keywords_after: frozenset[str]
     thread_id: int
     facts: MessageFacts | None = None
+
+    @property
+    def was_shown(self) -> bool:
+        return self.kind != CHANGE_PLACED and not self.flags_before & HIDING_FLAG
+
+    @property
+    def is_shown(self) -> bool:
+        return self.kind != CHANGE_REMOVED and not self.flags_after & HIDING_FLAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +107,9 @@ class _Logged:
 
 
 _ADVANCE = Query(
-    """
+    f"""
     SELECT a.epoch, a.modseq, CURRENT_DATE AS today, a.oldest_modseq,
-           (SELECT array_agg(t.type_name ORDER BY t.type_name) FROM type_state t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_names,
-           (SELECT array_agg(t.modseq ORDER BY t.type_name) FROM type_state t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_modseqs,
+           {OTHERS_COLUMNS},
            c.modseq AS changed_at, c.seq, c.kind, c.mailbox_id, c.uid, c.message_id, c.flags_before, c.flags_after,
            c.keywords_after, c.thread_id AS removed_thread_id, m.thread_id, m.received_at, m.sent_at, m.octets,
            m.has_attachment
@@ -120,7 +129,7 @@ _ADVANCE = Query(
         ON true
      WHERE a.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND a.account_id = %(account_id)s
      ORDER BY c.modseq, c.seq
-    """,
+    """,  # noqa: S608 - our own column list
     row=_Advance,
 )
 _LOG = Query(

@@ -71,14 +71,15 @@ COUNTED_FLAGS = HIDING_FLAG | SystemFlag.SEEN | SystemFlag.DRAFT
 """A message counts by these."""
 _HIDES = f"c.kind IN (1, 3) OR (c.flags_before # c.flags_after) & {HIDING_FLAG} <> 0"
 _COUNTS = f"c.kind IN (1, 3, 4, 5, 6) OR (c.flags_before # c.flags_after) & {int(COUNTED_FLAGS)} <> 0"
+OTHERS_COLUMNS = """(SELECT array_agg(t.type_name ORDER BY t.type_name) FROM type_state t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_names,
+           (SELECT array_agg(t.modseq ORDER BY t.type_name) FROM type_state t
+             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_modseqs"""
 STATE_COLUMNS = f"""a.epoch, a.oldest_modseq,
            {_last("email", "c.kind IN (1, 2, 3)")},
            {_last("thread", f"({_HIDES})")},
            {_last("mailbox", f"({_COUNTS})")},
-           (SELECT array_agg(t.type_name ORDER BY t.type_name) FROM type_state t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_names,
-           (SELECT array_agg(t.modseq ORDER BY t.type_name) FROM type_state t
-             WHERE t.tenant_id = a.tenant_id AND t.account_id = a.account_id) AS type_modseqs"""  # noqa: S608 - our own pieces
+           {OTHERS_COLUMNS}"""
 _STATES = Query(
     f"""
     SELECT {STATE_COLUMNS}

@@ -112,18 +112,16 @@ class _Step:
             return
         self.touched.add(slot)
         mailbox = MailboxId(row.mailbox_id)
-        was_shown = row.kind != CHANGE_PLACED and not row.flags_before & HIDING_FLAG
-        is_shown = row.kind != CHANGE_REMOVED and not row.flags_after & HIDING_FLAG
         if row.kind != CHANGE_REMOVED:
             self.flags[slot] = row.flags_after & ~HIDING_FLAG
             self._bear(slot, row.keywords_after)
-        if was_shown == is_shown:
+        if row.was_shown == row.is_shown:
             return
-        self._placements.setdefault(mailbox, {})[row.uid] = slot if is_shown else None
+        self._placements.setdefault(mailbox, {})[row.uid] = slot if row.is_shown else None
         standing = self._standing.get(slot)
         if standing is None:
             standing = self._standing[slot] = set(self._homes.sets[self.home[slot]])
-        (standing.add if is_shown else standing.discard)(mailbox)
+        (standing.add if row.is_shown else standing.discard)(mailbox)
 
     def settle(self) -> None:
         """Once all rows are taken: note where messages stand now."""

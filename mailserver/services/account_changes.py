@@ -27,7 +27,6 @@ from storage.mailboxes import (
     CHANGE_PLACED,
     CHANGE_REMOVED,
 )
-from storage.type_states import HIDING_FLAG
 from storage.types import MailboxId, Modseq
 
 _OF_MESSAGES = (CHANGE_PLACED, CHANGE_FLAGS, CHANGE_REMOVED)
@@ -149,8 +148,8 @@ def _as_shown(row: Logged) -> _Shown:
         modseq=row.modseq,
         message=row.message_id,
         mailbox=row.mailbox_id,
-        was_shown=row.kind != CHANGE_PLACED and not row.flags_before & HIDING_FLAG,
-        is_shown=row.kind != CHANGE_REMOVED and not row.flags_after & HIDING_FLAG,
+        was_shown=row.was_shown,
+        is_shown=row.is_shown,
         is_unread_changed=row.kind == CHANGE_FLAGS and bool((row.flags_before ^ row.flags_after) & READ),
     )
 
