@@ -181,14 +181,17 @@ class AccountView:
         slot = self.slot_of(message)
         return NO_KEYWORDS if slot is None else self.keywords.get(slot, NO_KEYWORDS)
 
+    def members_of_thread(self, thread: int) -> list[int]:
+        """The slots of all messages in a thread, also of those that are shown nowhere."""
+        related = self.facts.relatives.get(thread)
+        if related is not None:
+            return [slot for slot in related if slot < self.count]
+        slot = self.facts.slot_of(thread, self.count)
+        return [slot] if slot is not None and self.facts.threads[slot] == thread else []
+
     def slots_of_thread(self, thread: int) -> list[int]:
         """Of the Emails in a thread, in the order of arrival."""
-        related = self.facts.relatives.get(thread)
-        if related is None:
-            slot = self.facts.slot_of(thread, self.count)
-            is_it = slot is not None and self.home[slot] and self.facts.threads[slot] == thread
-            return [slot] if slot is not None and is_it else []
-        shown = [slot for slot in related if slot < self.count and self.home[slot]]
+        shown = [slot for slot in self.members_of_thread(thread) if self.home[slot]]
         return shown if len(shown) < 2 else sorted(shown, key=self.facts.order_of)
 
     def emails_of_thread(self, thread: ThreadId) -> list[MessageId]:

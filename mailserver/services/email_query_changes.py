@@ -106,17 +106,12 @@ class _Lists:
     def _first(self, thread: int, *, was: bool) -> int | None:
         """The slot that stands, or stood, for a thread."""
         view = self._view
-        related = view.facts.relatives.get(thread)
-        if related is None:
-            alone = view.facts.slot_of(thread, view.count)
-            related = [] if alone is None else [alone]
         known = self._stood if was else self._stands
         members: list[int] = []
-        for slot in related:
-            if slot < view.count:
-                shown = known.get(view.facts.ids[slot])
-                if shown if shown is not None else self._is_in(view.homes.sets[view.home[slot]]):
-                    members.append(slot)
+        for slot in view.members_of_thread(thread):
+            shown = known.get(view.facts.ids[slot])
+            if shown if shown is not None else self._is_in(view.homes.sets[view.home[slot]]):
+                members.append(slot)
         if not members:
             return None
         return max(members, key=view.facts.order_of) if self._is_latest_first else min(members, key=view.facts.order_of)
