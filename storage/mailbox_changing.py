@@ -61,6 +61,14 @@ _BURY = Query[None](
     SELECT tenant_id, account_id, modseq, %(seq)s, 6, id FROM buried
     """
 )
+_TELL_ALL = Query[None](
+    """
+    INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
+    SELECT m.tenant_id, m.account_id, %(modseq)s, %(seq)s + row_number() OVER (ORDER BY m.id) - 1, 5, m.id
+      FROM mailbox m
+     WHERE m.tenant_id = waypost_tenant(%(tenant_id)s) AND m.account_id = %(account_id)s AND m.deleted_at IS NULL
+    """
+)
 
 
 async def rename(
@@ -116,3 +124,10 @@ async def bury(
     await _BURY.execute(
         connection, tenant_id=tenant_id, account_id=account_id, mailbox_id=mailbox_id, modseq=modseq, seq=seq
     )
+
+
+async def tell_all(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, modseq: Modseq, *, seq: int
+) -> None:
+    """Every mailbox may look different at this modseq, though its row does not. In the log they count from `seq` on."""
+    await _TELL_ALL.execute(connection, tenant_id=tenant_id, account_id=account_id, modseq=modseq, seq=seq)

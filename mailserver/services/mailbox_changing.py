@@ -84,18 +84,25 @@ async def _change(
     writer = _Writer(connection, who, modseq)
     await writer.rename(forest, before)
     changed.made = await writer.make(forest, [key for key in creates if key not in changed.refused_creates])
-    for mailbox_id in updates:
-        if mailbox_id not in changed.refused_updates:
-            await writer.alter(mailbox_id, forest.nodes[mailbox_id], before[mailbox_id])
+    altered = {each: forest.nodes[each] for each in updates if each not in changed.refused_updates}
+    for mailbox_id, node in altered.items():
+        await writer.alter(mailbox_id, node, before[mailbox_id])
     changed.refused_destroys = forest.destroy(destroys, removes_emails=removes_emails)
     for mailbox_id in destroys:
         if mailbox_id not in changed.refused_destroys:
             await writer.bury(mailbox_id)
             changed.destroyed.append(mailbox_id)
+    if any(_is_trash(node) != _is_trash(before[each]) for each, node in altered.items()):
+        await writer.tell_all()
     if not writer.has_written:
         raise _NothingDone(changed)
     changed.modseqs.append(modseq)
     return changed
+
+
+def _is_trash(node: Node) -> bool:
+    """What is unread in the trash makes its thread unread nowhere else (RFC 8621 §2), so all mailboxes count by it."""
+    return "\\Trash" in (node.special_use or "").split()
 
 
 class _NothingDone(StorageError):
@@ -155,6 +162,10 @@ class _Writer:
             before.sort_order,
         ):
             await self._alter(mailbox_id, node)
+
+    async def tell_all(self) -> None:
+        """The last that is written."""
+        await mailbox_changing.tell_all(self._connection, *self._whose, self._modseq, seq=self._seq)
 
     async def bury(self, mailbox_id: MailboxId) -> None:
         await mailbox_changing.bury(self._connection, *self._whose, mailbox_id, self._modseq, seq=self._next())

@@ -267,6 +267,24 @@ async def test_a_thread_that_is_again_as_it_was_is_told_of_to_whom_fetched_it_be
     assert (told["created"], told["updated"], told["destroyed"]) == ([], [thread], [])
 
 
+async def test_where_the_trash_is_changes_what_is_unread_elsewhere(jmap: Jmap, someone: Someone) -> None:
+    """RFC 8621 §2: an unread reply in the trash makes its thread unread there alone."""
+    first = await someone.receive(plain_message(1))
+    reply = await someone.receive(plain_message(2, in_reply_to="<1@elsewhere.test>"))
+    await someone.flag("INBOX", [first.uid], ADD, SEEN)
+    await someone.move("INBOX", [reply.uid], "Trash")
+    for role in (None, "trash"):
+        before, state = await everything(jmap, "Mailbox")
+        inbox = next(each for each in before if before[each]["role"] == "inbox")
+        trash = next(each for each in before if before[each]["name"] == "Trash")
+        await jmap.call("Mailbox/set", {"update": {trash: {"role": role}}})
+        after, _ = await everything(jmap, "Mailbox")
+        assert [each[inbox]["unreadThreads"] for each in (before, after)] == ([0, 1] if role is None else [1, 0])
+        told = await jmap.call("Mailbox/changes", {"sinceState": state})
+        assert {each for each in before if before[each] != after[each]} <= set(told["updated"])
+        assert told["updatedProperties"] is None
+
+
 @pytest.mark.parametrize("state", ["", "1", "x-1", "1-999999", "2-1", "1--1", "1-1-1-1", "0-0"])
 async def test_changes_since_a_state_that_nobody_was_given_cannot_be_calculated(jmap: Jmap, state: str) -> None:
     for kind in ("Mailbox", "Thread", "Email"):
