@@ -2,7 +2,7 @@
 (RFC 8620 §6.3)."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from storage import uploads
@@ -10,7 +10,7 @@ from storage.message_places import Places, places
 from storage.types import MailboxId, MessageId, ThreadId, UploadId
 from webmail.jmap.arguments import Arguments, as_creations
 from webmail.jmap.blob_digests import DIGESTS
-from webmail.jmap.blob_sources import octets_of, pieces_of, read_sources
+from webmail.jmap.blob_sources import read_sources
 from webmail.jmap.blobs import PIECE_OCTETS, Blob, open_blob, open_ref
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError, SetError
 from webmail.jmap.ids import MessageBlob, UploadBlob, blob_id, email_id, mailbox_id, parse_blob_id, thread_id
@@ -48,14 +48,17 @@ async def _create(context: Context, creation: JsonObject) -> JsonObject:
     if not isinstance(media_type, str | None):
         raise SetError("invalidProperties", "type must be a string", properties=("type",))
     sources = await read_sources(context, creation)
-    if octets_of(sources) > (most := context.limits.most_blob_octets):
-        raise SetError("tooLarge", f"at most {most} octets")
     store = context.parts.store
     keys = await store.keys.of(context.who.tenant_id)
     kept = await uploads.receive(
-        store.database, keys, context.who.account_id, pieces_of(sources), upload_room(context.limits)
+        store.database, keys, context.who.account_id, _pieces(sources), upload_room(context.limits)
     )
     return {"id": blob_id(UploadBlob(UploadId(kept.id))), "type": media_type, "size": kept.octets}
+
+
+async def _pieces(sources: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for each in sources:
+        yield each
 
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:

@@ -2,30 +2,21 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
+from storage.uploads import UploadGone
 from webmail.jmap.arguments import as_unsigned
-from webmail.jmap.blobs import PIECE_OCTETS, Blob, open_blob
+from webmail.jmap.blobs import Blob, open_blob
 from webmail.jmap.errors import InvalidArguments, JsonObject, SetError
 from webmail.jmap.method import Context
 
-_TEXT, _BASE64 = "data:asText", "data:asBase64"
 _RANGE = frozenset({"offset", "length"})
 
 
-@dataclass(frozen=True, slots=True)
-class BlobRange:
-    blob: Blob
-    offset: int
-    length: int
+async def read_sources(context: Context, creation: JsonObject) -> list[bytes]:
+    """The octets of the sources that a creation names. Raises SetError.
 
-
-Source = bytes | BlobRange
-
-
-async def read_sources(context: Context, creation: JsonObject) -> list[Source]:
-    """The sources that a creation names, each looked at. Raises SetError."""
+    Each is read as it is met, for a part of a message is in memory as long as it is open: of one blob at a time.
+    """
     unknown = creation.keys() - {"data", "type"}
     if unknown:
         raise SetError("invalidProperties", properties=sorted(unknown))
@@ -34,35 +25,69 @@ async def read_sources(context: Context, creation: JsonObject) -> list[Source]:
         raise invalid("data must be a list of sources")
     if len(given) > context.limits.max_data_sources:
         raise SetError("tooLarge", f"at most {context.limits.max_data_sources} sources")
-    return [await _read_source(context, each) for each in given]
+    reader = _Reader(context)
+    return [await reader.read(each) for each in given]
 
 
-def octets_of(sources: Sequence[Source]) -> int:
-    return sum(len(each) if isinstance(each, bytes) else each.length for each in sources)
+class _Reader:
+    """Of the sources of one blob, as far as one may have them all."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._left = context.limits.most_blob_octets
+        self._last: tuple[str, Blob] | None = None
+
+    async def read(self, given: object) -> bytes:
+        """Raises SetError."""
+        if not isinstance(given, dict):
+            raise invalid("a source must be an object")
+        source = {name: value for name, value in given.items() if value is not None}
+        match source:
+            case {"data:asText": str(text)} if len(source) == 1:
+                octets = text.encode()
+            case {"data:asBase64": str(text)} if len(source) == 1:
+                octets = _decode(text)
+            case {"blobId": str(blob_id)} if source.keys() - {"blobId"} <= _RANGE:
+                return await self._range(blob_id, source)
+            case _:
+                words = "a source is one of data:asText, data:asBase64 and blobId, which may have offset and length"
+                raise invalid(words)
+        self._take(len(octets))
+        return octets
+
+    async def _range(self, blob_id: str, source: JsonObject) -> bytes:
+        found = await self._opened(blob_id)
+        try:
+            offset = as_unsigned("offset", source.get("offset", 0))
+            length = as_unsigned("length", source.get("length", max(0, found.octets - offset)))
+        except InvalidArguments as error:
+            raise invalid(error.description) from None
+        if offset + length > found.octets:
+            raise invalid("the blob is not that long")
+        self._take(length)
+        try:
+            return await found.read(offset, length)
+        except UploadGone:
+            raise _not_found(blob_id) from None
+
+    async def _opened(self, blob_id: str) -> Blob:
+        if self._last is not None and self._last[0] == blob_id:
+            return self._last[1]
+        self._last = None
+        found = await open_blob(self._context.parts.store, self._context.who, self._context.real_id(blob_id))
+        if found is None:
+            raise _not_found(blob_id)
+        self._last = blob_id, found
+        return found
+
+    def _take(self, octets: int) -> None:
+        self._left -= octets
+        if self._left < 0:
+            raise SetError("tooLarge", f"at most {self._context.limits.most_blob_octets} octets")
 
 
-async def pieces_of(sources: Sequence[Source]) -> AsyncIterator[bytes]:
-    for source in sources:
-        if isinstance(source, bytes):
-            yield source
-            continue
-        end = source.offset + source.length
-        for at in range(source.offset, end, PIECE_OCTETS):
-            yield await source.blob.read(at, min(PIECE_OCTETS, end - at))
-
-
-async def _read_source(context: Context, given: object) -> Source:
-    if not isinstance(given, dict):
-        raise invalid("a source must be an object")
-    source = {name: value for name, value in given.items() if value is not None}
-    match source:
-        case {"data:asText": str(text)} if len(source) == 1:
-            return text.encode()
-        case {"data:asBase64": str(text)} if len(source) == 1:
-            return _decode(text)
-        case {"blobId": str(blob_id)} if source.keys() - {"blobId"} <= _RANGE:
-            return await _read_range(context, blob_id, source)
-    raise invalid("a source is one of data:asText, data:asBase64 and blobId, which may have offset and length")
+def _not_found(blob_id: str) -> SetError:
+    return SetError("blobNotFound", properties=("data",), more={"notFound": [blob_id]})
 
 
 def _decode(text: str) -> bytes:
@@ -70,20 +95,6 @@ def _decode(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise invalid("data:asBase64 is no base64") from None
-
-
-async def _read_range(context: Context, blob_id: str, source: JsonObject) -> BlobRange:
-    found = await open_blob(context.parts.store, context.who, context.real_id(blob_id))
-    if found is None:
-        raise SetError("blobNotFound", properties=("data",), more={"notFound": [blob_id]})
-    try:
-        offset = as_unsigned("offset", source.get("offset", 0))
-        length = as_unsigned("length", source.get("length", max(0, found.octets - offset)))
-    except InvalidArguments as error:
-        raise invalid(error.description) from None
-    if offset + length > found.octets:
-        raise invalid("the blob is not that long")
-    return BlobRange(found, offset, length)
 
 
 def invalid(description: str) -> SetError:
