@@ -135,9 +135,7 @@ class NoneOf:
     filters: "tuple[EmailFilter, ...]"
 
 
-Looked = FieldHolds | HeaderHolds | TextHolds
-"""What is not in memory."""
-EmailFilter = (
+InMemory = (
     InMailbox
     | InMailboxOtherThan
     | ReceivedBefore
@@ -147,11 +145,11 @@ EmailFilter = (
     | HasKeyword
     | ThreadHasKeyword
     | HasAttachment
-    | Looked
-    | AllOf
-    | AnyOf
-    | NoneOf
 )
+"""What the picture of the account says."""
+Looked = FieldHolds | HeaderHolds | TextHolds
+"""What is not in memory."""
+EmailFilter = InMemory | Looked | AllOf | AnyOf | NoneOf
 EVERYTHING = AllOf(())
 
 
@@ -219,18 +217,7 @@ async def _any(view: AccountView, filters: Sequence[EmailFilter], among: Mask, f
     return found
 
 
-def in_memory(
-    view: AccountView,
-    filter_: InMailbox
-    | InMailboxOtherThan
-    | ReceivedBefore
-    | ReceivedFrom
-    | AtLeast
-    | SmallerThan
-    | HasKeyword
-    | ThreadHasKeyword
-    | HasAttachment,
-) -> Mask:
+def in_memory(view: AccountView, filter_: InMemory) -> Mask:
     """The slots that match."""
     facts, count = view.facts, view.count
     match filter_:
