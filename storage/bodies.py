@@ -8,6 +8,7 @@ from typing import NamedTuple
 from storage.blobs.codec import decompress
 from storage.blobs.layout import SealedChunk
 from storage.blobs.tiered import TieredBlobs
+from storage.content import WHOLE_LIMIT_OCTETS
 from storage.database import Database
 from storage.errors import ColdTierUnavailable, ContentDamaged, StorageError
 from storage.header_column import unpack_header
@@ -18,7 +19,6 @@ from storage.types import BlobDigest, MailboxId, MessageId, Modseq, ThreadId, Ui
 from storage.wire_columns import unpack_wire
 from tenants.types import AccountId
 
-SMALL_OCTETS = 256 * 1024
 ENOUGH_OCTETS = 1024 * 1024
 """About how much content comes with one answer."""
 
@@ -96,7 +96,7 @@ async def read_messages(
             mailbox_id=mailbox_id,
             uids=uids,
             wire=with_wire_forms,
-            small_octets=SMALL_OCTETS,
+            small_octets=WHOLE_LIMIT_OCTETS,
             enough_octets=ENOUGH_OCTETS,
         )
     fetched = await blobs.fetch_for(keys.tenant_id, rows)
