@@ -17,6 +17,8 @@ from tenants.types import AccountId, Principal, TenantId
 
 STEP_ROWS = 64
 """So many rows of new words are worth another row of the vocabulary; fewer are read by each search."""
+_AT_ONCE_ROWS = 512
+"""Of a backlog: most of their words are the same."""
 MOST_ROWS = 32
 """More rows than this become one."""
 _ANEW_ROWS = 1_000
@@ -110,11 +112,12 @@ async def extend_vocabulary(
     until, rows = now.until, now.rows
     while True:
         async with store.database.read(tenant_id) as connection:
-            last, texts = await text_vocabulary.texts(connection, *whose, after=until, limit=step_rows)
+            last, texts = await text_vocabulary.texts(connection, *whose, after=until, limit=_AT_ONCE_ROWS)
         if len(texts) < step_rows:
             break
+        words = await asyncio.to_thread(_words_in, texts)
         async with store.database.transaction(tenant_id) as connection:
-            if not await text_vocabulary.put(connection, *whose, until, last, sorted(_words_in(texts))):
+            if not await text_vocabulary.put(connection, *whose, until, last, sorted(words)):
                 return
         until, rows = last, rows + 1
         if rows > most_rows:
