@@ -148,6 +148,24 @@ async def test_messages_that_make_no_sense_are_answered_and_the_connection_goes_
         assert (await socket.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
 
 
+async def test_a_long_message_keeps_nobody_waiting_while_it_is_read(jmap: Jmap) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with web_socket(jmap) as socket:
+        working = asyncio.create_task(others())
+        await socket.send({"@type": "nothing", "long": [{}] * 300_000})
+        error = await socket.next()
+        working.cancel()
+    assert error["type"] == f"{URN}notRequest"
+    assert turns > 100
+
+
 async def test_a_request_that_is_too_large_is_refused(parts: Parts, jmap: Jmap) -> None:
     small = of_another_door(jmap, Door(parts, limits=Limits(max_size_request=10_000)))
     async with web_socket(small) as socket:

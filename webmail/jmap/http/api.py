@@ -14,7 +14,7 @@ from webmail.jmap.method import Context
 from webmail.jmap.requests import Request, parse_request, write_response
 from webmail.jmap.session import session_state
 
-_LONG_OCTETS = 128 * 1024
+LONG_OCTETS = 128 * 1024
 
 
 async def answer_api(
@@ -36,7 +36,7 @@ async def answer_api(
 async def _parsed(door: Door, octets: bytes) -> Request:
     """Long ones in a thread: the others need not wait so long."""
     parse = partial(parse_request, octets, limits=door.limits, capabilities=CAPABILITIES)
-    return await asyncio.to_thread(parse) if len(octets) > _LONG_OCTETS else parse()
+    return await asyncio.to_thread(parse) if len(octets) > LONG_OCTETS else parse()
 
 
 async def respond(door: Door, who: Principal, asked: Request, *, origin: str) -> bytes:
