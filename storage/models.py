@@ -859,7 +859,8 @@ class VacationAnswer(models.Model):
 
 class PushSubscription(models.Model):
     """Where a device wants to hear of changes. `sealed`: URL and keys. `told_epoch` and `told_modseq`: up to where it
-    was told, or somebody is about to; nothing is sent before `not_before`."""
+    was told, or somebody is about to; nothing is sent before `not_before`. Made with an app password, a token of the
+    person's own, a program's leave, or none of these: their own sign-in."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -867,6 +868,8 @@ class PushSubscription(models.Model):
     account_id = models.BigIntegerField()
     sign_in_epoch = models.IntegerField()
     app_password_id = models.BigIntegerField(null=True)
+    token_id = models.BigIntegerField(null=True)
+    grant_id = models.BigIntegerField(null=True)
     device_client_id = models.TextField()
     sealed = models.BinaryField()
     types = ArrayField(models.TextField(), null=True)

@@ -23,11 +23,9 @@ from storage.errors import ContentDamaged
 from storage.keys import NONCE_OCTETS, TenantKeys
 from storage.query import Connection, Query
 from storage.types import Modseq, PushSubscriptionId
-from tenants.types import OWN_PASSWORD, AccountId, Principal, TenantId
+from tenants.types import AccountId, Principal, TenantId
 
 EXPIRED_AT_ONCE = 500
-BY_TOKEN = -1
-"""In place of an app password: one of the person's tokens. Which one is not known here, for a program's change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,8 @@ class Claimed:
     id: int
     sign_in_epoch: int
     app_password_id: int | None
+    token_id: int | None
+    grant_id: int | None
     sealed: bytes
     types: list[str] | None
     told_epoch: int
@@ -76,19 +76,24 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Of an account that may sign in: its epoch, the app passwords that are good today, and whether a token is."""
+    """Of an account that may sign in: its epoch, and what is good today: app passwords, tokens of the person's own,
+    leaves of programs."""
 
     sign_in_epoch: int
     app_passwords: list[int] | None
-    has_tokens: bool
+    tokens: list[int] | None
+    grants: list[int] | None
 
-    def allows(self, made_in: int, app_password_id: int | None) -> bool:
-        """Whether credentials of that epoch, and that app password, are still good."""
-        if made_in != self.sign_in_epoch:
-            return False
-        if app_password_id == BY_TOKEN:
-            return self.has_tokens
-        return app_password_id is None or app_password_id in (self.app_passwords or ())
+    def allows(self, made: Claimed) -> bool:
+        """Whether what it was made with is still good."""
+        return made.sign_in_epoch == self.sign_in_epoch and all(
+            used is None or used in (good or ())
+            for used, good in (
+                (made.app_password_id, self.app_passwords),
+                (made.token_id, self.tokens),
+                (made.grant_id, self.grants),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +120,11 @@ class _Account:
 _INSERT = Query(
     """
     INSERT INTO push_subscription (
-           tenant_id, account_id, sign_in_epoch, app_password_id, device_client_id, sealed, types, verification_code,
-           expires_at)
+           tenant_id, account_id, sign_in_epoch, app_password_id, token_id, grant_id, device_client_id, sealed, types,
+           verification_code, expires_at)
     SELECT waypost_tenant(%(tenant_id)s), %(account_id)s::bigint, %(sign_in_epoch)s::integer,
-           %(app_password_id)s::bigint, %(device_client_id)s::text, %(sealed)s::bytea, %(types)s::text[],
-           %(verification_code)s::text, %(expires_at)s::timestamptz
+           %(app_password_id)s::bigint, %(token_id)s::bigint, %(grant_id)s::bigint, %(device_client_id)s::text,
+           %(sealed)s::bytea, %(types)s::text[], %(verification_code)s::text, %(expires_at)s::timestamptz
      WHERE (SELECT count(*) FROM push_subscription s
              WHERE s.tenant_id = waypost_tenant(%(tenant_id)s) AND s.account_id = %(account_id)s) < %(most)s
     RETURNING id
@@ -128,6 +133,7 @@ _INSERT = Query(
 )
 _MINE = """tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s
        AND sign_in_epoch = %(sign_in_epoch)s AND app_password_id IS NOT DISTINCT FROM %(app_password_id)s
+       AND token_id IS NOT DISTINCT FROM %(token_id)s AND grant_id IS NOT DISTINCT FROM %(grant_id)s
        AND expires_at > now()"""
 _LIST = Query(
     f"""
@@ -169,7 +175,8 @@ _CLAIM = Query(
                AND (o.told_epoch <> %(epoch)s OR o.told_modseq < %(modseq)s)
              ORDER BY o.id FOR UPDATE) old
      WHERE s.tenant_id = waypost_tenant(%(tenant_id)s) AND s.id = old.id
-    RETURNING s.id, s.sign_in_epoch, s.app_password_id, s.sealed, s.types, old.told_epoch, old.told_modseq, s.failures
+    RETURNING s.id, s.sign_in_epoch, s.app_password_id, s.token_id, s.grant_id, s.sealed, s.types, old.told_epoch,
+              old.told_modseq, s.failures
     """,
     row=Claimed,
 )
@@ -202,11 +209,11 @@ _STANDING = Query(
            (SELECT array_agg(p.id) FROM app_password p
              WHERE p.tenant_id = a.tenant_id AND p.account_id = a.id
                AND (p.expires_at IS NULL OR p.expires_at > now())) AS app_passwords,
-           EXISTS (SELECT FROM oauth_grant g
-                    WHERE g.tenant_id = a.tenant_id AND g.account_id = a.id AND g.code_spent_at IS NOT NULL)
-           OR EXISTS (SELECT FROM bearer_token b
-                       WHERE b.tenant_id = a.tenant_id AND b.account_id = a.id
-                         AND (b.expires_at IS NULL OR b.expires_at > now())) AS has_tokens
+           (SELECT array_agg(b.id) FROM bearer_token b
+             WHERE b.tenant_id = a.tenant_id AND b.account_id = a.id AND b.grant_id IS NULL
+               AND (b.expires_at IS NULL OR b.expires_at > now())) AS tokens,
+           (SELECT array_agg(g.id) FROM oauth_grant g
+             WHERE g.tenant_id = a.tenant_id AND g.account_id = a.id AND g.code_spent_at IS NOT NULL) AS grants
       FROM account a
      WHERE a.tenant_id = waypost_tenant(%(tenant_id)s) AND a.id = %(account_id)s AND a.status = 'active'
     """,
@@ -246,8 +253,7 @@ async def insert(
         connection,
         tenant_id=who.tenant_id,
         account_id=who.account_id,
-        sign_in_epoch=who.sign_in_epoch,
-        app_password_id=_credential(who),
+        **_made_with(who),
         device_client_id=new.device_client_id,
         sealed=_seal(keys, who.account_id, new.target),
         types=None if new.types is None else list(new.types),
@@ -395,12 +401,17 @@ def _whose(who: Principal) -> dict[str, int | None]:
     return {
         "tenant_id": who.tenant_id,
         "account_id": who.account_id,
-        "sign_in_epoch": who.sign_in_epoch,
-        "app_password_id": _credential(who),
+        **_made_with(who),
     }
 
 
-def _credential(who: Principal) -> int | None:
-    """None: the person's own password, or a web session."""
-    is_token = who.credential.app_password_id is None and who.credential != OWN_PASSWORD
-    return BY_TOKEN if is_token else who.credential.app_password_id
+def _made_with(who: Principal) -> dict[str, int | None]:
+    """Neither app password nor token: the person's own password, or a web session. A program goes on with other tokens
+    of the leave it has, so that counts there."""
+    token = who.credential.token
+    return {
+        "sign_in_epoch": who.sign_in_epoch,
+        "app_password_id": who.credential.app_password_id,
+        "token_id": token.id if token is not None and token.grant_id is None else None,
+        "grant_id": token.grant_id if token is not None else None,
+    }

@@ -202,7 +202,7 @@ class WebPush:
 
     async def _tell_one(self, key: Key, states: ToldStates, claimed: Claimed, standing: stored.Standing | None) -> None:
         """Raises StoreUnavailable, KeyUnusable."""
-        if standing is None or not standing.allows(claimed.sign_in_epoch, claimed.app_password_id):
+        if standing is None or not standing.allows(claimed):
             await self._forget(key, claimed, "its credentials are good no more")
             return
         place = Place(claimed.told_epoch, Modseq(claimed.told_modseq))

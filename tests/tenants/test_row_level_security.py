@@ -68,7 +68,7 @@ async def test_the_directory_functions_fix_their_search_path(system: Connection)
         "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE proname LIKE 'directory\\_%%' ORDER BY proname", ()
     )
     functions = await cursor.fetchall()
-    assert len(functions) == 25
+    assert len(functions) == 28
     assert {(is_definer, tuple(settings)) for _, is_definer, settings in functions} == {
         (True, ("search_path=pg_catalog, public, pg_temp",))
     }

@@ -1,24 +1,28 @@
 """Devices subscribe, verify, and are told once what changed (RFC 8620 §7.2, RFC 8291, RFC 8292, RFC 9749)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailserver.assembly import Parts
 from mailserver.outward_http import OutwardConfig, OutwardHttp
 from mailserver.services import web_push as sending
+from mailserver.services.oauth import Asked, Issued
 from mailserver.services.push_posting import PushPosting
 from mailserver.services.state_changes import StateChanges
 from mailserver.services.web_push import WebPush
 from mailserver.web_push_encryption import decrypt, from_base64, parse_push_keys, public_octets, to_base64
-from storage.push_subscriptions import BY_TOKEN, expire_push_subscriptions, list_mine, standing
+from storage.push_subscriptions import expire_push_subscriptions
 from storage.sign_in_ends import end_sign_ins
-from tenants.types import Credential, Scope
-from tests.conftest import RunningServices
+from storage.tokens import OAuthClient
+from tenants.types import Principal, Scope
+from tests.conftest import NOON, RunningServices
+from tests.mailserver.services.test_oauth import CHALLENGE, VERIFIER
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.push_service import Pushed, PushService, push_service
@@ -386,20 +390,66 @@ async def test_a_subscription_ends_with_the_credentials_that_made_it(
     assert service.pushed.empty()
 
 
-async def test_what_one_credential_made_another_does_not_see(jmap: Jmap, service: PushService, parts: Parts) -> None:
-    """RFC 8620 §7.2: a token's are not the person's own, nor those of an app password; each ends with its own."""
-    await Device(jmap, service).create()
-    own = jmap.person.principal
-    token = replace(own, credential=Credential(name="a program", scopes=frozenset({Scope.JMAP})))
-    app_password = replace(own, credential=Credential(app_password_id=5))
-    async with parts.store.database.read(own.tenant_id) as connection:
-        seen = [len(await list_mine(connection, who)) for who in (own, token, app_password)]
-        now = await standing(connection, own.tenant_id, own.account_id)
-    assert seen == [1, 0, 0]
-    assert now is not None
-    assert now.allows(own.sign_in_epoch, None)
-    assert not now.allows(own.sign_in_epoch, BY_TOKEN)
-    assert not now.allows(own.sign_in_epoch, 5)
+@dataclass(frozen=True, slots=True)
+class Program(Jmap):
+    """Of the same person's, with a token."""
+
+    token: str = ""
+
+    @property
+    def authorization(self) -> str:
+        return f"Bearer {self.token}"
+
+
+async def leave(parts: Parts, who: Principal) -> Issued:
+    place = "https://pusher.example/"
+    asked = Asked(OAuthClient("pusher", "Pusher", (place,)), place, frozenset({Scope.JMAP}), CHALLENGE)
+    return await parts.oauth.redeem("pusher", await parts.oauth.allow(who, asked, network=""), place, VERIFIER)
+
+
+async def test_each_credential_has_its_own_and_with_it_they_end(
+    jmap: Jmap, service: PushService, parts: Parts, services: RunningServices
+) -> None:
+    """RFC 8620 §7.2: a token's are not the person's own, nor those of another; each ends with its own."""
+    who = jmap.person.principal
+    async with await psycopg.AsyncConnection.connect(services.owner_url, autocommit=True) as owner:
+        await owner.execute(
+            "INSERT INTO oauth_client (client_id, name, redirect_uris) VALUES ('pusher', 'Pusher', '{}')"
+            " ON CONFLICT DO NOTHING"
+        )
+        script = await parts.logins.tokens.make(who, "script", {Scope.JMAP}, lasts=None, now=NOON, network="")
+        first, second = [await leave(parts, who) for _ in range(2)]
+        tokens = {"script": script or "", "first": first.access_token, "second": second.access_token}
+        people = {name: Program(jmap.application, jmap.person, jmap.store, token=tokens[name]) for name in tokens}
+        devices = {name: Device(one, service, name) for name, one in {"own": jmap, **people}.items()}
+        for device in devices.values():
+            await device.subscribe()
+        assert {len(await device.get()) for device in devices.values()} == {1}
+        refreshed = await parts.oauth.refresh("pusher", first.refresh_token, "")
+        again = replace(people["first"], token=refreshed.access_token)
+        assert await Device(again, service).get() == await devices["first"].get()
+
+        async def left() -> set[str]:
+            rows = await owner.execute(
+                "SELECT device_client_id FROM push_subscription WHERE account_id = %s", (who.account_id,)
+            )
+            return {name for (name,) in await rows.fetchall()}
+
+        async def are_told(*names: str) -> None:
+            """These hear of a change, and the subscriptions of the others go."""
+            await jmap.receive()
+            assert {(await service.next()).path.rpartition("/")[2] for _ in names} == set(names)
+            await until(left, set(names))
+            assert service.pushed.empty()
+
+        await are_told("own", "script", "first", "second")
+        await parts.oauth.revoke("pusher", refreshed.access_token)
+        await are_told("own", "script", "second")
+        expire = "UPDATE bearer_token SET expires_at = now() WHERE account_id = %s"
+        await owner.execute(f"{expire} AND grant_id IS NOT NULL".encode(), (who.account_id,))
+        await are_told("own", "script", "second")  # the program refreshes its leave
+        await owner.execute(expire.encode(), (who.account_id,))
+        await are_told("own", "second")
 
 
 async def test_url_and_keys_rest_sealed(jmap: Jmap, service: PushService, parts: Parts) -> None:
