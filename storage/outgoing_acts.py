@@ -139,7 +139,9 @@ _FORGET_ORPHANS = Query(
     SELECT forget_outgoing_v1(array_agg(o.tenant_id), array_agg(o.id)) AS recipients FROM (
         SELECT o.tenant_id, o.id FROM outgoing o
          WHERE (SELECT 1 FROM outgoing_recipient r WHERE r.tenant_id = o.tenant_id AND r.outgoing_id = o.id LIMIT 1)
-               IS NULL LIMIT %(limit)s) o
+               IS NULL
+           AND (SELECT 1 FROM held_submission h WHERE h.tenant_id = o.tenant_id AND h.submission_id = o.id) IS NULL
+         LIMIT %(limit)s) o
     """,
     row=_Count,
     role="waypost_system",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage.database import Database
+from storage.held_acts import HELD_RECIPIENTS
 from storage.outgoing_acts import CHOSEN, Chosen
 from storage.outgoing_types import OutgoingId
 from storage.query import Query
@@ -66,13 +67,17 @@ _LIST = Query(
     SELECT r.tenant_id, r.outgoing_id, r.ordinal, o.account_id, o.reverse_path, r.address, r.state, r.held_reason,
            (r.leased_until IS NOT NULL AND r.leased_until > now()) AS is_leased, o.octets, o.queued_at,
            r.next_attempt_at, r.attempts, r.reply_code, r.reply_enhanced, r.reply_text, r.reply_host
-      FROM outgoing_recipient r JOIN outgoing o ON o.tenant_id = r.tenant_id AND o.id = r.outgoing_id
+      FROM (SELECT tenant_id, outgoing_id, ordinal, address, domain, state, held_reason, leased_until, next_attempt_at,
+                   attempts, reply_code, reply_enhanced, reply_text, reply_host
+              FROM outgoing_recipient
+             UNION ALL {HELD_RECIPIENTS}) r
+      JOIN outgoing o ON o.tenant_id = r.tenant_id AND o.id = r.outgoing_id
      WHERE {CHOSEN}
      ORDER BY r.tenant_id, r.outgoing_id, r.ordinal LIMIT %(limit)s
-    """,  # noqa: S608  of our own constant
+    """,  # noqa: S608  of our own constants
     row=ListedRecipient,
     role="waypost_system",
-    scans=["outgoing_recipient", "outgoing"],
+    scans=["outgoing_recipient", "outgoing", "held_submission"],
 )
 _COUNTS = Query(
     """
@@ -100,6 +105,7 @@ _EVENTS = Query(
 
 
 async def list_recipients(database: Database, chosen: Chosen, limit: int) -> list[ListedRecipient]:
+    """With those of mail that waits for its time, people of this installation among them."""
     async with database.system() as connection:
         return await _LIST.all(connection, **chosen.values(), limit=limit)
 

@@ -39,6 +39,15 @@ CHINESE: dict[str, str] = {
     "Nothing in the queue is like that.": "队列中没有符合条件的邮件。",
     "{shown} of the recipients, more with --limit.": "显示了 {shown} 个收件人，更多请用 --limit。",
     "{count} {state}, the oldest since {since}": "{count} 个{state}，最早的自 {since} 起",
+    "{count} messages are scheduled, the first for {at}": "{count} 封邮件定时发送，最早的在 {at}",
+    "{count} scheduled messages leave now.": "{count} 封定时邮件现在发出。",
+    "{count} scheduled messages are canceled, as if their writers had done it.": (
+        "已取消 {count} 封定时邮件，与发件人自己取消相同。"
+    ),
+    "{count} scheduled messages stay as they are. Choose them by --message or --state scheduled: release"
+    " sends them now, remove cancels them.": (
+        "{count} 封定时邮件保持不变。请用 --message 或 --state scheduled 指定：release 立即发出，remove 取消发送。"
+    ),
     "Message {id} of {tenant}: {octets} octets, from {sender}, queued {queued_at}": (
         "租户 {tenant} 的邮件 {id}：{octets} 字节，发件人 {sender}，{queued_at} 进入队列"
     ),

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.core.management.base import CommandParser
 
-from storage import outgoing_acts, outgoing_lists, smarthosts
+from storage import held_acts, outgoing_acts, outgoing_lists, smarthosts
 from storage.management.queue_choice import add_choice, chosen, is_chosen, may_be_rule
 from storage.management.queue_wording import CHINESE
 from storage.management.store_command import StoreCommand
@@ -122,7 +122,8 @@ class Command(StoreCommand):
             lambda database: outgoing_lists.list_events(database, tenant_id, outgoing_id, 1_000)
         )
         if not events:
-            self.tell("Nothing is known of message {id}.", id=outgoing_id)
+            if not rows:  # of mail that waits for its time nothing has happened yet
+                self.tell("Nothing is known of message {id}.", id=outgoing_id)
             return
         heading = [self.word(title) for title in ("Time", "What", "Recipient", "Last reply")]
         self.stdout.write(aligned(heading, [self._event(event) for event in events]))
@@ -137,6 +138,13 @@ class Command(StoreCommand):
                 count=each.recipients,
                 state=state,
                 since=_moment(each.oldest_at),
+            )
+        waiting = self.with_database(held_acts.waiting)
+        if waiting.first_at is not None:
+            self.tell(
+                "{count} messages are scheduled, the first for {at}",
+                count=waiting.messages,
+                at=_moment(waiting.first_at),
             )
         rules = self.with_database(outgoing_acts.rules)
         names = dict(Tenant.objects.filter(pk__in={rule.tenant_id for rule in rules}).values_list("pk", "slug"))
@@ -192,7 +200,8 @@ class Command(StoreCommand):
     def retry(self, options: Options) -> None:
         what = self._demand_choice(options)
         count = self.with_database(lambda database: outgoing_acts.retry(database, what))
-        self.tell("{count} recipients are tried at once.", count=count)
+        if self._leaves_scheduled(what, count):
+            self.tell("{count} recipients are tried at once.", count=count)
 
     def hold(self, options: Options) -> None:
         what = self._demand_choice(options)
@@ -203,7 +212,8 @@ class Command(StoreCommand):
             )
             self.tell("Mail like this is held from now on, until it is released.")
         count = self.with_database(lambda database: outgoing_acts.hold(database, what))
-        self.tell("{count} recipients are held.", count=count)
+        if self._leaves_scheduled(what, count):
+            self.tell("{count} recipients are held.", count=count)
 
     def release(self, options: Options) -> None:
         what = self._demand_choice(options)
@@ -215,15 +225,23 @@ class Command(StoreCommand):
             if dropped:
                 self.tell("Mail like this is no longer held.")
         count = self.with_database(lambda database: outgoing_acts.release(database, what))
-        self.tell("{count} recipients are released.", count=count)
+        if _means_scheduled(what):
+            sent = self.with_database(lambda database: held_acts.send_now(database, what))
+            if sent:
+                self.tell("{count} scheduled messages leave now.", count=sent)
+            if count or not sent:
+                self.tell("{count} recipients are released.", count=count)
+        elif self._leaves_scheduled(what, count):
+            self.tell("{count} recipients are released.", count=count)
         if count and os.environ.get("WAYPOST_OUTBOUND", "").strip().lower() not in ("1", "yes", "true", "on"):
             self.tell("They leave when outbound is on (WAYPOST_OUTBOUND).")
 
     def bounce(self, options: Options) -> None:
         what = self._demand_choice(options)
         count = self.with_database(lambda database: outgoing_acts.bounce(database, what, options["reason"]))
-        self.tell("{count} recipients go back to their senders.", count=count)
-        self.tell("What is being sent at this moment is left out.")
+        if self._leaves_scheduled(what, count):
+            self.tell("{count} recipients go back to their senders.", count=count)
+            self.tell("What is being sent at this moment is left out.")
 
     def remove(self, options: Options) -> None:
         what = self._demand_choice(options)
@@ -231,7 +249,15 @@ class Command(StoreCommand):
             raise self.failure("This cannot be undone. Say --yes to remove mail that nobody is told of.")
         count = self.with_database(lambda database: outgoing_acts.remove(database, what))
         self.with_database(outgoing_acts.forget_orphans)
-        self.tell("{count} recipients are removed; nobody is told.", count=count)
+        canceled = 0
+        if _means_scheduled(what):
+            canceled = self.with_database(lambda database: held_acts.cancel(database, what))
+            if canceled:
+                self.tell("{count} scheduled messages are canceled, as if their writers had done it.", count=canceled)
+        elif not self._leaves_scheduled(what, count):
+            return
+        if count or not canceled:
+            self.tell("{count} recipients are removed; nobody is told.", count=count)
         self.tell("What is being sent at this moment is left out.")
 
     def smarthost(self, options: Options) -> None:
@@ -269,6 +295,17 @@ class Command(StoreCommand):
             password = self.password_from_stdin()
         return SmarthostSetting(host, int(port), options["security"], options["user"], password)
 
+    def _leaves_scheduled(self, what: Chosen, count: int) -> bool:
+        """Tell of what waits for its time and was chosen as well. Whether there is anything else to tell."""
+        left = len(self.with_database(lambda database: held_acts.find(database, what)))
+        if left:
+            self.tell(
+                "{count} scheduled messages stay as they are. Choose them by --message or --state scheduled: release"
+                " sends them now, remove cancels them.",
+                count=left,
+            )
+        return count > 0 or left == 0
+
     def _demand_choice(self, options: Options) -> Chosen:
         if not is_chosen(options):
             raise self.failure(
@@ -276,6 +313,11 @@ class Command(StoreCommand):
                 " --all."
             )
         return chosen(options)
+
+
+def _means_scheduled(what: Chosen) -> bool:
+    """Whether mail that waits for its time is meant, which whoever acts on much does not think of."""
+    return what.outgoing_id is not None or what.held_reason is HeldReason.SCHEDULED
 
 
 def _names_of(rows: Sequence[ListedRecipient]) -> dict[int, str]:

@@ -11,8 +11,8 @@ import pytest
 
 from mailserver.assembly import Parts
 from mailserver.listeners import Endpoint, bind
-from mailserver.roles import SubmissionSignIn
 from mailserver.services import submissions
+from mailserver.services.exchanges import SubmissionSignIn
 from mailserver.smtp.config import Door
 from mailserver.smtp.ports import Services
 from mailserver.smtp.server import SmtpServer

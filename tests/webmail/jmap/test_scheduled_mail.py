@@ -8,7 +8,9 @@ import pytest
 
 from mailserver.assembly import Parts
 from mailserver.services import mailboxes
-from storage import steps
+from storage import held_acts, steps
+from storage.outgoing_acts import Chosen
+from storage.outgoing_types import OutgoingId
 from storage.types import Flags
 from tests.conftest import RunningServices
 from tests.someone import DRAFT, SEEN, Someone, flags
@@ -25,6 +27,7 @@ from tests.webmail.jmap.test_submissions import (
     set_status,
     shown,
 )
+from webmail.jmap.ids import parse_submission_id
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +201,16 @@ async def test_one_that_is_to_be_sent_twice_stays_until_the_last_has_gone(ann: J
     await releases(parts).release_due()
     assert await place(ann, email) == ({"sent"}, {"$seen"})
     assert (await shown(ann, second))["undoStatus"] == "final"
+
+
+async def test_an_administrator_sends_it_now_or_cancels_it_in_the_queue(ann: Jmap, parts: Parts) -> None:
+    (first, goes), (second, stays) = await schedule(ann), await schedule(ann)
+    chosen = {each: Chosen(outgoing_id=OutgoingId(parse_submission_id(each) or 0)) for each in (first, second)}
+    assert await held_acts.send_now(ann.store.database, chosen[first]) == 1
+    assert await held_acts.cancel(ann.store.database, chosen[second]) == 1
+    await releases(parts, later_s=1).release_due()
+    assert (await place(ann, goes), await place(ann, stays)) == (({"sent"}, {"$seen"}), ({"drafts"}, {"$draft"}))
+    assert [(await shown(ann, each))["undoStatus"] for each in (first, second)] == ["final", "canceled"]
 
 
 async def test_one_whose_sender_may_not_send_any_more_is_a_draft_again(
