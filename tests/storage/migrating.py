@@ -19,6 +19,7 @@ INSERT INTO django_migrations (app, name, applied)
 SELECT v.app, v.name, v.applied FROM (VALUES (%s, %s, %s::timestamptz)) AS v (app, name, applied)
  WHERE NOT EXISTS (SELECT FROM django_migrations m WHERE m.app = v.app AND m.name = v.name)
 """
+_DROP_TRIGGER = ("DROP TRIGGER IF EXISTS note_thread ON change", "DROP FUNCTION IF EXISTS note_thread_v1()")
 
 
 @contextmanager
@@ -38,15 +39,11 @@ def expunge_with_trigger() -> list[str]:
     found = re.search(r"FUNCTION expunge_v2.*?END \$\$;", _sql("recoverable"), re.DOTALL)
     noting = re.search(r"CREATE FUNCTION note_thread_v1.*?note_thread_v1\(\);", _sql("type_states"), re.DOTALL)
     assert found and noting
-    return [f"CREATE OR REPLACE {found[0]}", noting[0]]
+    return [*_DROP_TRIGGER, f"CREATE OR REPLACE {found[0]}", noting[0]]
 
 
 def expunge_without_trigger() -> list[str]:
-    return [
-        _sql("threads_of_expunged"),
-        "DROP TRIGGER IF EXISTS note_thread ON change",
-        "DROP FUNCTION IF EXISTS note_thread_v1()",
-    ]
+    return [*_DROP_TRIGGER, _sql("threads_of_expunged")]
 
 
 def _sql(name: str) -> str:

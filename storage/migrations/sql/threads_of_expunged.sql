@@ -67,7 +67,7 @@ BEGIN
          WHERE p.tenant_id = p_tenant AND p.mailbox_id = p_mailbox AND p.uid = ANY (v_uids)
         RETURNING p.uid, p.message_id, p.flags, p.keywords
     ), known AS MATERIALIZED (
-        -- OFFSET 0: not a join, which reads the whole account for each message while a table is new to the planner
+        -- OFFSET 0: each is looked up; a join would be planned by guesses
         SELECT r.uid, r.message_id, r.flags, r.keywords, g.thread_id, coalesce(g.octets, 0) AS octets
           FROM removed r
           LEFT JOIN LATERAL (
