@@ -77,6 +77,13 @@ class Cache:
                 break
         await self._fetch(updated)
 
+    async def look(self) -> None:
+        """Fetch some that it has, whatever it was told: they are newer than its state then."""
+        now, _ = await everything(self._jmap, self.kind)
+        for each in self.records:
+            if each in now and self._dice.random() < 0.5:
+                self.records[each] = now[each]
+
     async def _fetch(self, updated: set[str]) -> None:
         now, _ = await everything(self._jmap, self.kind)
         for each, record in self.records.items():
@@ -127,6 +134,28 @@ async def test_it_does_not_matter_which_process_answers(jmap: Jmap, someone: Som
             cache.answers_from(answering)
             await cache.catch_up()
             assert (cache.records, cache.state) == await everything(dice.choice((jmap, second)), cache.kind)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_clients_that_fetch_more_than_they_are_told_of_have_what_the_server_has(
+    jmap: Jmap, someone: Someone, seed: int
+) -> None:
+    """What is again as it was must be told of too: somebody may have seen it as it was meanwhile."""
+    deeds, dice = Deeds(someone, 9000 + seed), random.Random(seed)
+    trash = (await someone.box("Trash")).id
+    caches = [Cache(jmap, kind, dice) for kind in ("Mailbox", "Thread", "Email")]
+    for cache in caches:
+        await cache.fill()
+    for _ in range(10):
+        for _ in range(3):
+            await deeds.some(dice.randrange(1, 4))
+            if dice.random() < 0.3:
+                await jmap.call("Mailbox/set", {"update": {f"F{trash}": {"role": dice.choice((None, "trash"))}}})
+            for cache in caches:
+                await cache.look()
+        for cache in caches:
+            await cache.catch_up()
+            assert (cache.records, cache.state) == await everything(jmap, cache.kind)
 
 
 async def test_many_that_changed_at_once_can_be_told_one_by_one(jmap: Jmap, someone: Someone) -> None:
