@@ -1,17 +1,22 @@
-"""A program of somebody else's gets leave in the browser, and curl reads and sends with its token."""
+"""A program of somebody else's gets leave in the browser; with its token it reads and sends until it gives it back."""
 
+import base64
+import imaplib
+import poplib
 import re
 import secrets
+import smtplib
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import closing
 from http.cookiejar import CookieJar
 from typing import Any
 
 import pytest
 
 from mailserver.services.oauth import challenge_of
-from tests.flows.clients import append, sign_in
+from tests.flows.clients import PATIENCE_S, append, sign_in
 from tests.flows.installation import Installation, Person
 from tests.flows.letters import letter
 from tests.flows.test_programs import run
@@ -54,8 +59,8 @@ class Browser:
             return str(response.read().decode())
 
 
-def token_for(installation: Installation, person: Person) -> str:
-    """As a native program gets it, with leave to read and to send."""
+def token_for(installation: Installation, person: Person) -> tuple[str, str]:
+    """As a native program gets it, with leave to read and to send; before it, the program's client id."""
     name = f"Mailer {secrets.token_hex(4)}"
     client_id = installation.manage("oauth", "add", name, ANSWERS, "--speak", "en").strip().rpartition(" ")[2]
     verifier = secrets.token_urlsafe(48)
@@ -81,12 +86,12 @@ def token_for(installation: Installation, person: Person) -> str:
     )
     found = re.search(r'"access_token": ?"([^"]+)"', told)
     assert found is not None
-    return found[1]
+    return client_id, found[1]
 
 
 def test_curl_reads_and_sends_with_the_token_of_a_program(installation: Installation) -> None:
     person = installation.person()
-    token = token_for(installation, person)
+    _, token = token_for(installation, person)
     with sign_in(installation, person) as client:
         append(client, "INBOX", letter(subject="For the token"))
 
@@ -110,3 +115,29 @@ def test_curl_reads_and_sends_with_the_token_of_a_program(installation: Installa
         assert answer == b""
         assert curl(f"{imap}/INBOX", "-X", f'SEARCH SUBJECT "By {mechanism}"').split()[2:]
         assert curl(f"{imap}/INBOX", "-X", "SEARCH 1", *options, bearer=token[:-1]) == b"refused: 67"
+
+
+def test_what_a_program_has_open_ends_when_it_gives_its_token_back(installation: Installation) -> None:
+    """RFC 7009; the person's own connection stays."""
+    person = installation.person()
+    client_id, token = token_for(installation, person)
+    response = f"user={person.address}\1auth=Bearer {token}\1\1"
+    shown = base64.b64encode(response.encode()).decode()
+    tls = installation.tls()
+    with (
+        sign_in(installation, person) as own,
+        smtplib.SMTP_SSL("localhost", installation.port("submissions"), context=tls, timeout=PATIENCE_S) as smtp,
+        closing(poplib.POP3_SSL("localhost", installation.port("pop3s"), context=tls, timeout=PATIENCE_S)) as pop,
+    ):
+        imap = imaplib.IMAP4_SSL("localhost", installation.port("imaps"), ssl_context=tls, timeout=PATIENCE_S)
+        imap.authenticate("XOAUTH2", lambda _: response.encode())
+        assert pop._shortcmd(f"AUTH XOAUTH2 {shown}").startswith(b"+OK")  # type: ignore[attr-defined]
+        smtp.ehlo()
+        assert smtp.docmd("AUTH", f"XOAUTH2 {shown}")[0] == 235
+        browser = Browser(f"http://localhost:{installation.port('http')}")
+        browser.post("/oauth/revoke", client_id=client_id, token=token)
+        assert imap.readline().startswith(b"* BYE")
+        imap.shutdown()
+        assert pop.file.readline().startswith(b"-ERR")
+        assert smtp.getreply()[0] == 421
+        assert own.noop()[0] == "OK"
