@@ -45,12 +45,15 @@ async def _answer(context: Context, method: Method, call: Invocation, references
     started = time.perf_counter()
     waiting = len(context.implied)
     came = "ok"
+    context.has_changed = False
     try:
         arguments = references.resolved(call.arguments)
         return Invocation(method.name, await method.run(context, arguments), call.call_id)
     except Exception as error:  # noqa: BLE001 - a door: one call that fails leaves the others and their answers alone
         del context.implied[waiting:]
         refusal = _refusal(method, error)
+        if context.has_changed:
+            refusal = MethodError("serverPartialFail", "a part of it was done: ask what changed")
         came = refusal.kind
         return _error(refusal, call.call_id)
     finally:

@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -14,8 +15,16 @@ from mailserver.mime.sections import header_fields
 from mailserver.mime.structure import scan
 from mailserver.services.appending import prepare
 from mailserver.services.email_changing import MAILBOXES_PER_EMAIL, Added, NewEmail, add_email
-from storage.errors import ColdTierUnavailable, MailboxNotFound, OverQuota, StoreUnavailable, TooManyKeywords
+from storage.errors import (
+    ColdTierUnavailable,
+    KeyUnusable,
+    MailboxNotFound,
+    OverQuota,
+    StoreUnavailable,
+    TooManyKeywords,
+)
 from storage.types import Flags, MailboxId, Modseq, SystemFlag
+from storage.uploads import UploadGone
 from webmail.jmap.blobs import Blob, open_blob
 from webmail.jmap.email_changes_read import read_keywords, read_mailboxes, read_received_at
 from webmail.jmap.email_composing import Stamp, compose
@@ -65,8 +74,24 @@ class _Place:
     received_at: datetime | None
 
 
+@contextmanager
+def _told_of_it_alone() -> Iterator[None]:
+    """A blob that cannot be read now is told of the Email that needs it: what was made before it stays made."""
+    try:
+        yield
+    except UploadGone:  # later uploads took its place while it was read
+        raise SetError("blobNotFound", "the blob is no longer there") from None
+    except (ColdTierUnavailable, KeyUnusable, StoreUnavailable):
+        raise SetError("serverUnavailable", "try again later") from None
+
+
 async def make_email(context: Context, email: JsonObject) -> Made:
-    """Raises SetError (invalidProperties, blobNotFound, tooLarge, overQuota, tooManyKeywords)."""
+    """Raises SetError (invalidProperties, blobNotFound, tooLarge, overQuota, tooManyKeywords, serverUnavailable)."""
+    with _told_of_it_alone():
+        return await _make(context, email)
+
+
+async def _make(context: Context, email: JsonObject) -> Made:
     place, draft = _read(context, email)
     blobs = await _open(context, draft)
     octets_of_blobs, characters = _told_size(draft, blobs)
@@ -108,7 +133,12 @@ async def _compose_and_add(context: Context, draft: Draft, blobs: Mapping[str, B
 
 
 async def import_email(context: Context, given: JsonObject) -> Made:
-    """Raises SetError (invalidProperties, invalidEmail, tooLarge, overQuota, tooManyKeywords)."""
+    """Raises SetError (invalidProperties, invalidEmail, tooLarge, overQuota, tooManyKeywords, serverUnavailable)."""
+    with _told_of_it_alone():
+        return await _read_and_import(context, given)
+
+
+async def _read_and_import(context: Context, given: JsonObject) -> Made:
     if unknown := given.keys() - _IMPORTED:
         raise SetError("invalidProperties", "there is no such property", tuple(sorted(unknown)))
     place = _read_place(context, given)
@@ -168,8 +198,6 @@ async def _add(context: Context, octets: bytes, place: _Place) -> Made:
         raise SetError("invalidProperties", "there is no such mailbox", ("mailboxIds",)) from None
     except TooManyKeywords as refusal:
         raise SetError("tooManyKeywords", f"at most {refusal.limit}") from None
-    except (ColdTierUnavailable, StoreUnavailable):
-        raise SetError("serverUnavailable", "try again later") from None  # what was made before it stays made
     return Made(added, len(octets), place.flags)
 
 

@@ -59,6 +59,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
             done.not_created[creation_id] = error
             continue
         done.modseqs += made.modseqs
+        context.has_changed = True
         context.created_ids[creation_id] = made.shown()["id"]
     with said_in_part(done.modseqs):
         await _change(context, before, asked, done)
@@ -226,6 +227,7 @@ async def import_(context: Context, arguments: JsonObject) -> JsonObject:
         except SetError as error:
             not_created[creation_id] = error
             continue
+        context.has_changed = True
         context.created_ids[creation_id] = made[creation_id].shown()["id"]
     own = [modseq for each in made.values() for modseq in each.modseqs]
     with said_in_part(own):

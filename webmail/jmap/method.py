@@ -22,7 +22,8 @@ class Context:
 
     `created_ids` maps creation ids to the ids of what was made (RFC 8620 §3.3). `implied` collects calls that a method
     makes on its own behalf; the dispatcher runs them right after it, under the same call id (§5.4, RFC 8621 §7.5).
-    `room` is what is left for what calls answer, where that may be much.
+    `room` is what is left for what calls answer, where that may be much. `has_changed`: the call at work has committed
+    something; should it fail now, it must not be told as if nothing had happened (§3.6.2).
     """
 
     parts: Parts
@@ -32,6 +33,7 @@ class Context:
     created_ids: dict[str, str] = field(default_factory=dict)
     implied: list[Call] = field(default_factory=list)
     room: AnswerRoom = field(default_factory=AnswerRoom)
+    has_changed: bool = False
 
     @property
     def account_id(self) -> str:

@@ -65,6 +65,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     for name, given in create.items():
         try:
             results.created[name] = await _create(context, given, now)
+            context.has_changed = True
             context.created_ids[name] = results.created[name]["id"]
         except SetError as error:
             results.not_created[name] = error
@@ -73,11 +74,13 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     for name, given in update.items():
         try:
             results.updated[name] = await _update(context, found, context.real_id(name), given, now, doomed)
+            context.has_changed = True
         except SetError as error:
             results.not_updated[name] = error
     for name in destroy:
         subscription = found.get(context.real_id(name))
         if subscription is not None and await _destroy(context, subscription):
+            context.has_changed = True
             results.destroyed.append(context.real_id(name))
         else:
             results.not_destroyed[name] = SetError("notFound")

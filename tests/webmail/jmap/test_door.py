@@ -249,6 +249,19 @@ async def test_a_call_that_fails_leaves_the_others_alone(
     assert all(each["exc_info"] is error for each in logs)
 
 
+@pytest.mark.parametrize("error", [MethodError("stateMismatch"), ColdTierUnavailable("away"), ZeroDivisionError()])
+async def test_a_call_that_fails_half_way_does_not_look_as_if_nothing_had_happened(
+    toys: Toys, error: Exception
+) -> None:
+    async def half(context: Context, _arguments: JsonObject) -> JsonObject:
+        context.has_changed = True
+        raise error
+
+    responses = await toys.door(half=half, fail=raising(error)).calls(["Toy/half", {}], ["Toy/fail", {}])
+    first, second = (arguments["type"] for _, arguments, _ in responses)
+    assert first == "serverPartialFail" != second
+
+
 async def test_a_method_of_a_capability_that_is_not_used_is_unknown(jmap: Jmap) -> None:
     for using in ([], ["urn:ietf:params:jmap:mail"]):
         answer = await jmap.post({"using": using, "methodCalls": [["Core/echo", {}, "0"], ["core/echo", {}, "1"]]})

@@ -65,6 +65,22 @@ async def test_an_import_that_is_too_large(jmap: Jmap, small: Context) -> None:
     assert done["notCreated"]["a"]["type"] == "tooLarge"
 
 
+async def test_a_blob_that_goes_while_it_is_read_spoils_only_the_email_that_needs_it(jmap: Jmap) -> None:
+    blobs = [await jmap.upload(plain_message(number)) for number in range(2)]
+    who = jmap.person.principal
+    async with jmap.store.database.transaction(who.tenant_id) as connection:
+        await connection.execute("DELETE FROM upload_content WHERE upload_id = %s", [int(blobs[1][2:])])
+    where = await drafts(jmap)
+    emails = {str(number): {"blobId": blob, "mailboxIds": where} for number, blob in enumerate(blobs)}
+    done = await jmap.call("Email/import", {"emails": emails})
+    assert (list(done["created"]), done["notCreated"]["1"]["type"]) == (["0"], "blobNotFound")
+    creations = {
+        str(number): {"mailboxIds": where, "attachments": [{"blobId": blob}]} for number, blob in enumerate(blobs)
+    }
+    done = await jmap.call("Email/set", {"create": creations})
+    assert (list(done["created"]), done["notCreated"]["1"]["type"]) == (["0"], "blobNotFound")
+
+
 async def test_what_there_is_no_room_for(jmap: Jmap, parts: Parts) -> None:
     who = replace(jmap.person.principal, quota_octets=1_000)
     context = Context(parts, who, Limits(), frozenset({MAIL}))
