@@ -135,7 +135,14 @@ async def test_who_was_just_signing_in_is_out_with_the_others(
     async with parts.store.database.transaction(who.tenant_id) as signing_in:
         await demand_signed_in(signing_in, who)
         await insert_session(
-            signing_in, who, b"\1" * 32, is_open=True, lasts_s=3600, idle_s=3600, network="", client="a thief's"
+            signing_in,
+            who,
+            who.account_id.to_bytes(32, "big"),
+            is_open=True,
+            lasts_s=3600,
+            idle_s=3600,
+            network="",
+            client="a thief's",
         )
         password = signed_in.person.password
         ending = asyncio.ensure_future(
