@@ -54,19 +54,32 @@ async def _compared_afresh(talk: Conversation, view: MailboxView) -> MailboxChan
 
 
 def difference(view: MailboxView, contents: Contents, touched: Iterable[FlagsAt]) -> MailboxChanges:
-    """What led from the view to `contents`. Of `touched`, what happened after these were read is left to the log."""
+    """What led from the view to `contents`.
+
+    `touched` was read after these, and says only at which modseqs: what changed once more in between stands as
+    `contents` has it, and the log tells the rest.
+    """
     last = view.uids[-1] if view.uids else 0
-    arrived = contents.uids[bisect_right(contents.uids, last) :]
-    first_flags = len(contents.uids) - len(arrived)
+    first_new = bisect_right(contents.uids, last)
+    at = {uid: modseq for uid, _, modseq in touched if modseq <= contents.account_modseq}
+    before = dict(zip(view.uids, view.flags, strict=True))
+
+    def flags_of(uid: int, bits: int) -> FlagsAt:
+        keywords = contents.keywords.get(uid, NO_KEYWORDS)
+        return Uid(uid), Flags(SystemFlag(bits), keywords), at.get(Uid(uid), contents.modseq)
+
     return MailboxChanges(
         contents.account_modseq,
         contents.modseq,
+        [flags_of(*each) for each in zip(contents.uids[first_new:], contents.flags[first_new:], strict=True)],
         [
-            (Uid(uid), Flags(SystemFlag(bits), contents.keywords.get(uid, NO_KEYWORDS)), contents.modseq)
-            for uid, bits in zip(arrived, contents.flags[first_flags:], strict=True)
+            flags_of(uid, bits)
+            for uid, bits in zip(contents.uids[:first_new], contents.flags[:first_new], strict=True)
+            if uid in at
+            or before.get(uid) != bits
+            or view.keywords.get(uid, NO_KEYWORDS) != contents.keywords.get(uid, NO_KEYWORDS)
         ],
-        [each for each in touched if each[0] <= last and each[2] <= contents.account_modseq],
-        [Uid(uid) for uid in sorted(set(view.uids).difference(contents.uids))],
+        [Uid(uid) for uid in sorted(before.keys() - set(contents.uids))],
         is_deleted=False,
         is_complete=True,
         day=contents.day,

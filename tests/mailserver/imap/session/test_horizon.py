@@ -3,6 +3,8 @@
 import asyncio
 
 from mailserver.imap.session.conversation import Services
+from mailserver.imap.session.updates import difference
+from mailserver.services import changes, messages
 from tests.conftest import RunningServices, owner_connection
 from tests.people import Person
 from tests.transcripts.runner import Transcript
@@ -92,3 +94,21 @@ C: a3 NOOP
 S: a3 OK Done
 """
     )
+
+
+async def test_what_changes_while_a_session_compares_stands_as_the_mailbox_was_read(
+    imap: Services, person: Person
+) -> None:
+    """Its view may become the picture that others of the process take for the mailbox at that modseq."""
+    transcript = Transcript(imap, person)
+    await transcript.run("= 2 messages in INBOX\n= selected INBOX")
+    view = transcript.clients["1"].talk.selected
+    await transcript.run("= flags of INBOX uid 1 are (\\Flagged)")
+    contents = await messages.load_contents(imap.store, person.principal, view.mailbox_id)
+    await transcript.run("= flags of INBOX uid 1 are ()")
+    touched = await changes.flags_since(imap.store, person.principal, view.mailbox_id, view.cursor)
+    view.take_in(difference(view, contents, touched), may_expunge=True)
+    assert view.is_exact
+    assert view.highest_modseq == contents.modseq
+    assert view.flags == contents.flags
+    await transcript.run("C: a2 NOOP\nS: * 1 FETCH (FLAGS (\\Recent))\nS: a2 OK Done")
