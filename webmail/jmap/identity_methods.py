@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mailserver.services.errors import SenderNotOwned
@@ -24,7 +25,7 @@ from webmail.jmap.ids import identity_id, parse_identity_id
 from webmail.jmap.limits import SUBMISSION
 from webmail.jmap.method import Context, Method
 from webmail.jmap.patches import parse_patch
-from webmail.jmap.row_changes import SetResults, told_row_changes
+from webmail.jmap.row_changes import SetResults, states_around_rows, told_row_changes
 from webmail.jmap.states import state_of
 
 PROPERTIES = frozenset({"id", "name", "email", "replyTo", "bcc", "textSignature", "htmlSignature", "mayDelete"})
@@ -60,13 +61,17 @@ async def changes(context: Context, arguments: JsonObject) -> JsonObject:
     asked = taken.standard_changes()
     taken.end()
     await _identities(context)  # addresses that came or went are changes too
+    return await told_row_changes(context, asked, TYPE_NAME, partial(_rows, context), _id)
 
-    async def read(since: Modseq) -> list[ChangedRow]:
-        who = context.who
-        async with context.parts.store.database.read(who.tenant_id) as connection:
-            return await stored.changed(connection, who.tenant_id, who.account_id, since)
 
-    return await told_row_changes(context, asked, TYPE_NAME, read, lambda each: identity_id(IdentityId(each)))
+async def _rows(context: Context, since: Modseq) -> list[ChangedRow]:
+    who = context.who
+    async with context.parts.store.database.read(who.tenant_id) as connection:
+        return await stored.changed(connection, who.tenant_id, who.account_id, since)
+
+
+def _id(number: int) -> str:
+    return identity_id(IdentityId(number))
 
 
 async def set_(context: Context, arguments: JsonObject) -> JsonObject:
@@ -74,8 +79,8 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     asked = taken.standard_set()
     taken.end()
     there = {each.id: each for each in await _identities(context)}
-    old_state = state_of(await context.parts.account_views.of(context.who), TYPE_NAME)
-    asked.demand_state(old_state)
+    before = await context.parts.account_views.of(context.who)
+    asked.demand_state(state_of(before, TYPE_NAME))
     results = SetResults()
     addresses = await context.parts.recipients.sender_addresses(context.who)
     create: dict[str, Identity] = {}
@@ -97,8 +102,8 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
         context.created_ids[creation_id] = identity_id(number)
     results.updated.update(dict.fromkeys(change))
     results.destroyed += list(destroy)
-    after = await context.parts.account_views.of(context.who)
-    return results.response(context, old_state, state_of(after, TYPE_NAME))
+    states = await states_around_rows(context, before, TYPE_NAME, partial(_rows, context), _id, results)
+    return results.response(context, *states)
 
 
 async def _identities(context: Context) -> list[Identity]:

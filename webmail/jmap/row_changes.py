@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailserver.services.account_changes import Place
+from mailserver.services.account_view import AccountView
 from storage.identities import ChangedRow
 from storage.types import Modseq
 from webmail.jmap.errors import JsonObject, SetError
@@ -30,7 +31,7 @@ class SetResults:
     not_updated: dict[str, SetError] = field(default_factory=dict)
     not_destroyed: dict[str, SetError] = field(default_factory=dict)
 
-    def response(self, context: Context, old_state: str, new_state: str) -> JsonObject:
+    def response(self, context: Context, old_state: str | None, new_state: str) -> JsonObject:
         return {
             "accountId": context.account_id,
             "oldState": old_state,
@@ -74,6 +75,32 @@ async def told_row_changes(
         "updated": updated,
         "destroyed": destroyed,
     }
+
+
+async def states_around_rows(
+    context: Context,
+    before: AccountView,
+    type_name: str,
+    read: ReadChanged,
+    write_id: Callable[[int], str],
+    results: SetResults,
+) -> tuple[str | None, str]:
+    """The old and the new state of a /set, drawn in around what it did (`set_states`): what others did after it comes
+    with the next /changes. The old one is null where they did something before it, or between."""
+    made = {each["id"] for each in results.created.values()}
+    ours = made.union(results.updated, results.destroyed)
+    old = before.states.of(type_name)
+    last = old
+    at_others: list[int] = []
+    for row in await read(old) if ours else ():
+        name = write_id(row.id)
+        own = row.created_modseq if name in made else row.modseq
+        if name in ours:
+            last = Modseq(max(last, own))
+        if name not in ours or row.modseq != own:
+            at_others.append(row.modseq)
+    is_known = all(each > last for each in at_others)
+    return f"{before.epoch}-{old}" if is_known else None, f"{before.epoch}-{last}"
 
 
 def _told(errors: Mapping[str, SetError]) -> dict[str, Any] | None:

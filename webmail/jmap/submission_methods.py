@@ -36,7 +36,7 @@ from webmail.jmap.ids import email_id, parse_email_id, parse_identity_id, parse_
 from webmail.jmap.limits import SUBMISSION
 from webmail.jmap.method import Context, Method
 from webmail.jmap.patches import parse_patch
-from webmail.jmap.row_changes import SetResults, told_row_changes
+from webmail.jmap.row_changes import SetResults, states_around_rows, told_row_changes
 from webmail.jmap.states import place_of, state_of
 from webmail.jmap.submission_envelopes import kept_envelope, read_envelope, write_envelope
 from webmail.jmap.submission_objects import PROPERTIES, submission_objects, submissions
@@ -93,9 +93,11 @@ async def changes(context: Context, arguments: JsonObject) -> JsonObject:
     taken = Arguments(context, arguments)
     asked = taken.standard_changes()
     taken.end()
-    return await told_row_changes(
-        context, asked, TYPE_NAME, partial(_changed, context), lambda each: submission_id(SubmissionId(each))
-    )
+    return await told_row_changes(context, asked, TYPE_NAME, partial(_changed, context), _id)
+
+
+def _id(number: int) -> str:
+    return submission_id(SubmissionId(number))
 
 
 async def query(context: Context, arguments: JsonObject) -> JsonObject:
@@ -155,8 +157,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     destroy_email = taken.ids_or_null("onSuccessDestroyEmail") or []
     taken.end()
     before = await context.parts.account_views.of(context.who)
-    old_state = state_of(before, TYPE_NAME)
-    asked.demand_state(old_state)
+    asked.demand_state(state_of(before, TYPE_NAME))
     results = SetResults()
     emails: dict[str, str] = {}
     """Of what succeeded, by the ids that the two arguments may use."""
@@ -166,6 +167,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
         except SetError as error:
             results.not_created[creation_id] = error
             continue
+        context.has_changed = True
         real = submission_id(submitted.id)
         context.created_ids[creation_id] = real
         emails[f"#{creation_id}"] = emails[real] = context.real_id(given["emailId"])
@@ -189,8 +191,8 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
             results.not_updated[real] = error
     await _destroy(context, asked.destroy, numbers, there, results, emails)
     _imply(context, emails, update_email, destroy_email)
-    after = await context.parts.account_views.of(context.who)
-    return results.response(context, old_state, state_of(after, TYPE_NAME))
+    states = await states_around_rows(context, before, TYPE_NAME, partial(_changed, context), _id, results)
+    return results.response(context, *states)
 
 
 def _email_of(found: Submission) -> str:

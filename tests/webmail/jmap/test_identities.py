@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mailserver.assembly import Parts
+from mailserver.services.account_view import AccountView
 from mailserver.services.addresses import Recipients
 from mailserver.services.identities import identities
 from storage import identities as stored
@@ -16,7 +17,7 @@ from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.sending import add_alias, remove_alias
 from webmail.jmap.limits import SUBMISSION, Limits
 from webmail.jmap.method import Context
-from webmail.jmap.row_changes import told_row_changes
+from webmail.jmap.row_changes import SetResults, states_around_rows, told_row_changes
 from webmail.jmap.standard import StandardChanges
 
 
@@ -74,6 +75,34 @@ async def test_one_that_is_changed_while_somebody_asks_what_changed(jmap: Jmap, 
     later = await jmap.call("Identity/changes", {"sinceState": told["newState"]})
     assert (later["created"], later["updated"]) == ([], [])
     assert told["newState"] == (await jmap.call("Identity/get"))["state"]
+
+
+async def test_the_states_of_a_set_do_not_hide_what_others_did_meanwhile(jmap: Jmap, parts: Parts) -> None:
+    """A client takes the new state for its own if it knows the old one, and asks for nothing in between."""
+    who = jmap.person.principal
+    identity = await only(jmap)
+    context = Context(parts, who, Limits(), frozenset({SUBMISSION}))
+
+    async def rename(name: str) -> None:
+        await jmap.call("Identity/set", {"update": {identity["id"]: {"name": name}}})
+
+    async def read(since: Modseq) -> list[ChangedRow]:
+        async with jmap.store.database.read(who.tenant_id) as connection:
+            return await stored.changed(connection, who.tenant_id, who.account_id, since)
+
+    async def states(before: AccountView, results: SetResults) -> tuple[str | None, str]:
+        return await states_around_rows(context, before, "Identity", read, lambda each: f"I{each}", results)
+
+    before = await parts.account_views.of(who)
+    await rename("by somebody else")
+    done = await jmap.call("Identity/set", {"create": {"a": {"email": identity["email"]}}})
+    assert await states(before, SetResults(created=done["created"])) == (None, done["newState"])
+    before, made = await parts.account_views.of(who), done["created"]["a"]["id"]
+    destroyed = await jmap.call("Identity/set", {"destroy": [made]})
+    await rename("by somebody else again")
+    assert await states(before, SetResults(destroyed=[made])) == (done["newState"], destroyed["newState"])
+    assert (await jmap.call("Identity/changes", {"sinceState": destroyed["newState"]}))["updated"] == [identity["id"]]
+    assert await states(before, SetResults()) == (done["newState"], done["newState"])
 
 
 async def test_what_is_set_is_told_and_changes_the_state(jmap: Jmap) -> None:
