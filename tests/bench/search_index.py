@@ -41,6 +41,7 @@ USER = 0
 ASKED_MS, ASKED_JMAP_MS = 10.0, 50.0
 _HTTP = 80
 _IDLE_S = 10.0
+_LOOK_S, _IDLE_SHARE = 5.0, 0.1
 _TABLES = "message_text, text_state, text_vocabulary"
 
 
@@ -65,6 +66,16 @@ def wait_until_indexed(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as sql:
         while sql.execute(behind).fetchone() != (0,):
             time.sleep(0.2)
+
+
+def wait_until_idle(tree: ProcessTrees) -> None:
+    """PostgreSQL tidies up after so much mail for a while. Gives up after some minutes."""
+    for _ in range(60):
+        cpu_s = tree.cpu_s()
+        time.sleep(_LOOK_S)
+        if tree.cpu_s() - cpu_s < _IDLE_SHARE * _LOOK_S:
+            return
+    print("the installation did not come to rest", flush=True)
 
 
 def index_anew(url: str, tree: ProcessTrees, messages: int) -> None:
@@ -177,7 +188,9 @@ async def measure(waypost: Waypost, ports: Ports, url: str, messages: int, times
     rig = Rig(Options(name="waypost", imap=waypost.doors.imap, imaps=waypost.doors.imaps))
     await fill(rig, messages)
     await asyncio.to_thread(wait_until_indexed, url)
-    await asyncio.to_thread(index_anew, url, ProcessTrees(waypost.root_pids()), messages)
+    tree = ProcessTrees(waypost.root_pids())
+    await asyncio.to_thread(index_anew, url, tree, messages)
+    await asyncio.to_thread(wait_until_idle, tree)
     client = await rig.imap(USER, b"INBOX")
     await over_imap(client, "warm")
     asked = needles(rig, times)
