@@ -14,7 +14,7 @@ from mailserver.services.web_sessions import is_fresh
 from storage.errors import KeyUnusable, StoreUnavailable
 from webmail.pages.rendering import page
 from webmail.pages.sign_in.cookies import forget_session
-from webmail.pages.sign_in.visit import Visit, visit_of
+from webmail.pages.sign_in.visit import Visit, find_session, visit_of
 
 HOME = "/account"
 Rest = ParamSpec("Rest")
@@ -28,12 +28,10 @@ def visited(view: View[Rest]) -> Outer[Rest]:
     @wraps(view)
     async def answer(request: HttpRequest, /, *arguments: Rest.args, **named: Rest.kwargs) -> HttpResponse:
         try:
-            visit = await visit_of(request)
-            return await view(request, visit, *arguments, **named)
-        except SessionEnded:
-            response = redirect_to_sign_in(request)
-            forget_session(response, await visit_of(request))
-            return response
+            try:
+                return await view(request, await visit_of(request), *arguments, **named)
+            except SessionEnded:
+                return await _after_an_end(request)
         except DisallowedHost:
             return HttpResponse(
                 "This server has another name. / 此服务器使用其他名称。", "text/plain; charset=utf-8", 400
@@ -44,6 +42,17 @@ def visited(view: View[Rest]) -> Outer[Rest]:
             return response
 
     return answer
+
+
+async def _after_an_end(request: HttpRequest) -> HttpResponse:
+    """Whose session was ended signs in again; who has it still ended something else of theirs at this moment, or sent a
+    form twice."""
+    session = await find_session(request)
+    if session is not None and session.is_open:
+        return redirect(HOME)
+    response = redirect_to_sign_in(request)
+    forget_session(response, await visit_of(request))
+    return response
 
 
 def signed_in(view: View[Rest]) -> Outer[Rest]:

@@ -80,20 +80,25 @@ async def visit_of(request: HttpRequest) -> Visit:
     request.get_host()
     scope = scope_of(request)
     parts: Parts = scope[PARTS]
-    plain = read_scope(scope, _no_body, hostname=parts.config.hostname, proxies=parts.config.proxies)
-    session = None
-    if token := session_token(plain):
-        session = await parts.web_sessions.find(token, network=plain.peer)
+    plain = _plain(request)
     visit = Visit(
         parts=parts,
         visitor=Visitor(plain.peer, plain.headers.get("user-agent", "")),
         place=_place(plain),
-        session=session,
+        session=await find_session(request),
         cookie=cookie_name(plain),
         is_plain=is_plain(plain),
     )
     scope[_VISIT] = visit
     return visit
+
+
+async def find_session(request: HttpRequest) -> FoundSession | None:
+    """The session that its cookie stands for at this moment. Raises StoreUnavailable."""
+    plain = _plain(request)
+    token = session_token(plain)
+    parts: Parts = scope_of(request)[PARTS]
+    return await parts.web_sessions.find(token, network=plain.peer) if token else None
 
 
 def known_visit(request: HttpRequest) -> Visit | None:
@@ -105,6 +110,12 @@ def known_visit(request: HttpRequest) -> Visit | None:
 def scope_of(request: HttpRequest) -> dict[str, Any]:
     found: dict[str, Any] = getattr(request, "scope", {})
     return found
+
+
+def _plain(request: HttpRequest) -> PlainRequest:
+    scope = scope_of(request)
+    config = scope[PARTS].config
+    return read_scope(scope, _no_body, hostname=config.hostname, proxies=config.proxies)
 
 
 def _place(plain: PlainRequest) -> Place:

@@ -153,6 +153,20 @@ async def test_who_was_just_signing_in_is_out_with_the_others(
     assert [each.id for each in await parts.web_sessions.list(who)] == [session.id]
 
 
+async def test_whose_session_is_good_still_stays_signed_in(signed_in: Browser, parts: Parts) -> None:
+    """They took an app password back in another window."""
+    who = (await session_of(signed_in)).who
+    async with parts.store.database.transaction(who.tenant_id) as ending:
+        await end_sign_ins(ending, who.tenant_id, who.account_id)
+        posting = asyncio.ensure_future(
+            signed_in.post("/account/app-passwords/new", {"name": "Phone", "scope": ["imap"]})
+        )
+        await until_somebody_waits_for(ending)
+    assert (await posting).headers["Location"] == "/account"
+    assert (await signed_in.get("/account")).status_code == 200
+    assert await count(parts, who, "app_password") == 0
+
+
 async def test_two_people_do_not_wait_for_each_other(
     signed_in: Browser, new_browser: Callable[[], Awaitable[Browser]], parts: Parts
 ) -> None:
