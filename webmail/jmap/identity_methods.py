@@ -33,14 +33,15 @@ _TEXTS = {"name": "name", "textSignature": "text_signature", "htmlSignature": "h
 _ADDRESSES = {"replyTo": "reply_to", "bcc": "bcc"}
 _LONGEST_OCTETS = {"name": 1_000, "textSignature": 100_000, "htmlSignature": 1_000_000}
 _MOST_ADDRESSES = 100
+_ATTEMPTS = 5
 
 
 async def get(context: Context, arguments: JsonObject) -> JsonObject:
     taken = Arguments(context, arguments)
     asked = taken.standard_get(PROPERTIES)
     taken.end()
-    found = {each.id: each for each in await _identities(context)}
-    view = await context.parts.account_views.of(context.who)
+    here, state = await _identities_at(context)
+    found = {each.id: each for each in here}
     if asked.ids is None:
         asked.demand_few(len(found))
         chosen, not_found = list(found.values()), []
@@ -50,7 +51,7 @@ async def get(context: Context, arguments: JsonObject) -> JsonObject:
         not_found = [each for each, number in read.items() if number not in found]
     return {
         "accountId": context.account_id,
-        "state": state_of(view, TYPE_NAME),
+        "state": state,
         "list": [asked.shown(_shown(each)) for each in chosen],
         "notFound": not_found,
     }
@@ -104,6 +105,17 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
     results.destroyed += list(destroy)
     states = await states_around_rows(context, before, TYPE_NAME, partial(_rows, context), _id, results)
     return results.response(context, *states)
+
+
+async def _identities_at(context: Context) -> tuple[list[Identity], str]:
+    """With their state, which reading them may move: those of new addresses are made then. It is never later than what
+    was read, or a client that was given what is old would not hear of it any more."""
+    for _attempt in range(_ATTEMPTS):
+        state = state_of(await context.parts.account_views.of(context.who), TYPE_NAME)
+        found = await _identities(context)
+        if state == state_of(await context.parts.account_views.of(context.who), TYPE_NAME):
+            break
+    return found, state
 
 
 async def _identities(context: Context) -> list[Identity]:

@@ -1,20 +1,26 @@
 """Identity/get, changes, set (RFC 8621 §6)."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mailserver.assembly import Parts
 from mailserver.services.account_view import AccountView
+from mailserver.services.account_views import AccountViews
 from mailserver.services.addresses import Recipients
 from mailserver.services.identities import identities
 from storage import identities as stored
 from storage.identities import ChangedRow
+from storage.store import MailStore
 from storage.types import Modseq
+from tenants.types import Principal
 from tests.conftest import RunningServices
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from tests.webmail.jmap.sending import add_alias, remove_alias
+from webmail.jmap import identity_methods
 from webmail.jmap.limits import SUBMISSION, Limits
 from webmail.jmap.method import Context
 from webmail.jmap.row_changes import SetResults, states_around_rows, told_row_changes
@@ -75,6 +81,39 @@ async def test_one_that_is_changed_while_somebody_asks_what_changed(jmap: Jmap, 
     later = await jmap.call("Identity/changes", {"sinceState": told["newState"]})
     assert (later["created"], later["updated"]) == ([], [])
     assert told["newState"] == (await jmap.call("Identity/get"))["state"]
+
+
+class Hastening(AccountViews):
+    """Somebody else is at work just before the account is looked at for the n-th time."""
+
+    def __init__(self, store: MailStore, deed: Callable[[], Awaitable[Any]], at: int) -> None:
+        super().__init__(store)
+        self._deed, self._at = deed, at
+
+    async def of(self, who: Principal) -> AccountView:
+        self._at -= 1
+        if self._at == 0:
+            await self._deed()
+        return await super().of(who)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_one_that_is_changed_while_it_is_read_is_told_with_its_own_state(
+    jmap: Jmap, parts: Parts, at: int
+) -> None:
+    identity = await only(jmap)
+    who = jmap.person.principal
+
+    async def rename() -> None:
+        await jmap.call("Identity/set", {"update": {identity["id"]: {"name": "Later"}}})
+
+    hastening = replace(parts, account_views=Hastening(parts.store, rename, at))
+    context = Context(hastening, who, Limits(), frozenset({SUBMISSION}))
+    told = await identity_methods.get(context, {"accountId": context.account_id})
+    if told["state"] == (await jmap.call("Identity/get"))["state"]:
+        assert told["list"] == [await only(jmap)]
+    changes = await jmap.call("Identity/changes", {"sinceState": told["state"]})
+    assert changes["updated"] == ([] if told["list"] == [await only(jmap)] else [identity["id"]])
 
 
 async def test_the_states_of_a_set_do_not_hide_what_others_did_meanwhile(jmap: Jmap, parts: Parts) -> None:
