@@ -11,7 +11,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +69,6 @@ class Installation:
     base: int
     settings: dict[str, str] = field(default_factory=dict)  # beside SETTINGS
     process: "subprocess.Popen[bytes] | None" = None
-    started_in_s: float = 0.0
     _stock: dict[str, list[Person]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -78,7 +76,6 @@ class Installation:
 
     def up(self) -> None:
         """Return when endpoints.json says that every door answers."""
-        began = time.monotonic()
         with self.screen.open("ab") as screen:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local", "up"],
@@ -89,7 +86,6 @@ class Installation:
                 stderr=subprocess.STDOUT,
             )
         wait_until(self._has_started, within_s=START_DEADLINE_S, what="make up")
-        self.started_in_s = time.monotonic() - began
 
     def _has_started(self) -> bool:
         assert self.process is not None

@@ -1,5 +1,6 @@
 """A running server is copied whole, recovered to a moment from copy and WAL, and damage to either is seen."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -238,7 +239,9 @@ def test_the_password_stands_in_no_process_list(server: Postgres, monkeypatch: p
     shown: list[str] = []
 
     def look(done: int, total: int) -> None:
-        shown.extend(path.read_bytes().decode("utf-8", "replace") for path in Path("/proc").glob("[0-9]*/cmdline"))
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended
+                shown.append(path.read_bytes().decode("utf-8", "replace"))
 
     place = Path(str(server.socket_directory)) / "copy"
     base.write_base(url, base.look(url), place, lock=1, on_progress=look)
