@@ -112,6 +112,7 @@ class Collapsed:
         self._looked_at = 0
         self._seen: set[int] = set()
         self._firsts = array("I")
+        self._places = array("I")  # where those stand in the whole, ascending
 
     def total(self) -> int:
         if self._known_total is None:
@@ -130,18 +131,17 @@ class Collapsed:
             return None
         if whole_index >= self._looked_at:
             self._look(whole_index + 1 - self._looked_at)
-        try:
-            return self._firsts.index(slot)
-        except ValueError:
-            return None
+        index = bisect_left(self._places, whole_index)
+        return index if index < len(self._places) and self._places[index] == whole_index else None
 
     def _look(self, more: int) -> None:
         slots = self._whole.between(self._looked_at, self._looked_at + more)
-        for slot in slots:
+        for place, slot in enumerate(slots, start=self._looked_at):
             thread = self._threads[slot]
             if thread not in self._seen:
                 self._seen.add(thread)
                 self._firsts.append(slot)
+                self._places.append(place)
         self._looked_at += len(slots)
         if self._looked_at == self._whole.total():
             self._seen.clear()  # it takes twenty times what is found
