@@ -76,6 +76,17 @@ async def add_colleague(services: RunningServices, who: Principal, local_part: s
     return replace(who, account_id=account_id, address=replace(who.address, local_part=local_part))
 
 
+async def let_go(services: RunningServices, who: Principal) -> None:
+    """Wait until a transaction that was killed holds nothing of theirs any more that waits for its time: Postgres
+    notices a moment after its client went, and who releases passes over what is locked."""
+
+    def wait() -> None:
+        with owner_connection(services) as owner:
+            owner.execute("SELECT FROM held_submission WHERE tenant_id = %s FOR UPDATE", [who.tenant_id])
+
+    await asyncio.to_thread(wait)
+
+
 async def leaving(store: MailStore, tenant_id: TenantId) -> list[LeasedRecipient]:
     """What the queue would send if outbound were on, by address."""
     await outgoing_acts.release(store.database, outgoing_acts.Chosen(tenant_id=tenant_id))

@@ -24,7 +24,7 @@ from tests.people import Person, new_person
 from tests.someone import Someone
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
-from tests.webmail.jmap.sending import leaving, octets_of
+from tests.webmail.jmap.sending import leaving, let_go, octets_of
 from tests.webmail.jmap.test_submissions import Killed, forgetful_releases, inbox, reach_limit, releases, set_status
 
 TIMEOUT_S = 20.0
@@ -106,7 +106,9 @@ async def test_it_waits_unseen_and_leaves_with_its_trace_and_all_wishes(
 @pytest.mark.parametrize(
     "step", ["release: leased", "release: placed", "release: written, not committed", "release: settled"]
 )
-async def test_killed_at_any_step_it_goes_once(new_jmap: NewJmap, parts: Parts, door: int, step: str) -> None:
+async def test_killed_at_any_step_it_goes_once(
+    new_jmap: NewJmap, parts: Parts, services: RunningServices, door: int, step: str
+) -> None:
     ann, bob = await new_jmap(), await new_jmap()
     await send(door, ann.person, [bob.person.address, "eve@elsewhere.test"], "HOLDFOR=60")
 
@@ -118,6 +120,7 @@ async def test_killed_at_any_step_it_goes_once(new_jmap: NewJmap, parts: Parts, 
     with pytest.raises(Killed):
         await releases(parts).release_due()
     steps.listener = None
+    await let_go(services, ann.person.principal)
     await releases(parts).release_due()
     await releases(parts).release_due()
     assert len(await inbox(bob)) == 1

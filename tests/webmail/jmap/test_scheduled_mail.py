@@ -16,7 +16,7 @@ from tests.conftest import RunningServices
 from tests.someone import DRAFT, SEEN, Someone, flags
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
-from tests.webmail.jmap.sending import leaving
+from tests.webmail.jmap.sending import leaving, let_go
 from tests.webmail.jmap.test_submissions import (
     Killed,
     draft,
@@ -134,7 +134,9 @@ async def test_a_client_that_moves_it_itself_when_it_cancels_finds_nothing_wrong
 @pytest.mark.parametrize(
     "step", ["release: leased", "release: placed", "release: written, not committed", "release: settled"]
 )
-async def test_killed_at_any_step_it_stands_in_sent_once(ann: Jmap, parts: Parts, step: str) -> None:
+async def test_killed_at_any_step_it_stands_in_sent_once(
+    ann: Jmap, parts: Parts, services: RunningServices, step: str
+) -> None:
     _submission, email = await schedule(ann)
 
     def kill(reached: str) -> None:
@@ -145,6 +147,7 @@ async def test_killed_at_any_step_it_stands_in_sent_once(ann: Jmap, parts: Parts
     with pytest.raises(Killed):
         await releases(parts).release_due()
     steps.listener = None
+    await let_go(services, ann.person.principal)
     if step != "release: settled":
         assert await place(ann, email) == ({"scheduled"}, {"$draft"}), "nothing of it is done"
     await releases(parts).release_due()
