@@ -11,7 +11,7 @@ from storage.types import MailboxId, MessageId, ThreadId, UploadId
 from webmail.jmap.arguments import Arguments, as_creations
 from webmail.jmap.blob_digests import DIGESTS
 from webmail.jmap.blob_sources import read_sources
-from webmail.jmap.blobs import PIECE_OCTETS, Blob, open_blob, open_ref
+from webmail.jmap.blobs import PIECE_OCTETS, Blob, is_there, open_blob
 from webmail.jmap.errors import InvalidArguments, JsonObject, MethodError, SetError
 from webmail.jmap.ids import MessageBlob, UploadBlob, blob_id, email_id, mailbox_id, parse_blob_id, thread_id
 from webmail.jmap.ijson import is_text
@@ -166,9 +166,7 @@ async def _messages_of(context: Context, ids: Sequence[str]) -> dict[str, Places
     wanted: dict[str, MessageId] = {}
     for each in ids:
         ref = parse_blob_id(each)
-        if isinstance(ref, MessageBlob) and (
-            ref.part is None or await open_ref(context.parts.store, context.who, ref) is not None
-        ):
+        if isinstance(ref, MessageBlob) and (ref.part is None or await is_there(context.parts.store, context.who, ref)):
             wanted[each] = ref.message
     who = context.who
     async with context.parts.store.database.read(who.tenant_id) as connection:

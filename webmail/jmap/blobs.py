@@ -66,6 +66,20 @@ async def open_ref(store: MailStore, who: Principal, wanted: BlobRef) -> Blob | 
         return None
 
 
+async def is_there(store: MailStore, who: Principal, wanted: BlobRef) -> bool:
+    """Without undoing its encoding, where nothing but that part would be looked at. Raises as `open_blob`."""
+    match wanted:
+        case MessageBlob(message, tuple(path)):
+            try:
+                content = await open_content(store, who, message)
+            except MessageGone:
+                return False
+            part, rest = _on_the_way(unpack(content.structure), path)
+            if not rest:
+                return part is not None
+    return await open_ref(store, who, wanted) is not None
+
+
 async def _part_of_message(content: Content, path: PartPath) -> Blob | None:
     part, rest = _on_the_way(unpack(content.structure), path)
     if part is None:

@@ -37,7 +37,7 @@ from webmail.jmap.ids import (
     parse_email_id,
     thread_id,
 )
-from webmail.jmap.limits import MAIL
+from webmail.jmap.limits import MAIL, upload_room
 from webmail.jmap.method import Context, Method
 from webmail.jmap.states import state_of
 
@@ -200,11 +200,15 @@ async def parse(context: Context, arguments: JsonObject) -> JsonObject:
     parsed: dict[str, JsonObject] = {}
     not_parsable: list[str] = []
     not_found: list[str] = []
+    left = upload_room(context.limits).octets
     for each in blob_ids:
         blob = await open_blob(context.parts.store, context.who, each)
         if blob is None:
             not_found.append(each)
             continue
+        left -= blob.octets
+        if left < 0:
+            raise MethodError("requestTooLarge", "fewer octets are parsed at once")
         if blob.octets > LARGE_OCTETS:
             async with _large:
                 shown = await _parsed(blob, each, wanted, context.room)

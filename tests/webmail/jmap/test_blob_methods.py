@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from mailserver.assembly import Parts
+from tests.conftest import plain_message
+from tests.letters import multipart, part
 from tests.webmail.jmap.client import Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from webmail.jmap.http.application import jmap_application
@@ -189,6 +191,26 @@ async def test_so_many_octets_are_digested_at_once(jmap: Jmap, parts: Parts) -> 
     assert len((await small.call("Blob/get", {"ids": [first], **wanted}))["list"]) == 1
     assert (await small.refusal("Blob/get", {"ids": [first, second], **wanted}))["type"] == "requestTooLarge"
     assert len((await small.call("Blob/get", {"ids": [first, second], **wanted, "length": 2_000_000}))["list"]) == 2
+
+
+async def test_so_many_octets_are_parsed_as_messages_at_once(jmap: Jmap, parts: Parts) -> None:
+    small = with_limits(jmap, parts, Limits(max_size_upload=1_048_576))
+    first, second = [await jmap.upload(plain_message(number) + bytes(2_200_000)) for number in range(2)]
+    asked = {"properties": ["subject"]}
+    assert list((await small.call("Email/parse", {"blobIds": [first], **asked}))["parsed"]) == [first]
+    assert (await small.refusal("Email/parse", {"blobIds": [first, second], **asked}))["type"] == "requestTooLarge"
+
+
+async def test_parts_of_messages_are_looked_up(jmap: Jmap) -> None:
+    inner = multipart(part(b"one", "Content-Type: text/plain"), subject="inner")
+    encoded = base64.encodebytes(inner).replace(b"\n", b"\r\n")
+    letter = multipart(part(encoded, "Content-Type: message/rfc822", "Content-Transfer-Encoding: base64"), subject="x")
+    email = f"M{(await jmap.receive(letter)).message_id}"
+    there, absent = [f"B{email}-1", f"B{email}-1_1"], [f"B{email}-2", f"B{email}-1_7"]
+    told = await jmap.call("Blob/lookup", {"typeNames": ["Email"], "ids": [*there, *absent]})
+    assert [each["id"] for each in told["list"] if each["matchedIds"]["Email"] == [email]] == there
+    got = await jmap.call("Blob/get", {"ids": [*there, *absent], "properties": ["size"]})
+    assert [each["id"] for each in got["list"]] == there
 
 
 async def test_a_creation_id_is_an_id(jmap: Jmap) -> None:
