@@ -137,7 +137,8 @@ async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
         raise MethodError("cannotCalculateChanges")
     touched = [row.id for row in await _changed(context, Modseq(since.first_modseq - 1)) if row.modseq <= view.modseq]
     found = matching(await _facts(context), asked.filter, asked.sort, context.real_id)
-    added = sorted((found.index(each), each) for each in touched if each in found)
+    changed = frozenset(touched)
+    added = [(index, each) for index, each in enumerate(found) if each in changed]
     if asked.max_changes is not None and len(touched) + len(added) > asked.max_changes:
         raise MethodError("tooManyChanges")
     answer: JsonObject = {
