@@ -55,12 +55,12 @@ OF_NO_TENANT = {
     # who signs in: an address, a passkey, a session or a token says of which tenant
     "SELECT tenant_id account_id local_part domain display_name p",
     "SELECT tenant_id account_id FROM directory_passkey_v1 creden",
-    "SELECT name scopes tenant_id account_id local_part domain di",
+    "SELECT tenant_id account_id local_part domain display_name l",
     "SELECT grant_id tenant_id account_id scopes FROM directory_s",
     "SELECT grant_id tenant_id account_id scopes FROM directory_r",
     "SELECT directory_revoke_token_v1 digest s client_id s AS was",
     "SELECT client_id text name text redirect_uris text FROM oaut",  # programs are the installation's
-    "SELECT session_id stage created_at verified_at tenant_id acc",
+    "SELECT token_id FROM directory_tokens_gone_v1 ids s",
     "SELECT directory_store_scram_v1 account_id s password_hash s",  # only for whose password hash is known
     "SELECT account_id sign_in_epoch FROM directory_sign_in_ends_",  # of the installation: every door hears of them
 }
