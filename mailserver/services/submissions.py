@@ -211,6 +211,12 @@ class Submissions:
     def longest_hold(self) -> timedelta:
         return MOST_DELAY
 
+    async def check_room(self, who: Principal, /) -> None:
+        """Before the message comes (RFC 4865 §6). Raises TooManyWait, StoreUnavailable."""
+        async with self._store.database.read(who.tenant_id) as connection:
+            if await held_mail.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
+                raise TooManyWait(MOST_WAITING)
+
     async def hold(self, mail: IncomingMail, release_at: datetime, /) -> SubmissionId:
         """Keep what somebody hands in until its time has come. No Email is it, so nobody sees a record of it; whom it
         is for rests with it. Raises TooManyWait, StoreUnavailable."""

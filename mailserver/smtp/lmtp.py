@@ -23,7 +23,7 @@ class Lmtp:
         self._config = config
         self._services = services
 
-    async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
+    async def check_sender(self, client: Client, reverse_path: str, *, is_to_wait: bool) -> Reply | None:
         return None
 
     async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:

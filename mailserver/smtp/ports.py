@@ -36,6 +36,9 @@ class Holding(Protocol):
     @property
     def longest_hold(self) -> timedelta: ...
 
+    async def check_room(self, who: Principal, /) -> None:
+        """Whether one more of theirs may wait. Raises TooManyWait, StoreUnavailable."""
+
     async def hold(self, mail: IncomingMail, release_at: datetime, /) -> object:
         """Keep the message until its time has come; durable when it returns. Raises TooManyWait, StoreUnavailable."""
 

@@ -235,7 +235,7 @@ _answer(services.LoginRefused, _login_refused)
 _answer(services.TooManyConnections, _always(TOO_MANY_OF_PERSON))
 _answer(
     submissions.TooManyWait,
-    lambda error: reply(450, "4.7.1", f"{error.limit} messages of yours wait for their time already; try again later"),
+    lambda error: reply(552, "5.7.16", f"{error.limit} messages of yours wait for their time already"),  # RFC 4865 §6
 )
 _answer(services.ForwardingLoop, _always(reply(554, "5.4.6", "The message goes in circles: it was here before")))
 _answer(services.OnlyReturns, _always(reply(550, "5.7.1", "This address takes returned mail only")))

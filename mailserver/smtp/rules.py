@@ -26,7 +26,7 @@ class Rules(Protocol):
     @property
     def longest_hold(self) -> timedelta | None: ...
 
-    async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
+    async def check_sender(self, client: Client, reverse_path: str, *, is_to_wait: bool) -> Reply | None:
         """The refusal of MAIL, or None. What `complete_header` has to know is learnt here: it cannot wait.
 
         Raises what the table of `replies` knows.

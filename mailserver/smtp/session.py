@@ -296,7 +296,8 @@ class Session:
         if command.holds_utf8 and not command.is_utf8:
             raise SenderNeedsUtf8
         release_at = self._release_at(command)
-        refusal = await self._rules.check_sender(self._client, command.reverse_path)
+        is_to_wait = release_at is not None and release_at > self._surroundings.clock()
+        refusal = await self._rules.check_sender(self._client, command.reverse_path, is_to_wait=is_to_wait)
         if refusal is not None:
             return refusal
         limit_octets = self._config.message_limit_octets
@@ -314,7 +315,7 @@ class Session:
         return replies.SENDER_OK
 
     def _release_at(self, command: Mail) -> datetime | None:
-        """A moment that is over means now (RFC 4865). Raises ParameterUnknown, HoldTooLong."""
+        """A moment that is over means now: clocks differ. Raises ParameterUnknown, HoldTooLong."""
         if command.hold is None:
             return None
         if (longest := self._rules.longest_hold) is None:

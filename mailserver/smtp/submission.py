@@ -35,13 +35,15 @@ class Submission:
     def longest_hold(self) -> timedelta | None:
         return None if self._services.holding is None else self._services.holding.longest_hold
 
-    async def check_sender(self, client: Client, reverse_path: str) -> Reply | None:
+    async def check_sender(self, client: Client, reverse_path: str, *, is_to_wait: bool) -> Reply | None:
         if client.tls is None:
             return replies.TLS_BEFORE_MAIL
         if client.principal is None:
             return replies.AUTH_REQUIRED
         self._addresses = await self._services.sender_addresses(client.principal)
         check_reverse_path(reverse_path, self._addresses)
+        if is_to_wait and self._services.holding is not None:
+            await self._services.holding.check_room(client.principal)
         return None
 
     async def resolve(self, client: Client, transaction: Transaction, forward_path: str) -> Resolution | None:

@@ -31,8 +31,8 @@ _VERB_LIMIT_OCTETS = 16
 _CLIENT_NAME_CHARACTERS = 255
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _SIZE = re.compile(r"[0-9]{1,20}")
-_SECONDS = re.compile(r"[0-9]{1,9}")  # RFC 4865: future-release-interval
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)  # RFC 3339 §5.6
+_SECONDS = re.compile(r"[1-9][0-9]{0,8}")  # RFC 4865 §3: future-release-integer
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)  # RFC 3339 §5.6, in UTC (RFC 4865 §3)
 _ENVELOPE_ID_CHARACTERS = 100  # RFC 3461 §4.4
 _ORIGINAL_RECIPIENT_OCTETS = 500  # RFC 3461 §4.2
 _RETURN_CONTENT = {"FULL": ReturnContent.FULL, "HDRS": ReturnContent.HEADERS}
@@ -83,7 +83,7 @@ def _parse_mail(argument: bytes) -> Mail:
                     raise CommandSyntaxError("Syntax: AUTH=<mailbox>")  # who first sent it; nothing here depends on it
             case "HOLDFOR" | "HOLDUNTIL":
                 if hold is not None:
-                    raise CommandSyntaxError("HOLDFOR and HOLDUNTIL do not stand together")
+                    raise CommandSyntaxError("HOLDFOR or HOLDUNTIL is given once")
                 hold = _parse_interval(value) if keyword == "HOLDFOR" else _parse_moment(value)
             case _:
                 raise ParameterUnknown(keyword)
@@ -126,7 +126,7 @@ def _parse_envelope_id(value: str | None) -> str:
 
 def _parse_interval(value: str | None) -> timedelta:
     if value is None or not _SECONDS.fullmatch(value):
-        raise CommandSyntaxError("Syntax: HOLDFOR=<seconds>, at most 9 digits")
+        raise CommandSyntaxError("Syntax: HOLDFOR=<seconds>, 1 to 999999999")
     return timedelta(seconds=int(value))
 
 
@@ -136,7 +136,7 @@ def _parse_moment(value: str | None) -> datetime:
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (ValueError, OverflowError):  # there is no such day
             pass
-    raise CommandSyntaxError("Syntax: HOLDUNTIL=<date and time>, 2026-12-24T18:00:00Z")
+    raise CommandSyntaxError("Syntax: HOLDUNTIL=<date and time in UTC>, 2026-12-24T18:00:00Z")
 
 
 def _parse_notify(value: str | None) -> Notify:

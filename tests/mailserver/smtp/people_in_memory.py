@@ -58,9 +58,11 @@ class Town:
         holding = self if self.longest_hold else None
         return Services(self.resolve, self.take, self.take, self, self.sender_addresses, holding)
 
-    async def hold(self, mail: IncomingMail, release_at: datetime, /) -> None:
-        if len(self.held) == self.most_held:
+    async def check_room(self, who: Principal, /) -> None:
+        if len(self.held) >= self.most_held:
             raise TooManyWait(self.most_held)
+
+    async def hold(self, mail: IncomingMail, release_at: datetime, /) -> None:
         self.held.append((replace(mail, octets=mail.octets[:]), release_at))
 
     async def resolve(

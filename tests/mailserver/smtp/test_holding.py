@@ -59,9 +59,8 @@ async def test_what_is_to_wait_is_kept_with_all_that_its_envelope_says() -> None
 async def test_a_moment_that_is_over_means_now_and_one_to_come_is_waited_for() -> None:
     async with open_door(Door.SUBMISSION, town=town()) as opened:
         await send(opened, "HOLDUNTIL=2026-12-01T09:00:00Z")
-        await send(opened, "HOLDFOR=0")
-        assert (len(opened.town.delivered), opened.town.held) == (2, [])
-        await send(opened, "HOLDUNTIL=2026-12-01T19:00:00+08:00")
+        assert (len(opened.town.delivered), opened.town.held) == (1, [])
+        await send(opened, "HOLDUNTIL=2026-12-01T11:00:00.00Z")
         [(_, release_at)] = opened.town.held
     assert release_at == datetime(2026, 12, 1, 11, 0, tzinfo=UTC)
 
@@ -86,9 +85,15 @@ async def test_ehlo_says_how_long_mail_may_wait_and_up_to_there_it_may() -> None
     [
         ("HOLDFOR=31622401", "5.5.4 Mail is held for at most 366 days here"),
         ("HOLDUNTIL=2027-12-02T10:00:01Z", "5.5.4 Mail is held for at most 366 days here"),
-        ("HOLDFOR=soon", "5.5.4 Syntax: HOLDFOR=<seconds>, at most 9 digits"),
-        ("HOLDUNTIL=tomorrow", "5.5.4 Syntax: HOLDUNTIL=<date and time>, 2026-12-24T18:00:00Z"),
-        ("HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z", "5.5.4 HOLDFOR and HOLDUNTIL do not stand together"),
+        ("HOLDFOR=soon", "5.5.4 Syntax: HOLDFOR=<seconds>, 1 to 999999999"),
+        ("HOLDFOR=0", "5.5.4 Syntax: HOLDFOR=<seconds>, 1 to 999999999"),
+        ("HOLDFOR=060", "5.5.4 Syntax: HOLDFOR=<seconds>, 1 to 999999999"),
+        (
+            "HOLDUNTIL=2026-12-24T18:00:00+08:00",
+            "5.5.4 Syntax: HOLDUNTIL=<date and time in UTC>, 2026-12-24T18:00:00Z",
+        ),
+        ("HOLDUNTIL=tomorrow", "5.5.4 Syntax: HOLDUNTIL=<date and time in UTC>, 2026-12-24T18:00:00Z"),
+        ("HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z", "5.5.4 HOLDFOR or HOLDUNTIL is given once"),
     ],
 )
 async def test_what_is_wrong_with_the_time_is_told_at_once(option: str, said: str) -> None:
@@ -98,13 +103,16 @@ async def test_what_is_wrong_with_the_time_is_told_at_once(option: str, said: st
         assert (refused.value.smtp_code, refused.value.smtp_error) == (501, said.encode())
 
 
-async def test_who_has_too_much_waiting_already_is_told_to_try_again() -> None:
+async def test_who_has_too_much_waiting_already_is_told_before_the_message_comes() -> None:
     async with open_door(Door.SUBMISSION, town=town()) as opened:
         for _ in range(2):
             await send(opened, "HOLDFOR=60")
-        with pytest.raises(smtplib.SMTPDataError) as refused:
+        with pytest.raises(smtplib.SMTPSenderRefused) as refused:
             await send(opened, "HOLDFOR=60")
-        assert refused.value.smtp_code == 450
+        said = b"5.7.16 2 messages of yours wait for their time already"
+        assert (refused.value.smtp_code, refused.value.smtp_error) == (552, said)
+        await send(opened, "HOLDUNTIL=2026-12-01T09:00:00Z")
+        assert not await send(opened)
 
 
 async def test_nobody_holds_mail_without_a_sign_in() -> None:

@@ -141,9 +141,9 @@ async def test_the_same_number_may_wait_as_of_jmap(
     ann = await new_jmap()
     monkeypatch.setattr(submissions, "MOST_WAITING", 1)
     await send(door, ann.person, ["eve@elsewhere.test"], "HOLDFOR=60")
-    with pytest.raises(smtplib.SMTPDataError) as refused:
+    with pytest.raises(smtplib.SMTPSenderRefused) as refused:
         await send(door, ann.person, ["eve@elsewhere.test"], "HOLDFOR=60")
-    assert refused.value.smtp_code == 450
+    assert refused.value.smtp_code == 552
     assert b"1 messages of yours wait" in refused.value.smtp_error
 
 

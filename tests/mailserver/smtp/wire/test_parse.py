@@ -37,7 +37,7 @@ from storage.outgoing_types import Notify, ReturnContent
         (b"MAIL FROM:<a@b.test> holdfor=86400", Mail("a@b.test", hold=timedelta(days=1))),
         (b"MAIL FROM:<a@b.test> HOLDFOR=999999999", Mail("a@b.test", hold=timedelta(seconds=999_999_999))),
         (
-            b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24t18:00:00.5+08:00",
+            b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24t10:00:00.5z",
             Mail("a@b.test", hold=datetime(2026, 12, 24, 10, 0, 0, 500_000, UTC)),
         ),
         (b"RCPT TO:<a@b.test> NOTIFY=success,Delay", Rcpt("a@b.test", Notify.SUCCESS | Notify.DELAY)),
@@ -81,8 +81,10 @@ def test_commands_are_understood(line: bytes, command: Command) -> None:
         (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24", CommandSyntaxError),
         (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24T18:00:00", CommandSyntaxError),
         (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-02-30T18:00:00Z", CommandSyntaxError),
-        (b"MAIL FROM:<a@b.test> HOLDUNTIL=0001-01-01T00:00:00+01:00", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24T18:00:00+08:00", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=0", CommandSyntaxError),
         (b"MAIL FROM:<a@b.test> HOLDFOR=1 HOLDUNTIL=2026-12-24T18:00:00Z", CommandSyntaxError),
+        (b"MAIL FROM:<a@b.test> HOLDFOR=1 HOLDFOR=1", CommandSyntaxError),
         (b"QUIT now", CommandSyntaxError),
     ],
 )
