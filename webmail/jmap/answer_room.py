@@ -25,17 +25,14 @@ class AnswerRoom:
             words = "more than one answer holds: ask for fewer objects, fewer properties, or maxBodyValueBytes"
             raise MethodError("requestTooLarge", words)
 
-    def take_value(self, value: Any) -> None:
-        """The same for all that a value of JSON is made of. Raises requestTooLarge."""
-        pending = [value]
-        while pending:
-            each = pending.pop()
-            characters = CHARACTERS_OF_A_VALUE
-            if isinstance(each, str):
-                characters += len(each)
-            elif isinstance(each, dict):
-                characters += sum(map(len, each))
-                pending.extend(each.values())
-            elif isinstance(each, list):
-                pending.extend(each)
-            self.take(characters)
+
+def characters_of(value: Any) -> int:
+    """Of a value of JSON, with all that it is made of."""
+    kind = type(value)
+    if kind is str:
+        return CHARACTERS_OF_A_VALUE + len(value)
+    if kind is list:
+        return CHARACTERS_OF_A_VALUE + sum(map(characters_of, value))
+    if kind is dict:
+        return CHARACTERS_OF_A_VALUE + sum(map(len, value)) + sum(map(characters_of, value.values()))
+    return CHARACTERS_OF_A_VALUE

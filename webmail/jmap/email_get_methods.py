@@ -6,7 +6,7 @@ and their values open the messages.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mailserver.mime.structure import unpack
@@ -84,6 +84,7 @@ async def email_objects(
     """
     rows = await _rows(context, messages, wanted)
     bodies = await _bodies(context, view, messages, wanted, room) if wanted.needs_body else None
+    keys = {each.key for each in wanted.headers}
     found: dict[MessageId, JsonObject] = {}
     work = 0
     for message in messages:
@@ -99,9 +100,9 @@ async def email_objects(
                 work += len(row.header) * (1 + len(wanted.headers))
                 if work > _IN_A_THREAD_WORK:
                     work = 0
-                    shown |= await asyncio.to_thread(_of_header, row.header, wanted, room)
+                    shown |= await asyncio.to_thread(_of_header, row.header, keys, wanted, room)
                 else:
-                    shown |= _of_header(row.header, wanted, room)
+                    shown |= _of_header(row.header, keys, wanted, room)
         if body is not None:
             shown |= body
         elif "bodyValues" in wanted.properties:
@@ -110,8 +111,7 @@ async def email_objects(
     return found
 
 
-def _of_header(header: bytes, wanted: Wanted, room: AnswerRoom) -> JsonObject:
-    keys = {each.key for each in wanted.headers}
+def _of_header(header: bytes, keys: Collection[str], wanted: Wanted, room: AnswerRoom) -> JsonObject:
     fields = parse_fields(header) if "headers" in wanted.properties else select_fields(header, keys)
     return header_properties(fields, wanted, room)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mailserver.mime.comments import without_comments
 from mailserver.mime.part import Part
-from webmail.jmap.answer_room import CHARACTERS_OF_A_VALUE, AnswerRoom
+from webmail.jmap.answer_room import CHARACTERS_OF_A_VALUE, AnswerRoom, characters_of
 from webmail.jmap.email_bodies import BodyLists, BodyPart
 from webmail.jmap.email_body_values import body_value
 from webmail.jmap.email_headers import Fields, header_value, headers, parse_fields
@@ -17,6 +17,10 @@ from webmail.jmap.errors import JsonObject
 from webmail.jmap.header_properties import Form, HeaderProperty
 from webmail.jmap.ids import PartPath
 
+_FEW_HEADERS = 16
+_SHORT_HEADER_OCTETS = 4_096
+_OF_A_SHORT_PART = 512
+"""Characters of the description of a part with a short header, about: lists of Emails have very many."""
 _SPACES = re.compile(r"\s+")
 _KNOWN_ENCODINGS = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable"})
 
@@ -55,21 +59,28 @@ def header_properties(fields: Fields, wanted: Wanted, room: AnswerRoom) -> JsonO
     shown = _header_values(fields, wanted.headers, room)
     if "headers" in wanted.properties:
         shown["headers"] = headers(fields)
-        room.take_value(shown["headers"])
+        room.take(characters_of(shown["headers"]))
     return shown
 
 
 def _header_values(fields: Fields, wanted: Sequence[HeaderProperty], room: AnswerRoom) -> JsonObject:
-    """What goes by several names, in capitals or not, is worked out once. Raises requestTooLarge."""
+    """Where many are wanted, what goes by several names, in capitals or not, is worked out once.
+
+    Raises requestTooLarge.
+    """
     shown: JsonObject = {}
+    if len(wanted) <= _FEW_HEADERS:
+        for each in wanted:
+            shown[each.asked] = header_value(fields, each)
+        room.take(characters_of(shown))
+        return shown
     values: dict[tuple[str, Form, bool], Any] = {}
     for each in wanted:
         what = (each.key, each.form, each.is_all)
         if what not in values:
             values[what] = header_value(fields, each)
         shown[each.asked] = values[what]
-        room.take(len(each.asked))
-        room.take_value(values[what])
+        room.take(len(each.asked) + characters_of(values[what]))
     return shown
 
 
@@ -131,7 +142,8 @@ def _part(body: Body, each: BodyPart, wanted: PartWanted) -> JsonObject:
     shown: JsonObject = {
         name: describe(body, each) for name, describe in _DESCRIBED.items() if name in wanted.properties
     }
-    body.room.take_value(shown)
+    is_short = part.header_octets <= _SHORT_HEADER_OCTETS and "headers" not in wanted.properties
+    body.room.take(_OF_A_SHORT_PART if is_short else characters_of(shown))
     if wanted.headers:
         shown |= _header_values(body.fields(part), wanted.headers, body.room)
     return shown
