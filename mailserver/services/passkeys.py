@@ -32,7 +32,7 @@ from webauthn.helpers.structs import (
 
 from mailserver.services.audit import note_act
 from mailserver.services.endings import Endings, demand_signed_in
-from mailserver.services.second_factors import forget_codes_of_nothing
+from mailserver.services.second_factors import first_codes, forget_codes_of_nothing
 from mailserver.services.sign_in_errors import FactorMissing, PasskeyProblem, PasskeyRefused, TooMany
 from mailserver.services.web_sessions import end_everything_else
 from storage.own_credentials import find_person
@@ -119,10 +119,11 @@ class Passkeys:
 
     async def make(
         self, session: FoundSession, place: Place, *, name: str, answer: str, ends_others: bool, network: str
-    ) -> None:
-        """Keep what the browser made. Mail connections end in any case. Raises PasskeyRefused, NameInvalid,
-        PasskeyTaken, TooMany, SessionEnded."""
+    ) -> Sequence[str]:
+        """Keep what the browser made. Mail connections end in any case. Returns recovery codes, to be shown once; none
+        if the person has them already. Raises PasskeyRefused, NameInvalid, PasskeyTaken, TooMany, SessionEnded."""
         who = session.who
+        keys = await self._store.keys.of(who.tenant_id)
         clean = clean_name(name)
         try:
             parsed = parse_registration_credential_json(_read(answer))
@@ -152,11 +153,13 @@ class Passkeys:
             if len(await list_passkeys(connection, who.tenant_id, who.account_id)) >= PASSKEYS_LIMIT:
                 raise TooMany(PASSKEYS_LIMIT)
             await insert_passkey(connection, who, new)
+            codes = await first_codes(connection, keys, who)
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
             if ends_others:
                 await delete_other_sessions(connection, who, session.id)
         self._endings.ended(who.account_id, epoch)
         note_act(who, "made a passkey", network=network, is_backed_up=new.is_backed_up, ended_others=ends_others)
+        return codes
 
     async def rename(self, who: Principal, passkey_id: int, name: str, *, network: str) -> None:
         """Raises FactorMissing, NameInvalid, PasskeyTaken."""

@@ -18,6 +18,7 @@ from mailserver.services.audit import note_act
 from mailserver.services.endings import Endings, demand_signed_in
 from mailserver.services.sign_in_errors import CodeWrong, FactorExists, FactorMissing
 from mailserver.services.web_sessions import end_everything_else
+from storage.keys import TenantKeys
 from storage.query import Connection
 from storage.sealed_secrets import open_totp, recovery_digest, seal_totp
 from storage.second_factors import (
@@ -101,10 +102,9 @@ class SecondFactors:
             raise CodeWrong
         async with self._store.database.transaction(who.tenant_id) as connection:
             await demand_signed_in(connection, who)
-            before = await factors_of(connection, who)
             if not await confirm_totp(connection, who, kept.sealed, step):
                 raise FactorExists
-            codes = await self._made_codes(connection, who) if not before.codes_left else ()
+            codes = await first_codes(connection, keys, who)
             epoch = await end_sign_ins(connection, who.tenant_id, who.account_id)
             if ends_others:
                 await delete_other_sessions(connection, who, session.id)
@@ -142,29 +142,15 @@ class SecondFactors:
         """Ten others; those of before are good no more. Raises FactorMissing where there is nothing they stand in
         for."""
         who = session.who
+        keys = await self._store.keys.of(who.tenant_id)
         async with self._store.database.transaction(who.tenant_id) as connection:
             await demand_signed_in(connection, who)
             if not (await factors_of(connection, who)).are_any:
                 raise FactorMissing
-            codes = await self._made_codes(connection, who)
+            codes = await _new_codes(connection, keys, who)
             epoch = await end_everything_else(connection, session) if ends_others else who.sign_in_epoch
         self._endings.ended(who.account_id, epoch)
         note_act(who, "made new recovery codes", network=network, ended_others=ends_others)
-        return codes
-
-    async def first_codes(self, who: Principal) -> Sequence[str]:
-        """For who has none left; none for who has."""
-        async with self._store.database.transaction(who.tenant_id) as connection:
-            if (await factors_of(connection, who)).codes_left:
-                return ()
-            return await self._made_codes(connection, who)
-
-    async def _made_codes(self, connection: Connection, who: Principal) -> Sequence[str]:
-        keys = await self._store.keys.of(who.tenant_id)
-        codes = [_new_code() for _ in range(RECOVERY_CODES)]
-        await replace_codes(
-            connection, who, [recovery_digest(keys, who.account_id, plain_code(code)) for code in codes]
-        )
         return codes
 
     async def _is_good(self, who: Principal, code: str, network: str) -> bool:
@@ -191,6 +177,18 @@ class SecondFactors:
             now + away for away in STEPS_AROUND if hmac.compare_digest(made.at((now + away) * STEP_S).encode(), plain)
         ]
         return matching[-1] if matching else None
+
+
+async def first_codes(connection: Connection, keys: TenantKeys, who: Principal) -> Sequence[str]:
+    """For who has none left; none for who has. In the transaction that makes what they stand in for: after it, somebody
+    whose session has ended since would get codes, for nothing to stand in for."""
+    return () if (await factors_of(connection, who)).codes_left else await _new_codes(connection, keys, who)
+
+
+async def _new_codes(connection: Connection, keys: TenantKeys, who: Principal) -> Sequence[str]:
+    codes = [_new_code() for _ in range(RECOVERY_CODES)]
+    await replace_codes(connection, who, [recovery_digest(keys, who.account_id, plain_code(code)) for code in codes])
+    return codes
 
 
 async def forget_codes_of_nothing(connection: Connection, who: Principal) -> None:

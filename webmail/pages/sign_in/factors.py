@@ -82,7 +82,7 @@ async def add_passkey(request: HttpRequest, visit: Visit) -> HttpResponse:
         return await _passkey_page(request, visit, name, {})
     name = request.POST.get("name", "")
     try:
-        await visit.passkeys.make(
+        codes = await visit.passkeys.make(
             visit.signed_in,
             visit.place,
             name=name,
@@ -93,7 +93,6 @@ async def add_passkey(request: HttpRequest, visit: Visit) -> HttpResponse:
     except EXPECTED as refusal:
         problem = problem_of(refusal, words)
         return await _passkey_page(request, visit, name, problem.errors, status=problem.status)
-    codes = await visit.factors.first_codes(visit.who)
     return _codes_page(request, codes) if codes else _done(request, "passkey")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -73,12 +73,11 @@ async def begin_authenticator(parts: Parts, session: FoundSession) -> object:
     return await factors(parts).enrol(session.who)
 
 
-async def make_passkey(parts: Parts, session: FoundSession) -> object:
+async def make_passkey(parts: Parts, session: FoundSession, name: str = "Desk") -> Sequence[str]:
     passkeys = Passkeys(parts.store, parts.endings)
     options: Any = json.loads(await passkeys.options_to_make(session.who, PLACE) or "")
     answer = Authenticator().create(options, origin=ORIGIN)
-    await passkeys.make(session, PLACE, name="Desk", answer=answer, ends_others=False, network="")
-    return None
+    return await passkeys.make(session, PLACE, name=name, answer=answer, ends_others=False, network="")
 
 
 def own_credentials(parts: Parts) -> OwnCredentials:
@@ -185,3 +184,14 @@ async def test_a_secret_that_was_shown_before_the_end_is_not_the_one_that_is_set
     assert await factors(parts).enrol((await session_of(signed_in)).who) == shown
     await end_others(parts, await session_of(signed_in))
     assert await factors(parts).enrol((await session_of(signed_in)).who) != shown
+
+
+async def test_recovery_codes_are_made_in_the_act_that_makes_the_first_passkey(
+    signed_in: Browser, parts: Parts
+) -> None:
+    """Made after it, they would be good though everything was ended in between; without it they stand for nothing."""
+    who = (await session_of(signed_in)).who
+    codes = await make_passkey(parts, await session_of(signed_in))
+    assert len(set(codes)) == await count(parts, who, "recovery_code") == 10
+    assert await make_passkey(parts, await session_of(signed_in), "Phone") == ()
+    assert await count(parts, who, "recovery_code") == 10
