@@ -60,6 +60,7 @@ class OwnCredentials:
             salting = await salting_of(connection, who, new_salting(self._scram_iterations or ITERATIONS))
         keys = await asyncio.to_thread(derive_keys, new, salting) if self._scram_iterations else None
         async with self._database.transaction(who.tenant_id) as connection:
+            await demand_signed_in(connection, who)
             was_changed = await change_password(connection, who, record.password_hash, new_hash)
             if was_changed:
                 if keys is not None:

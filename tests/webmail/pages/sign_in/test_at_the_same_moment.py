@@ -195,3 +195,15 @@ async def test_recovery_codes_are_made_in_the_act_that_makes_the_first_passkey(
     assert len(set(codes)) == await count(parts, who, "recovery_code") == 10
     assert await make_passkey(parts, await session_of(signed_in), "Phone") == ()
     assert await count(parts, who, "recovery_code") == 10
+
+
+async def test_nobody_changes_the_password_whose_session_is_being_ended(signed_in: Browser, parts: Parts) -> None:
+    session = await session_of(signed_in)
+    who, password = session.who, signed_in.person.password
+    async with parts.store.database.transaction(who.tenant_id) as ending:
+        await end_sign_ins(ending, who.tenant_id, who.account_id)
+        changing = asyncio.ensure_future(change_password(parts, session, password))
+        await until_somebody_waits_for(ending)
+    with pytest.raises(SessionEnded):
+        await changing
+    await change_password(parts, await session_of(signed_in), password)  # which is still the one
