@@ -42,6 +42,7 @@ class HeldMessage:
     needs_utf8: bool
     body: BodyKind
     accepted_at: datetime
+    future_release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ _INSERT_OUTGOING = Query[None](
     """
     INSERT INTO outgoing (
         tenant_id, id, account_id, reverse_path, envelope_id, return_content, needs_utf8, body, octets, queued_at,
-        content_name)
+        content_name, future_release)
     VALUES (waypost_tenant(%(tenant_id)s), %(id)s, %(account_id)s, %(reverse_path)s, %(envelope_id)s,
             %(return_content)s::smallint, %(needs_utf8)s, %(body)s::smallint, %(octets)s, %(queued_at)s,
-            %(content_name)s)
+            %(content_name)s, %(future_release)s)
     """
 )
 _HOLD = Query[None](
@@ -96,6 +97,12 @@ _UNHOLD = Query[None](
     DELETE FROM held_submission
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND submission_id = %(id)s
        AND token = %(token)s
+    """
+)
+_KEEP_REQUEST = Query[None](
+    """
+    UPDATE outgoing SET future_release = %(future_release)s
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(id)s
     """
 )
 _REMOVE_OUTGOING = Query[None]("DELETE FROM outgoing WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(id)s")
@@ -119,7 +126,7 @@ _LEASE = Query(
 _HELD_MESSAGE = Query(
     """
     SELECT o.tenant_id, o.id AS outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content,
-           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
+           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name, o.future_release
       FROM outgoing o
      WHERE o.tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND o.id = %(id)s
     """,
@@ -170,6 +177,7 @@ async def hold(
         octets=len(message.octets),
         queued_at=message.accepted_at,
         content_name=name,
+        future_release=message.future_release,
     )
     await _HOLD.execute(
         connection,
@@ -233,6 +241,14 @@ async def begin_release(connection: Connection, due: DueSubmission) -> Modseq | 
     if not await _unhold(connection, tenant_id, account_id, SubmissionId(due.submission_id), token=due.token):
         raise ReleaseLost(due.submission_id)
     return modseq
+
+
+async def keep_request(connection: Connection, message: QueuedMessage) -> None:
+    """In that transaction, once it is queued: notifications tell that it waited."""
+    if message.future_release is not None:
+        await _KEEP_REQUEST.execute(
+            connection, tenant_id=message.tenant_id, id=message.id, future_release=message.future_release
+        )
 
 
 async def finish_release(

@@ -399,7 +399,7 @@ class InboundPlaced(models.Model):
 
 class Outgoing(models.Model):
     """A message on its way to other systems: what its recipients share. `content_name` is what its chunks are sealed
-    under; `account_id` NULL: the installation itself sends it."""
+    under; `account_id` NULL: the installation itself sends it. `future_release`: how its sender asked that it wait."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -413,6 +413,7 @@ class Outgoing(models.Model):
     octets = models.BigIntegerField()
     queued_at = models.DateTimeField()
     content_name = models.BinaryField()
+    future_release = models.TextField(null=True)
 
     class Meta:
         db_table = "outgoing"

@@ -46,6 +46,7 @@ class MessageRow:
     octets: int
     queued_at: datetime
     content_name: bytes
+    future_release: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ _LEASE = Query(
                   r.attempts, r.waits_since, r.is_delay_told, r.unsettled_leases
     )
     SELECT l.tenant_id, l.outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content, o.needs_utf8,
-           o.body, o.octets, o.queued_at, o.content_name, l.ordinal, l.token, l.address, l.domain,
+           o.body, o.octets, o.queued_at, o.content_name, o.future_release, l.ordinal, l.token, l.address, l.domain,
            l.original_recipient, l.notify, l.attempts, l.waits_since, l.is_delay_told, l.unsettled_leases
       FROM leased l JOIN outgoing o ON o.tenant_id = l.tenant_id AND o.id = l.outgoing_id
     """,
@@ -235,6 +236,7 @@ def message_of(row: MessageRow) -> QueuedMessage:
         row.octets,
         row.queued_at,
         row.content_name,
+        row.future_release,
     )
 
 

@@ -76,7 +76,7 @@ _CLAIM = Query(
 _MESSAGES = Query(
     """
     SELECT o.tenant_id, o.id AS outgoing_id, o.account_id, o.reverse_path, o.envelope_id, o.return_content,
-           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name
+           o.needs_utf8, o.body, o.octets, o.queued_at, o.content_name, o.future_release
       FROM unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
       JOIN outgoing o ON o.tenant_id = w.tenant_id AND o.id = w.id
     """,

@@ -128,7 +128,8 @@ class LastReply:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """What all recipients of one queued message share; its octets are read with `outgoing_content`."""
+    """What all recipients of one queued message share; its octets are read with `outgoing_content`. `future_release` is
+    how its sender asked that it wait (RFC 4865 §5.1.2)."""
 
     tenant_id: TenantId
     id: OutgoingId
@@ -141,6 +142,7 @@ class QueuedMessage:
     octets: int
     queued_at: datetime
     content_name: bytes
+    future_release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class DsnFacts:
     `to` is the message's reverse path, never null. `octets` is the message as it was accepted, or its header section
     alone. `return_content` is RET. `is_utf8_welcome`: the way back takes UTF-8 in headers, for the reverse path is
     local or needs it itself. `token` is unique and becomes Message-ID and boundary; `queue_id` is what our logs call
-    the message.
+    the message. `future_release` is a `future_release_request`.
     """
 
     to: str
@@ -68,5 +68,11 @@ class DsnFacts:
     is_utf8_welcome: bool = False
     postmaster: str | None = None  # in From; default is the host's
     queue_id: str | None = None
+    future_release: str | None = None
     limit_octets: int = 65_536  # a longer message comes back as its header; with RET=FULL `full_limit_octets` counts
     full_limit_octets: int = 1_048_576
+
+
+def future_release_request(parameter: str, value: str) -> str:
+    """How a notification has HOLDFOR or HOLDUNTIL (RFC 4865 §5.1.2): `for;3600`."""
+    return f"{'for' if parameter == 'HOLDFOR' else 'until'};{value.upper()}"

@@ -1,4 +1,4 @@
-"""The part of a notification that programs read: message/delivery-status (RFC 3464 §2.1 to §2.3, RFC 6533 §4.1)."""
+"""The part of a notification that programs read: message/delivery-status (RFC 3464 §2, 4865 §5.1, 6533 §4.1)."""
 
 import re
 
@@ -34,6 +34,8 @@ def _of_message(facts: DsnFacts) -> list[str]:
         lines.append(f"Received-From-MTA: dns; {facts.received_from}")
     if facts.arrived_at:
         lines.append(f"Arrival-Date: {format_date(facts.arrived_at)}")
+    if facts.future_release:
+        lines.append(f"Future-Release-Request: {_one_line(facts.future_release)[:40]}")
     return lines
 
 

@@ -355,6 +355,7 @@ class Arrivals:
                 envelope_id=mail.envelope_id,
                 return_content=mail.return_content,
                 queue_id=mail.trace_id,
+                future_release=mail.future_release,
             )
             try:
                 await self.report(report)

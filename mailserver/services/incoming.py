@@ -27,7 +27,8 @@ class Addressee:
 class IncomingMail:
     """`octets` begin with the Return-Path and Received fields of the door. `sender` is who signed in, if somebody did.
 
-    `received_from` is how the client called itself, `trace_id` what the logs call the message.
+    `received_from` is how the client called itself, `trace_id` what the logs call the message; `future_release`, how it
+    was asked for that waited (RFC 4865 §5.1.2).
     """
 
     octets: bytes | mmap
@@ -40,3 +41,4 @@ class IncomingMail:
     needs_utf8: bool = False
     received_from: str | None = None
     trace_id: str | None = None
+    future_release: str | None = None

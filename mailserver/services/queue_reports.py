@@ -240,6 +240,7 @@ class QueueReports:
             envelope_id=message.envelope_id,
             return_content=message.return_content,
             queue_id=str(message.id),
+            future_release=message.future_release,
         )
 
     def _of(self, kind: ReportKind, recipient: ReportedRecipient) -> RecipientReport:

@@ -167,7 +167,11 @@ class Releases:
         reachable = [each for each in recipients if each.path in addressees]
         reached_by = [addressees[each.path] for each in reachable]
         envelope = SubmissionEnvelope(
-            message.reverse_path, tuple(reachable), message.envelope_id, message.return_content
+            message.reverse_path,
+            tuple(reachable),
+            message.envelope_id,
+            message.return_content,
+            future_release=message.future_release,
         )
         mail = incoming(
             submission_id,
@@ -224,6 +228,7 @@ class Releases:
                 for each in ours:
                     if each.submitter.account_id is not None:
                         own_id = await self._queueing.enqueue_kept(connection, _kept(message, each, self._clock()))
+                        await held_mail.keep_request(connection, message)
                     else:
                         passed_on = with_field(each.added, octets)
                         await self._queueing.enqueue_within(
@@ -270,6 +275,7 @@ class Releases:
             envelope_id=message.envelope_id,
             return_content=message.return_content,
             queue_id=f"S{message.id}",
+            future_release=message.future_release,
         )
         try:
             await self._arrivals.report(report)

@@ -35,6 +35,7 @@ class Report:
     envelope_id: str | None = None
     return_content: ReturnContent | None = None
     queue_id: str | None = None
+    future_release: str | None = None
 
 
 class Writer:
@@ -79,6 +80,7 @@ class Writer:
             return_content=report.return_content if is_whole else ReturnContent.HEADERS,
             is_utf8_welcome=is_local or not report.reverse_path.isascii(),
             queue_id=report.queue_id,
+            future_release=report.future_release,
         )
 
 

@@ -36,13 +36,14 @@ class EnvelopeRecipient:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionEnvelope:
-    """`reverse_path` "" is the null sender. `release_at` None: at once."""
+    """`reverse_path` "" is the null sender. `release_at` None: at once. Notifications have `future_release`."""
 
     reverse_path: str
     recipients: tuple[EnvelopeRecipient, ...]
     envelope_id: str | None = None
     return_content: ReturnContent | None = None
     release_at: datetime | None = None
+    future_release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,7 @@ class Submissions:
                 mail.needs_utf8,
                 body_kind(mail.octets),
                 mail.received_at,
+                mail.future_release,
             )
             async with self._store.database.transaction(who.tenant_id) as connection:
                 submission_id = await stored.next_id(connection)
@@ -358,6 +359,7 @@ class Submissions:
                 _needs_utf8(envelope, letter),
                 body_kind(letter.octets),
                 now,
+                envelope.future_release,
             )
             async with self._store.database.transaction(who.tenant_id) as connection:
                 modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
@@ -389,6 +391,7 @@ def incoming(
         return_content=envelope.return_content,
         needs_utf8=needs_utf8,
         trace_id=f"S{submission_id}",
+        future_release=envelope.future_release,
     )
 
 

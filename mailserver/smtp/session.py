@@ -310,6 +310,7 @@ class Session:
             command.return_content,
             command.is_utf8,
             release_at,
+            command.future_release,
         )
         self._state = State.MAIL
         return replies.SENDER_OK

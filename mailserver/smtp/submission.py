@@ -66,14 +66,16 @@ class Submission:
         mail = inbound.incoming(client, transaction, octets, received_at, sender=sender)
         holding, release_at = self._services.holding, transaction.release_at
         if holding is not None and release_at is not None and release_at > received_at:
-            return (await self._hold(holding, mail, release_at),)
+            return (await self._hold(holding, mail, release_at, transaction.future_release),)
         outcomes = await self._services.take(mail)
         return (inbound.reply_for_all(outcomes, transaction.message_id),)
 
-    async def _hold(self, holding: Holding, mail: IncomingMail, release_at: datetime) -> Reply:
+    async def _hold(
+        self, holding: Holding, mail: IncomingMail, release_at: datetime, future_release: str | None
+    ) -> Reply:
         """Paths are looked up again when it leaves, so each is whole."""
         addressees = [replace(each, path=inbound.whole_path(self._config, each.path)) for each in mail.addressees]
-        await holding.hold(replace(mail, addressees=addressees), release_at)
+        await holding.hold(replace(mail, addressees=addressees, future_release=future_release), release_at)
         return replies.held(mail.trace_id or "", release_at)
 
 

@@ -38,7 +38,7 @@ class Transaction:
 
     `is_utf8` says that MAIL had SMTPUTF8, `has_utf8_header` what the message then showed. `reached` counts the people
     and addresses elsewhere that the accepted paths come to, one of them perhaps several times. `release_at`: it is not
-    to be sent before (RFC 4865).
+    to be sent before (RFC 4865), as `future_release` says.
     """
 
     message_id: str
@@ -47,6 +47,7 @@ class Transaction:
     return_content: ReturnContent | None = None
     is_utf8: bool = False
     release_at: datetime | None = None
+    future_release: str | None = None
     has_utf8_header: bool = False
     accepted: list[Addressee] = field(default_factory=list)
     has_refused_recipients: bool = False

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from mailserver.dsn.facts import future_release_request
 from mailserver.services.submission_envelopes import (
     EnvelopeRecipient,
     SubmissionEnvelope,
@@ -41,9 +42,14 @@ def read_envelope(given: object, now: datetime, most_octets: int) -> SubmissionE
         reverse_path = reverse_path_of(email)
     except AddressInvalid as error:
         raise SetError("forbiddenMailFrom", f"mailFrom: {error.reason}") from None
-    envelope_id, returned, release_at = _of_sender(parameters, now, most_octets)
+    envelope_id, returned, release_at, future_release = _of_sender(parameters, now, most_octets)
     return SubmissionEnvelope(
-        reverse_path, envelope_recipients([_recipient(each) for each in recipients]), envelope_id, returned, release_at
+        reverse_path,
+        envelope_recipients([_recipient(each) for each in recipients]),
+        envelope_id,
+        returned,
+        release_at,
+        future_release,
     )
 
 
@@ -72,10 +78,11 @@ def kept_envelope(given: JsonObject) -> str:
 
 def _of_sender(
     parameters: Parameters, now: datetime, most_octets: int
-) -> tuple[str | None, ReturnContent | None, datetime | None]:
+) -> tuple[str | None, ReturnContent | None, datetime | None, str | None]:
     envelope_id: str | None = None
     returned: ReturnContent | None = None
     release_at: datetime | None = None
+    future_release: str | None = None
     for name, value in parameters.items():
         match name:
             case "SIZE":
@@ -94,9 +101,11 @@ def _of_sender(
                 envelope_id = _matching(name, value, _ENVELOPE_ID.fullmatch)
             case "HOLDFOR" | "HOLDUNTIL" if release_at is None:
                 release_at = _release_at(name, value, now)
+                if release_at > now:
+                    future_release = future_release_request(name, _as_at_the_door(name, value or "", release_at))
             case _:
                 raise _invalid(f"the parameter {name[:40]} is not known here")
-    return envelope_id, returned, release_at
+    return envelope_id, returned, release_at, future_release
 
 
 def _release_at(name: str, value: str | None, now: datetime) -> datetime:
@@ -110,6 +119,11 @@ def _release_at(name: str, value: str | None, now: datetime) -> datetime:
     if release_at > now + MOST_DELAY:
         raise _invalid(f"at most {int(MOST_DELAY.total_seconds())} seconds from now")
     return release_at
+
+
+def _as_at_the_door(name: str, value: str, release_at: datetime) -> str:
+    """As RFC 4865 §3 writes it: JMAP takes other time zones and leading zeros too."""
+    return str(int(value)) if name == "HOLDFOR" else f"{release_at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _recipient(given: object) -> EnvelopeRecipient:

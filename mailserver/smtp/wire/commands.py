@@ -26,7 +26,8 @@ class Mail:
     """`reverse_path` without brackets, empty for the null path; `size_octets` is what it declares (RFC 1870).
 
     `envelope_id` is ENVID, decoded, and `return_content` RET (RFC 3461). `is_utf8` says SMTPUTF8; `holds_utf8`, that
-    there are octets over 127 in the command. `hold` is HOLDFOR, or the moment of HOLDUNTIL (RFC 4865).
+    there are octets over 127 in the command. `hold` is HOLDFOR, or the moment of HOLDUNTIL (RFC 4865), and
+    `future_release` is how notifications have it.
     """
 
     reverse_path: str
@@ -36,6 +37,7 @@ class Mail:
     is_utf8: bool = False
     holds_utf8: bool = False
     hold: timedelta | datetime | None = None
+    future_release: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

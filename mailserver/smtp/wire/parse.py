@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from mailserver.dsn.addresses import decode_original_recipient, decode_xtext
+from mailserver.dsn.facts import future_release_request
 from mailserver.smtp.errors import ChunkSizeUnreadable, CommandSyntaxError, CommandUnknown, ParameterUnknown
 from mailserver.smtp.wire.commands import (
     Auth,
@@ -57,7 +58,7 @@ def _parse_mail(argument: bytes) -> Mail:
         raise CommandSyntaxError("Syntax: MAIL FROM:<address> [parameters]")
     path, rest = split_path(argument[5:])
     reverse_path = parse_reverse_path(path)
-    size_octets = envelope_id = return_content = hold = None
+    size_octets = envelope_id = return_content = hold = future_release = None
     is_utf8 = False
     for keyword, value in _parameters(rest):
         match keyword:
@@ -85,10 +86,11 @@ def _parse_mail(argument: bytes) -> Mail:
                 if hold is not None:
                     raise CommandSyntaxError("HOLDFOR or HOLDUNTIL is given once")
                 hold = _parse_interval(value) if keyword == "HOLDFOR" else _parse_moment(value)
+                future_release = future_release_request(keyword, value or "")
             case _:
                 raise ParameterUnknown(keyword)
     holds_utf8 = not argument.isascii()
-    return Mail(reverse_path, size_octets, envelope_id, return_content, is_utf8, holds_utf8, hold)
+    return Mail(reverse_path, size_octets, envelope_id, return_content, is_utf8, holds_utf8, hold, future_release)
 
 
 def _parse_rcpt(argument: bytes) -> Rcpt:

@@ -100,6 +100,9 @@ async def test_it_waits_unseen_and_leaves_with_its_trace_and_all_wishes(
     (report,) = await inbox(ann)
     assert b"Action: delivered" in report, "bob has it, and ann wished to hear so"
     assert b"Original-Envelope-Id: QQ+1" in report
+    assert b"Arrival-Date: " in report
+    assert b"\r\nFuture-Release-Request: for;3600\r\n" in report
+    assert message.future_release == "for;3600"
     assert await submissions_of(ann) == []
 
 

@@ -565,6 +565,7 @@ async def test_whom_it_cannot_reach_any_more_the_sender_is_told_of(
     await forgetful_releases(parts).release_due()
     (report,) = [each for each in await inbox(ann) if b"multipart/report" in each]
     assert str(gone.address).encode() in report
+    assert b"\r\nFuture-Release-Request: for;3600\r\n" in report
     status = (await shown(ann, made["id"]))["deliveryStatus"]
     assert status[str(gone.address)]["delivered"] == "no"
     assert status["eve@elsewhere.test"]["delivered"] == "queued"

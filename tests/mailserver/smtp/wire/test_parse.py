@@ -34,11 +34,18 @@ from storage.outgoing_types import Notify, ReturnContent
         (b"EHLO two words", Ehlo("two words")),
         (b"MAIL FROM:<a@b.test> ret=full ENVID=a+2Bb", Mail("a@b.test", None, "a+b", ReturnContent.FULL)),
         ("MAIL FROM:<安@bücher.test> SMTPUTF8".encode(), Mail("安@xn--bcher-kva.test", is_utf8=True, holds_utf8=True)),
-        (b"MAIL FROM:<a@b.test> holdfor=86400", Mail("a@b.test", hold=timedelta(days=1))),
-        (b"MAIL FROM:<a@b.test> HOLDFOR=999999999", Mail("a@b.test", hold=timedelta(seconds=999_999_999))),
+        (b"MAIL FROM:<a@b.test> holdfor=86400", Mail("a@b.test", hold=timedelta(days=1), future_release="for;86400")),
+        (
+            b"MAIL FROM:<a@b.test> HOLDFOR=999999999",
+            Mail("a@b.test", hold=timedelta(seconds=999_999_999), future_release="for;999999999"),
+        ),
         (
             b"MAIL FROM:<a@b.test> HOLDUNTIL=2026-12-24t10:00:00.5z",
-            Mail("a@b.test", hold=datetime(2026, 12, 24, 10, 0, 0, 500_000, UTC)),
+            Mail(
+                "a@b.test",
+                hold=datetime(2026, 12, 24, 10, 0, 0, 500_000, UTC),
+                future_release="until;2026-12-24T10:00:00.5Z",
+            ),
         ),
         (b"RCPT TO:<a@b.test> NOTIFY=success,Delay", Rcpt("a@b.test", Notify.SUCCESS | Notify.DELAY)),
         (b"RCPT TO:<a@b.test> ORCPT=rfc822;A+3Db@b.test", Rcpt("a@b.test", None, "rfc822;A=b@b.test")),
