@@ -48,10 +48,13 @@ async def identities(store: MailStore, recipients: Recipients, who: Principal) -
     return there
 
 
-async def change_identities(store: MailStore, who: Principal, changes: IdentityChanges) -> Mapping[str, IdentityId]:
-    """In one transaction. The caller has looked that they exist and may be changed so. Returns what was made."""
+async def change_identities(
+    store: MailStore, who: Principal, changes: IdentityChanges
+) -> tuple[Mapping[str, IdentityId], Modseq | None]:
+    """In one transaction. The caller has looked that they exist and may be changed so. Returns what was made, and the
+    modseq that all of it took."""
     if not changes.create and not changes.change and not changes.destroy:
-        return {}
+        return {}, None
     made: dict[str, IdentityId] = {}
     async with store.database.transaction(who.tenant_id) as connection:
         modseq = await begin_change(connection, who.tenant_id, who.account_id, stored.TYPE_NAME)
@@ -62,7 +65,7 @@ async def change_identities(store: MailStore, who: Principal, changes: IdentityC
         if changes.destroy:
             await stored.destroy(connection, who.tenant_id, who.account_id, list(changes.destroy), modseq)
     store.announce(who.tenant_id, who.account_id, modseq)
-    return made
+    return made, modseq
 
 
 def new_identity(email: str, addresses: Collection[str], name: str = "") -> Identity:

@@ -94,7 +94,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
             results.not_created[creation_id] = error
     destroy = _destroyed(context, asked.destroy, there, results)
     change = _changed(context, asked.update, there, destroy, results)
-    made = await change_identities(
+    made, modseq = await change_identities(
         context.parts.store, context.who, IdentityChanges(create, list(change.values()), list(destroy.values()))
     )
     for creation_id, number in made.items():
@@ -103,7 +103,7 @@ async def set_(context: Context, arguments: JsonObject) -> JsonObject:
         context.created_ids[creation_id] = identity_id(number)
     results.updated.update(dict.fromkeys(change))
     results.destroyed += list(destroy)
-    states = await states_around_rows(context, before, TYPE_NAME, partial(_rows, context), _id, results)
+    states = await states_around_rows(context, before, TYPE_NAME, partial(_rows, context), _id, results, at=modseq)
     return results.response(context, *states)
 
 

@@ -84,9 +84,15 @@ async def states_around_rows(
     read: ReadChanged,
     write_id: Callable[[int], str],
     results: SetResults,
+    *,
+    at: Modseq | None = None,
 ) -> tuple[str | None, str]:
     """The old and the new state of a /set, drawn in around what it did (`set_states`): what others did after it comes
-    with the next /changes. The old one is null where they did something before it, or between."""
+    with the next /changes. The old one is null where they did something before it, or between.
+
+    `at`: what all its changes took together. Without it the rows say when they were changed last; what somebody
+    destroyed that was updated here says nothing of that, and is told anew.
+    """
     made = {each["id"] for each in results.created.values()}
     ours = made.union(results.updated, results.destroyed)
     old = before.states.of(type_name)
@@ -94,10 +100,12 @@ async def states_around_rows(
     at_others: list[int] = []
     for row in await read(old) if ours else ():
         name = write_id(row.id)
-        own = row.created_modseq if name in made else row.modseq
-        if name in ours:
+        if name not in ours or (at is None and name in results.updated and row.is_destroyed):
+            own = None
+        else:
+            own = at or (row.created_modseq if name in made else row.modseq)
             last = Modseq(max(last, own))
-        if name not in ours or row.modseq != own:
+        if row.modseq != own:
             at_others.append(row.modseq)
     is_known = all(each > last for each in at_others)
     return f"{before.epoch}-{old}" if is_known else None, f"{before.epoch}-{last}"

@@ -122,15 +122,16 @@ async def test_the_states_of_a_set_do_not_hide_what_others_did_meanwhile(jmap: J
     identity = await only(jmap)
     context = Context(parts, who, Limits(), frozenset({SUBMISSION}))
 
-    async def rename(name: str) -> None:
-        await jmap.call("Identity/set", {"update": {identity["id"]: {"name": name}}})
+    async def rename(name: str) -> str:
+        return str((await jmap.call("Identity/set", {"update": {identity["id"]: {"name": name}}}))["newState"])
 
     async def read(since: Modseq) -> list[ChangedRow]:
         async with jmap.store.database.read(who.tenant_id) as connection:
             return await stored.changed(connection, who.tenant_id, who.account_id, since)
 
-    async def states(before: AccountView, results: SetResults) -> tuple[str | None, str]:
-        return await states_around_rows(context, before, "Identity", read, lambda each: f"I{each}", results)
+    async def states(before: AccountView, results: SetResults, at: str | None = None) -> tuple[str | None, str]:
+        modseq = None if at is None else Modseq(int(at.partition("-")[2]))
+        return await states_around_rows(context, before, "Identity", read, lambda each: f"I{each}", results, at=modseq)
 
     before = await parts.account_views.of(who)
     await rename("by somebody else")
@@ -142,6 +143,30 @@ async def test_the_states_of_a_set_do_not_hide_what_others_did_meanwhile(jmap: J
     assert await states(before, SetResults(destroyed=[made])) == (done["newState"], destroyed["newState"])
     assert (await jmap.call("Identity/changes", {"sinceState": destroyed["newState"]}))["updated"] == [identity["id"]]
     assert await states(before, SetResults()) == (done["newState"], done["newState"])
+    before, state = await parts.account_views.of(who), (await jmap.call("Identity/get"))["state"]
+    renamed = await rename("by us")
+    await rename("by somebody else, the same one")
+    assert await states(before, SetResults(updated={identity["id"]: None}), renamed) == (state, renamed)
+
+
+async def test_what_was_updated_and_then_destroyed_by_somebody_else_is_told(jmap: Jmap, parts: Parts) -> None:
+    """The row says no more when it was updated, so all of it is told anew."""
+    who = jmap.person.principal
+    identity = await only(jmap)
+    new = {"email": identity["email"]}
+    done = await jmap.call("Identity/set", {"create": {"a": new}})
+    before, made = await parts.account_views.of(who), done["created"]["a"]["id"]
+    await jmap.call("Identity/set", {"update": {made: {"name": "By us"}}})
+    await jmap.call("Identity/set", {"destroy": [made]})
+
+    async def read(since: Modseq) -> list[ChangedRow]:
+        async with jmap.store.database.read(who.tenant_id) as connection:
+            return await stored.changed(connection, who.tenant_id, who.account_id, since)
+
+    context = Context(parts, who, Limits(), frozenset({SUBMISSION}))
+    results = SetResults(updated={made: None})
+    states = await states_around_rows(context, before, "Identity", read, lambda each: f"I{each}", results)
+    assert states == (done["newState"], done["newState"])
 
 
 async def test_what_is_set_is_told_and_changes_the_state(jmap: Jmap) -> None:
