@@ -5,7 +5,7 @@ What is not there, is not the person's, or is no blob at all cannot be told apar
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailserver.mime.part import Part
 from mailserver.mime.sections import part_at
@@ -36,10 +36,11 @@ _long_decodings = asyncio.Semaphore(LONG_DECODINGS_AT_ONCE)
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """`read` gives its octets in ranges."""
+    """`read` gives its octets in ranges. `held` are those in memory as long as it is open: it was decoded whole."""
 
     octets: int
     read: Read
+    held: int = 0
 
     async def whole(self) -> bytes:
         return await self.read(0, self.octets)
@@ -135,6 +136,7 @@ async def _part_within(blob: Blob, path: PartPath) -> Blob | None:
             return octets[offset : offset + length]
 
         found = await _decoded_now(read_scanned, part)
+        found = replace(found, held=max(found.held, len(octets)))
     return await _part_within(found, rest) if rest else found
 
 
@@ -164,4 +166,4 @@ async def _decoded_now(read: Read, part: Part) -> Blob:
     async def read_octets(offset: int, length: int) -> bytes:
         return octets[offset : offset + length]
 
-    return Blob(len(octets), read_octets)
+    return Blob(len(octets), read_octets, held=len(octets))

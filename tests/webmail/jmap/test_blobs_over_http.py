@@ -13,7 +13,7 @@ from tests.letters import TEXT, attachment, lines_of, multipart
 from tests.webmail.jmap.client import HttpAnswer, Jmap
 from tests.webmail.jmap.conftest import NewJmap
 from webmail.jmap.http.application import jmap_application
-from webmail.jmap.http.door import Door
+from webmail.jmap.http.door import HELD_DOWNLOADS, Door
 from webmail.jmap.limits import Limits
 
 LONG = bytes(range(256)) * 12_000  # three chunks
@@ -95,6 +95,34 @@ async def test_an_upload_that_is_too_large_is_refused(jmap: Jmap, is_told: bool)
     assert answer.status == 413
     assert answer.json()["type"] == "urn:ietf:params:jmap:error:limit"
     assert answer.json()["limit"] == "maxSizeUpload"
+
+
+async def test_few_long_parts_are_held_for_clients_that_take_nothing(jmap: Jmap, parts: Parts) -> None:
+    """What must be decoded whole stands in memory until the client has it."""
+    head = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    placed = await jmap.receive(head + (b"x" * 70 + b"=\r\n") * 20_000 + b"\r\n")
+    target = f"/jmap/download/{jmap.account_id}/BM{placed.message_id}-1/long"
+    taking, waiting = asyncio.Event(), asyncio.Semaphore(0)
+    application = jmap_application(Door(parts))
+
+    async def slow(scope: Message, receive: Receive, send: Send) -> None:
+        async def send_later(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                waiting.release()
+                await taking.wait()
+            await send(message)
+
+        await application(scope, receive, send_later)
+
+    door = replace(jmap, application=slow)
+    downloads = [asyncio.create_task(door.http("GET", target)) for _ in range(HELD_DOWNLOADS)]
+    for _ in downloads:
+        await waiting.acquire()
+    refused = await door.http("GET", target)
+    assert (refused.status, refused.json()["limit"]) == (429, "concurrentDownloads")
+    taking.set()
+    assert {(await each).status for each in downloads} == {200}
+    assert len((await door.http("GET", target)).body) > 1024 * 1024
 
 
 async def test_a_message_and_its_parts_are_blobs(jmap: Jmap) -> None:

@@ -6,6 +6,7 @@ and where it is shown all the same it has no origin and loads nothing.
 
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from urllib.parse import parse_qs
 
 from tenants.types import Principal
@@ -19,6 +20,7 @@ from webmail.jmap.ids import account_id
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 (RFC 9110 §5.6.2)
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*{_TOKEN}=(?:{_TOKEN}|\"[^\"\\\x00-\x1f\x7f-\xff]*\"))*")
 _LONGEST_TYPE = 255
+_HELD_OCTETS = 1024 * 1024
 _OCTETS = "application/octet-stream"
 _SAFE = (
     ("content-security-policy", "sandbox; default-src 'none'; frame-ancestors 'none'"),
@@ -45,11 +47,12 @@ async def answer_download(
         await answer.end()
         return
     wanted = _wanted_range(request, found, etag)
-    if wanted is None:
-        await _send(answer, found, OctetRange(0, found.octets), 200, headers)
-    else:
-        more = ("content-range", wanted.content_range(found.octets))
-        await _send(answer, found, wanted, 206, (*headers, more))
+    with door.held_downloads.one(who.account_id) if found.held > _HELD_OCTETS else nullcontext():
+        if wanted is None:
+            await _send(answer, found, OctetRange(0, found.octets), 200, headers)
+        else:
+            more = ("content-range", wanted.content_range(found.octets))
+            await _send(answer, found, wanted, 206, (*headers, more))
 
 
 async def _find(door: Door, who: Principal, variables: Mapping[str, str]) -> Blob:
