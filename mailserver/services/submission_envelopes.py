@@ -14,7 +14,7 @@ from mailserver.mime.fields import parse_fields
 from mailserver.mime.header_section import fields
 from mailserver.services.identities import is_allowed_by
 from mailserver.services.sender_checks import parse_mailboxes
-from mailserver.services.submission_errors import MessageUnfit, NobodyToSendTo, RecipientsRefused
+from mailserver.services.submission_errors import MessageUnfit, NobodyToSendTo, NotOfIdentity, RecipientsRefused
 from storage.identities import Identity
 from storage.outgoing_types import Notify, ReturnContent
 from tenants.addresses import format_address, parse_target
@@ -73,6 +73,16 @@ def derived_envelope(header: bytes, identity: Identity) -> SubmissionEnvelope:
             if address.mailbox is not None and address.host is not None:
                 given[_written(address.mailbox, address.host)] = None
     return SubmissionEnvelope(reverse_path, envelope_recipients([EnvelopeRecipient(each, "") for each in given]))
+
+
+def check_identity(header: bytes, identity: Identity) -> None:
+    """Whether one of the authors is who it is sent as (RFC 8621 §9.6). Its originators have been checked.
+
+    Raises NotOfIdentity.
+    """
+    authors = parse_mailboxes(dict(fields(header))[b"from"], field="From")
+    if not any(is_allowed_by(identity, each) for each in authors):
+        raise NotOfIdentity(identity.email)
 
 
 def envelope_recipients(given: Sequence[EnvelopeRecipient]) -> tuple[EnvelopeRecipient, ...]:

@@ -37,6 +37,13 @@ class MessageUnfit(ServiceError):
         self.properties = tuple(properties)
 
 
+class NotOfIdentity(ServiceError):
+    """From is the person's own, but another identity's than what they send as (RFC 8621 §9.6)."""
+
+    def __init__(self, email: str) -> None:
+        super().__init__(f"From is none of the identity {email}")
+
+
 class MayNotSend(ServiceError):
     """None of the person's addresses is good for sending now."""
 

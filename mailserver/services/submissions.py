@@ -30,6 +30,7 @@ from mailserver.services.submission_envelopes import (
     EnvelopeRecipient,
     Fate,
     SubmissionEnvelope,
+    check_identity,
     derived_envelope,
     write_fates,
 )
@@ -157,6 +158,7 @@ class Submissions:
         if not addresses:
             raise MayNotSend
         check_originators(header, addresses)
+        check_identity(header, identity)
         envelope = envelope or derived_envelope(header, identity)
         check_reverse_path(envelope.reverse_path, addresses)
         if not envelope.recipients:

@@ -13,6 +13,7 @@ from mailserver.services.submission_errors import (
     MessageTooBig,
     MessageUnfit,
     NobodyToSendTo,
+    NotOfIdentity,
     RecipientsRefused,
     TooManyRecipients,
     TooManyWait,
@@ -52,6 +53,7 @@ _LIMIT_WORDS = {
 _NO_ADDRESS_WORDS = {"en": "None of your addresses can send mail now.", "zh": "您的地址目前都不能发送邮件。"}
 _Refused = (
     SenderNotOwned
+    | NotOfIdentity
     | OriginatorInvalid
     | MessageUnfit
     | MessageTooBig
@@ -248,7 +250,7 @@ def _refusal(context: Context, error: _Refused) -> SetError:
     match error:
         case SenderNotOwned(where="MAIL FROM"):
             return SetError("forbiddenMailFrom", str(error))
-        case SenderNotOwned():
+        case SenderNotOwned() | NotOfIdentity():
             return SetError("forbiddenFrom", str(error))
         case OriginatorInvalid():
             return SetError("invalidEmail", error.reason, ("from",))

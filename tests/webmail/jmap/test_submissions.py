@@ -359,14 +359,28 @@ async def test_wishes_of_the_envelope_go_along(jmap: Jmap) -> None:
     assert (recipient.message.envelope_id, recipient.message.return_content) == ("QQ31", ReturnContent.HEADERS)
 
 
-async def test_a_sender_that_the_identity_does_not_allow_gives_way_to_its_address(
-    jmap: Jmap, services: RunningServices
-) -> None:
+async def shop_of(jmap: Jmap) -> tuple[str, str]:
+    """An identity beside that of the address, and its address."""
     local_part, _, domain = jmap.person.address.partition("@")
-    create = {"a": {"email": f"{local_part}+shop@{domain}"}}
-    shop = (await jmap.call("Identity/set", {"create": create}))["created"]["a"]["id"]
-    made = await sent(jmap, await draft(jmap), identityId=shop)
-    assert made["envelope"]["mailFrom"]["email"] == f"{local_part}+shop@{domain}"
+    shop = f"{local_part}+shop@{domain}"
+    return (await jmap.call("Identity/set", {"create": {"a": {"email": shop}}}))["created"]["a"]["id"], shop
+
+
+async def test_a_sender_that_the_identity_does_not_allow_gives_way_to_its_address(jmap: Jmap) -> None:
+    identity, shop = await shop_of(jmap)
+    made = await sent(jmap, await draft(jmap, From=shop, Sender=jmap.person.address), identityId=identity)
+    assert made["envelope"]["mailFrom"]["email"] == shop
+
+
+async def test_one_of_the_authors_is_who_it_is_sent_as(jmap: Jmap) -> None:
+    identity, shop = await shop_of(jmap)
+    given = {"identityId": identity, "emailId": await draft(jmap)}
+    answer = await jmap.call("EmailSubmission/set", {"create": {"s": given}})
+    assert answer["notCreated"]["s"] == {"type": "forbiddenFrom", "description": f"From is none of the identity {shop}"}
+    assert await sent(jmap, await draft(jmap, From=f"Shop <{shop.upper()}>"), identityId=identity)
+    both = await draft(jmap, From=f"{jmap.person.address}, {shop}", Sender=shop)
+    assert await sent(jmap, both, identityId=identity)
+    assert await sent(jmap, both), "what has a detail is mail of the address too"
 
 
 async def test_a_full_mailbox_refuses_and_nothing_is_queued(new_jmap: NewJmap, services: RunningServices) -> None:
