@@ -65,6 +65,17 @@ def numbers_of(text: str) -> list[int]:
     return found
 
 
+def _plus(flags: frozenset[str], named: frozenset[str]) -> frozenset[str]:
+    """A flag that is there already keeps its spelling."""
+    return flags | _minus(named, flags)
+
+
+def _minus(flags: frozenset[str], named: frozenset[str]) -> frozenset[str]:
+    """However they are spelled (RFC 9051 §9 (1))."""
+    folded = {each.lower() for each in named}
+    return frozenset(each for each in flags if each.lower() not in folded)
+
+
 def set_of(numbers: Iterable[int]) -> str:
     return ",".join(str(number) for number in numbers)
 
@@ -142,7 +153,7 @@ class ImapCache:
                 if silent[3] == "":
                     message.flags = named
                 elif message.flags is not None:
-                    message.flags = message.flags | named if silent[3] == "+" else message.flags - named
+                    message.flags = _plus(message.flags, named) if silent[3] == "+" else _minus(message.flags, named)
 
     # What it hears
 
