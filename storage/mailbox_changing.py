@@ -63,10 +63,13 @@ _BURY = Query[None](
 )
 _TELL_ALL = Query[None](
     """
+    WITH told AS (
+        UPDATE mailbox SET modseq = %(modseq)s
+         WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND deleted_at IS NULL
+        RETURNING tenant_id, account_id, modseq, id
+    )
     INSERT INTO change (tenant_id, account_id, modseq, seq, kind, mailbox_id)
-    SELECT m.tenant_id, m.account_id, %(modseq)s, %(seq)s + row_number() OVER (ORDER BY m.id) - 1, 5, m.id
-      FROM mailbox m
-     WHERE m.tenant_id = waypost_tenant(%(tenant_id)s) AND m.account_id = %(account_id)s AND m.deleted_at IS NULL
+    SELECT tenant_id, account_id, modseq, %(seq)s + row_number() OVER (ORDER BY id) - 1, 5, id FROM told
     """
 )
 
@@ -129,5 +132,5 @@ async def bury(
 async def tell_all(
     connection: Connection, tenant_id: TenantId, account_id: AccountId, modseq: Modseq, *, seq: int
 ) -> None:
-    """Every mailbox may look different at this modseq, though its row does not. In the log they count from `seq` on."""
+    """Every mailbox may look different at this modseq, though it is as it was. In the log they count from `seq` on."""
     await _TELL_ALL.execute(connection, tenant_id=tenant_id, account_id=account_id, modseq=modseq, seq=seq)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mailserver.assembly import Parts
-from mailserver.services import account_advancing, mailboxes
+from mailserver.services import account_advancing, changes, mailboxes, messages
 from mailserver.services.account_views import AccountViews
 from storage.epochs import start_epoch
 from tests.account_deeds import Deeds
@@ -17,6 +17,7 @@ from tests.conftest import plain_message
 from tests.someone import ADD, DELETED, FLAGGED, SEEN, Someone
 from tests.webmail.jmap.client import Jmap
 from webmail.jmap.http.application import open_door
+from webmail.jmap.ids import parse_mailbox_id
 
 Records = dict[str, Any]
 
@@ -312,6 +313,21 @@ async def test_where_the_trash_is_changes_what_is_unread_elsewhere(jmap: Jmap, s
         told = await jmap.call("Mailbox/changes", {"sinceState": state})
         assert {each for each in before if before[each] != after[each]} <= set(told["updated"])
         assert told["updatedProperties"] is None
+
+
+async def test_what_imap_is_told_of_where_the_trash_is_it_is_told_again_when_it_opens_the_mailbox(
+    jmap: Jmap, someone: Someone
+) -> None:
+    """Sessions take the highest mod-sequence from the log, and who opens the mailbox from its row: it never falls."""
+    store, who = jmap.store, jmap.person.principal
+    before, _ = await everything(jmap, "Mailbox")
+    inbox = parse_mailbox_id(next(each for each in before if before[each]["role"] == "inbox"))
+    trash = next(each for each in before if before[each]["name"] == "Trash")
+    assert inbox is not None
+    opened = await messages.load_contents(store, who, inbox)
+    await jmap.call("Mailbox/set", {"update": {trash: {"role": None}}})
+    told = await changes.changes_since(store, who, inbox, opened.account_modseq)
+    assert told.highest_modseq == (await messages.load_contents(store, who, inbox)).modseq
 
 
 @pytest.mark.parametrize("state", ["", "1", "x-1", "1-999999", "2-1", "1--1", "1-1-1-1", "0-0"])
