@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mailserver.assembly import Parts
-from mailserver.web import Application
+from mailserver.web import Application, Message, Receive, Send
 from storage.errors import ColdTierUnavailable, OverQuota
 from tests.conftest import RunningServices
 from tests.people import new_person
@@ -297,6 +297,29 @@ async def test_what_was_made_is_told_to_whom_asks(toys: Toys) -> None:
     assert told["createdIds"] == {"k1": "M1", "k2": "M2"}
     assert told["methodResponses"][0][1] == {"first": "M1"}
     assert "createdIds" not in await door.request(["Toy/make", {}])
+
+
+async def test_an_answer_that_nobody_takes_keeps_its_turn(jmap: Jmap, parts: Parts) -> None:
+    """It stands in memory; one person could have hundreds of them there."""
+    door = Toys(jmap, parts, max_concurrent_requests=1).door(well=well)
+    begun, taking = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Message, receive: Receive, send: Send) -> None:
+        async def send_later(message: Message) -> None:
+            begun.set()
+            await taking.wait()
+            await send(message)
+
+        await door.application(scope, receive, send_later)
+
+    request = {"using": [CORE], "methodCalls": [["Toy/well", {}, "0"]]}
+    first = asyncio.create_task(replace(door, application=slow).post(request))
+    await begun.wait()
+    refused = await door.post(request)
+    assert (refused.status, refused.json()["limit"]) == (429, "maxConcurrentRequests")
+    taking.set()
+    assert (await first).status == 200
+    assert (await door.post(request)).status == 200
 
 
 async def test_more_at_once_than_one_may_are_refused(jmap: Jmap, parts: Parts) -> None:

@@ -198,6 +198,20 @@ async def test_requests_are_answered_side_by_side_and_too_many_refused(parts: Pa
     assert answered == {f"R{number}" for number in range(most)}
 
 
+async def test_an_answer_that_nobody_takes_keeps_its_turn(parts: Parts, jmap: Jmap) -> None:
+    """On whatever connection of the same person."""
+    small = of_another_door(jmap, Door(parts, limits=Limits(max_concurrent_requests=1)))
+    async with web_socket(small) as slow, web_socket(small) as other:
+        slow.conversation.may_send.clear()
+        await slow.send(request(1))
+        while (error := await other.ask(["Core/echo", {}, "0"]))["@type"] == "Response":
+            pass  # it was faster
+        assert (error["type"], error["limit"]) == (f"{URN}limit", "maxConcurrentRequests")
+        slow.conversation.may_send.set()
+        assert (await slow.next())["requestId"] == "R1"
+        assert (await other.ask(["Core/echo", {}, "0"]))["@type"] == "Response"
+
+
 async def test_without_a_password_the_handshake_fails(jmap: Jmap) -> None:
     async with web_socket(jmap, authorization="") as socket:
         assert socket.accepted["type"] == "websocket.close"

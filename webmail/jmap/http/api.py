@@ -30,7 +30,7 @@ async def answer_api(
         asked = await _parsed(door, octets)
         del octets
         response = await respond(door, who, asked, origin=request.origin)
-    await answer.json(200, response)
+        await answer.json(200, response)  # who takes it slowly keeps the turn: it stands in memory until then
 
 
 async def _parsed(door: Door, octets: bytes) -> Request:

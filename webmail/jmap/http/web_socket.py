@@ -219,20 +219,26 @@ class JmapSocket:
         task.add_done_callback(asked.discard)
 
     async def _answer(self, given: JsonObject, request_id: str | None) -> None:
+        """Who takes the answer slowly keeps the turn: it stands in memory until then."""
         try:
-            told = await self._answered(given, request_id)
+            with self._door.requests.one(self._who.account_id):
+                await self._tell(await self._told(given, request_id))
         except RequestError as error:
-            told = request_error(error.problem(), request_id)
+            await self._tell(request_error(error.problem(), request_id))
+
+    async def _told(self, given: JsonObject, request_id: str | None) -> JsonObject:
+        try:
+            return await self._answered(given, request_id)
+        except RequestError as error:
+            return request_error(error.problem(), request_id)
         except Exception as error:  # noqa: BLE001 - a door: whatever happens, the client hears of it and others go on
-            told = request_error(_failure(error), request_id)
-        await self._tell(told)
+            return request_error(_failure(error), request_id)
 
     async def _answered(self, given: JsonObject, request_id: str | None) -> JsonObject:
         door, who = self._door, self._who
-        with door.requests.one(who.account_id):
-            asked = read_request(given, limits=door.limits, capabilities=CAPABILITIES)
-            context = Context(door.parts, who, door.limits, asked.using, created_ids=dict(asked.created_ids or {}))
-            responses = await answer_calls(context, asked.calls, door.methods)
+        asked = read_request(given, limits=door.limits, capabilities=CAPABILITIES)
+        context = Context(door.parts, who, door.limits, asked.using, created_ids=dict(asked.created_ids or {}))
+        responses = await answer_calls(context, asked.calls, door.methods)
         response = response_object(
             responses,
             created_ids=None if asked.created_ids is None else context.created_ids,
