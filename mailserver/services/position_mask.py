@@ -3,6 +3,7 @@
 AND, OR and NOT of a hundred thousand messages are one machine loop each, where sets of Python would take milliseconds.
 """
 
+import re
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import compress
@@ -11,6 +12,9 @@ Mask = int
 
 _DIGITS_TO_BITS = bytes.maketrans(b"01", b"\x00\x01")
 _MANY_SPANS = 32
+_FEW = 100
+_NOT_ZERO = re.compile(rb"[^\0]")
+_BITS_OF = [[bit for bit in range(8) if octet >> bit & 1] for octet in range(256)]
 
 
 def everything(count: int) -> Mask:
@@ -48,7 +52,10 @@ def of_bit(values: "array[int]", bit: int) -> Mask:
 
 
 def positions_of(mask: Mask) -> list[int]:
-    """Ascending."""
+    """Ascending. Few among many are found by the octets that are not zero, a tenth of the work."""
+    if mask.bit_count() * _FEW < mask.bit_length():
+        octets = mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+        return [8 * found.start() + bit for found in _NOT_ZERO.finditer(octets) for bit in _BITS_OF[found[0][0]]]
     bits = bin(mask)[:1:-1].encode("ascii").translate(_DIGITS_TO_BITS)
     return list(compress(range(len(bits)), bits))
 

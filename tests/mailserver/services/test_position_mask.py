@@ -38,6 +38,11 @@ def test_is_there_any(ones: set[int], begin: int, length: int) -> None:
     assert asked == bool(ones & set(range(begin, begin + length)))
 
 
+@given(st.sets(st.integers(0, 9_999), max_size=120))
+def test_few_among_many(positions: set[int]) -> None:
+    assert masks.positions_of(masks.of_positions(positions, 10_000)) == sorted(positions)
+
+
 def test_nothing_is_in_nothing() -> None:
     assert masks.everything(0) == masks.of_positions((), 0) == masks.of_digits(b"") == masks.of_spans((), 0) == 0
     assert masks.positions_of(0) == []
