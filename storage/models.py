@@ -780,7 +780,8 @@ class Identity(models.Model):
 
 class EmailSubmission(models.Model):
     """A message that somebody sent, or will: the record that they see. `envelope` is JSON as they gave it; `fates` says
-    what became of it, by address; `outgoing_id` is what the queue calls it while more may become of it."""
+    what became of it, by address; `outgoing_id` is what the queue calls it while more may become of it, and
+    `open_recipients` how many were not over when upkeep last looked (NULL: it never did)."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -794,6 +795,7 @@ class EmailSubmission(models.Model):
     send_at = models.DateTimeField()
     undo_status = models.SmallIntegerField()
     outgoing_id = models.BigIntegerField(null=True)
+    open_recipients = models.IntegerField(null=True)
     created_modseq = models.BigIntegerField()
     modseq = models.BigIntegerField()
     is_destroyed = models.BooleanField(db_default=False)

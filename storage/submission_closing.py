@@ -12,17 +12,21 @@ from tenants.types import AccountId, TenantId
 
 @dataclass(frozen=True, slots=True)
 class OpenSubmission:
-    """One of which more may become, as far as its record knows."""
+    """One of which more may become, as far as its record knows. `open_recipients` were not over when somebody last
+    looked; None: nobody has yet."""
 
     tenant_id: int
     account_id: int
     id: int
     outgoing_id: int
+    open_recipients: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Id:
-    id: int
+class _InQueue:
+    tenant_id: int
+    outgoing_id: int
+    open_recipients: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +37,42 @@ class _Account:
 
 _OPEN = Query(
     """
-    SELECT s.tenant_id, s.account_id, s.id, coalesce(s.outgoing_id, 0) AS outgoing_id FROM email_submission s
+    SELECT s.tenant_id, s.account_id, s.id, coalesce(s.outgoing_id, 0) AS outgoing_id, s.open_recipients
+      FROM email_submission s
      WHERE s.outgoing_id IS NOT NULL AND (s.tenant_id, s.id) > (%(tenant_id)s, %(id)s)
      ORDER BY s.tenant_id, s.id LIMIT %(limit)s
     """,
     row=OpenSubmission,
     role="waypost_system",
 )
-_WAITING = Query(
+_IN_QUEUE = Query(
     """
-    SELECT DISTINCT r.outgoing_id AS id FROM outgoing_recipient r
+    SELECT r.tenant_id, r.outgoing_id, count(*)::integer AS open_recipients FROM outgoing_recipient r
       JOIN unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
         ON w.tenant_id = r.tenant_id AND w.id = r.outgoing_id
      WHERE r.state <> 2
+     GROUP BY r.tenant_id, r.outgoing_id
     """,
-    row=_Id,
+    row=_InQueue,
     role="waypost_system",
 )
 _CLOSE = Query[None](
     """
     UPDATE email_submission SET fates = %(fates)s, outgoing_id = NULL, modseq = %(modseq)s
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
+       AND outgoing_id IS NOT NULL
+    """
+)
+_WRITE_SOME = Query[None](
+    """
+    UPDATE email_submission SET fates = %(fates)s, open_recipients = %(open_recipients)s, modseq = %(modseq)s
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
+       AND outgoing_id IS NOT NULL
+    """
+)
+_LOOKED = Query[None](
+    """
+    UPDATE email_submission SET open_recipients = %(open_recipients)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
        AND outgoing_id IS NOT NULL
     """
@@ -85,23 +105,43 @@ _FORGET = Query[None](
 )
 
 
-async def open_submissions(
-    database: Database, after: tuple[int, int], limit: int
-) -> tuple[list[OpenSubmission], list[OpenSubmission]]:
-    """By tenant and id, those behind `after`; and which of them the queue is done with."""
+async def open_submissions(database: Database, after: tuple[int, int], limit: int) -> list[tuple[OpenSubmission, int]]:
+    """By tenant and id, those behind `after`; and how many of their recipients are not over now."""
     async with database.system() as connection:
         found = await _OPEN.all(connection, tenant_id=after[0], id=after[1], limit=limit)
-        waiting = await _WAITING.all(
+        in_queue = await _IN_QUEUE.all(
             connection, tenant_ids=[each.tenant_id for each in found], ids=[each.outgoing_id for each in found]
         )
-    busy = {each.id for each in waiting}
-    return found, [each for each in found if each.outgoing_id not in busy]
+    open_recipients = {(each.tenant_id, each.outgoing_id): each.open_recipients for each in in_queue}
+    return [(each, open_recipients.get((each.tenant_id, each.outgoing_id), 0)) for each in found]
 
 
 async def close(connection: Connection, done: OpenSubmission, fates: str, modseq: Modseq) -> None:
     """In a transaction, after `begin_change`: all that will become of it is written down."""
     await _CLOSE.execute(
         connection, tenant_id=done.tenant_id, account_id=done.account_id, id=done.id, fates=fates, modseq=modseq
+    )
+
+
+async def write_some(
+    connection: Connection, of: OpenSubmission, fates: str, open_recipients: int, modseq: Modseq
+) -> None:
+    """In a transaction, after `begin_change`: what became of some of its recipients."""
+    await _WRITE_SOME.execute(
+        connection,
+        tenant_id=of.tenant_id,
+        account_id=of.account_id,
+        id=of.id,
+        fates=fates,
+        open_recipients=open_recipients,
+        modseq=modseq,
+    )
+
+
+async def look_again(connection: Connection, of: OpenSubmission, open_recipients: int) -> None:
+    """There was nothing to write, nor is there before fewer are open."""
+    await _LOOKED.execute(
+        connection, tenant_id=of.tenant_id, account_id=of.account_id, id=of.id, open_recipients=open_recipients
     )
 
 

@@ -7,6 +7,7 @@ from mailserver.services.submission_envelopes import NO, QUEUED, UNKNOWN, Fate, 
 from storage import submission_closing as closing
 from storage import submissions as stored
 from storage.outgoing_types import EventKind, OutgoingId
+from storage.query import Connection
 from storage.store import MailStore
 from storage.submission_closing import OpenSubmission
 from storage.submissions import Recipient, is_over
@@ -22,19 +23,53 @@ _AT_ONCE = 500
 _ENDS = {EventKind.DELIVERED: UNKNOWN, EventKind.BOUNCED: NO, EventKind.EXPIRED: NO, EventKind.REMOVED: NO}
 
 
-async def close_finished(store: MailStore) -> int:
+async def write_fates_down(store: MailStore) -> int:
     """Upkeep: what the queue is done with is written into the submissions' records, before its events are forgotten;
-    and their states move, so that clients hear of it. Returns how many."""
-    closed = 0
+    and their states move, so that clients hear of it: once for all recipients that were over since the last look.
+    Returns how many records."""
+    written = 0
     after = (0, 0)
     while True:
-        found, done = await closing.open_submissions(store.database, after, _AT_ONCE)
-        for each in done:
-            await _close(store, each)
-        closed += len(done)
+        found = await closing.open_submissions(store.database, after, _AT_ONCE)
+        for each, open_recipients in found:
+            if not open_recipients:
+                await _close(store, each)
+                written += 1
+            elif each.open_recipients is None or open_recipients < each.open_recipients:
+                written += await _write_some(store, each, open_recipients)
         if len(found) < _AT_ONCE:
-            return closed
-        after = (found[-1].tenant_id, found[-1].id)
+            return written
+        last, _ = found[-1]
+        after = (last.tenant_id, last.id)
+
+
+async def _write_some(store: MailStore, of: OpenSubmission, open_recipients: int) -> bool:
+    """The account is locked only if there is something to tell."""
+    tenant_id, account_id = TenantId(of.tenant_id), AccountId(of.account_id)
+    async with store.database.read(tenant_id) as connection:
+        if await _news(connection, of) is None:
+            await closing.look_again(connection, of, open_recipients)
+            return False
+    async with store.database.transaction(tenant_id) as connection:
+        modseq = await begin_change(connection, tenant_id, account_id, stored.TYPE_NAME)
+        fates = await _news(connection, of)
+        if fates is not None:
+            await closing.write_some(connection, of, write_fates(fates), open_recipients, modseq)
+    store.announce(tenant_id, account_id, modseq)
+    return fates is not None
+
+
+async def _news(connection: Connection, of: OpenSubmission) -> list[Fate] | None:
+    """With what is over by now and its record does not know. None: nothing."""
+    submission_id = SubmissionId(of.id)
+    found = await stored.find(connection, TenantId(of.tenant_id), AccountId(of.account_id), [submission_id])
+    if submission_id not in found:
+        return None
+    before = read_fates(found[submission_id].fates)
+    queue = known(await stored.recipients(connection, TenantId(of.tenant_id), [OutgoingId(of.outgoing_id)]))
+    now = known_fates(before, of.outgoing_id, queue)
+    after = [old if new.delivered == QUEUED else new for old, new in zip(before, now, strict=True)]
+    return after if after != before else None
 
 
 async def _close(store: MailStore, done: OpenSubmission) -> None:

@@ -4,7 +4,7 @@ from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.queueing import Queueing
 from mailserver.services.releasing import Releases
-from mailserver.services.submission_fates import close_finished
+from mailserver.services.submission_fates import write_fates_down
 from mailserver.services.vacation import PERIOD_S
 from mailserver.upkeep.jobs import HOUR_S, MINUTE_S, Job
 from storage import identities, submission_closing, vacations
@@ -28,6 +28,6 @@ def release_jobs(store: MailStore, recipients: Recipients, arrivals: Arrivals, q
 
     return (
         Job("send what waited for its time", LOOK_EVERY_S, 10 * MINUTE_S, releases.release_due),
-        Job("write down what became of mail", MINUTE_S, 30 * MINUTE_S, lambda: close_finished(store)),
+        Job("write down what became of mail", MINUTE_S, 30 * MINUTE_S, lambda: write_fates_down(store)),
         Job("forget what was sent", 6 * HOUR_S, HOUR_S, forget),
     )

@@ -16,10 +16,10 @@ from mailserver.services.addresses import Recipients
 from mailserver.services.arrivals import Arrivals
 from mailserver.services.releasing import Releases
 from mailserver.services.returns import Writer
-from mailserver.services.submission_fates import close_finished
+from mailserver.services.submission_fates import write_fates_down
 from storage import outgoing_acts, steps
 from storage.outbox import settle
-from storage.outgoing_types import Ending, LastReply, Notify, ReturnContent, Settlement
+from storage.outgoing_types import Ending, LastReply, Notify, ReportKind, ReturnContent, Settlement
 from tenants.types import Principal
 from tests.conftest import ROOT, RunningServices, owner_connection
 from tests.people import new_person
@@ -161,25 +161,54 @@ async def test_what_became_of_it_is_told_for_each(new_jmap: NewJmap) -> None:
     assert status == {"smtpReply": "554 5.7.1 an administrator says no", "delivered": "no", "displayed": "unknown"}
 
 
-async def test_what_the_queue_is_done_with_is_written_down_and_told_as_a_change(jmap: Jmap) -> None:
+async def test_what_became_of_each_is_written_down_and_told_as_a_change(jmap: Jmap) -> None:
     made = await sent(jmap, await draft(jmap, to="eve@elsewhere.test, carl@elsewhere.test"))
     state = (await jmap.call("EmailSubmission/get", {"ids": []}))["state"]
     of_eve = outgoing_acts.Chosen(tenant_id=jmap.person.principal.tenant_id, recipient="eve@elsewhere.test")
     await outgoing_acts.bounce(jmap.store.database, of_eve, "no")
-    await close_finished(jmap.store)
+    await write_fates_down(jmap.store)
+    told = await jmap.call("EmailSubmission/changes", {"sinceState": state})
+    assert told["updated"] == [made["id"]]
+    state = told["newState"]
+    await write_fates_down(jmap.store)
     assert (await jmap.call("EmailSubmission/changes", {"sinceState": state}))["updated"] == []
     (carl,) = await leaving(jmap.store, jmap.person.principal.tenant_id)
     taken = Settlement(carl, Ending.DELIVERED, LastReply(250, "2.0.0", "taken\nindeed", "mx.elsewhere.test"))
     assert await settle(jmap.store.database, [taken], report_wait_s=0) == [taken]
     before = (await shown(jmap, made["id"]))["deliveryStatus"]
-    await close_finished(jmap.store)
-    await close_finished(jmap.store)
+    await write_fates_down(jmap.store)
+    await write_fates_down(jmap.store)
     assert (await jmap.call("EmailSubmission/changes", {"sinceState": state}))["updated"] == [made["id"]]
     assert (await shown(jmap, made["id"]))["deliveryStatus"] == before
     assert {each: (status["delivered"], status["smtpReply"]) for each, status in before.items()} == {
         "eve@elsewhere.test": ("no", "554 5.7.1 no"),
         "carl@elsewhere.test": ("unknown", "250 2.0.0 taken indeed"),
     }
+
+
+async def test_those_that_are_over_after_the_first_look_are_told_of_too(jmap: Jmap) -> None:
+    to = ", ".join(f"{name}@elsewhere.test" for name in ("carl", "dora", "eve"))
+    made = await sent(jmap, await draft(jmap, to=to))
+    await write_fates_down(jmap.store)
+    state = (await jmap.call("EmailSubmission/get", {"ids": []}))["state"]
+    recipients = {each.address: each for each in await leaving(jmap.store, jmap.person.principal.tenant_id)}
+    busy = LastReply(451, "4.2.0", "busy", "mx.elsewhere.test")
+    later = Settlement(recipients["carl@elsewhere.test"], Ending.DEFERRED, busy)
+    nobody = LastReply(550, "5.1.1", "nobody", "mx.elsewhere.test")
+    never = Settlement(recipients["dora@elsewhere.test"], Ending.FAILED, nobody, report=ReportKind.FAILED)
+    assert len(await settle(jmap.store.database, [later, never], report_wait_s=0)) == 2
+    await write_fates_down(jmap.store)
+    told = await jmap.call("EmailSubmission/changes", {"sinceState": state})
+    assert told["updated"] == [made["id"]]
+    await write_fates_down(jmap.store)
+    assert (await jmap.call("EmailSubmission/get", {"ids": []}))["state"] == told["newState"]
+    status = (await shown(jmap, made["id"]))["deliveryStatus"]
+    assert {each: one["delivered"] for each, one in status.items()} == {
+        "carl@elsewhere.test": "queued",
+        "dora@elsewhere.test": "no",
+        "eve@elsewhere.test": "queued",
+    }
+    assert status["carl@elsewhere.test"]["smtpReply"] == "451 4.2.0 busy", "the queue says so"
 
 
 async def test_the_email_is_changed_or_destroyed_when_it_is_sent(jmap: Jmap) -> None:
