@@ -129,7 +129,11 @@ async def query(context: Context, arguments: JsonObject) -> JsonObject:
 
 
 async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
-    """Whatever changed since is told as removed, and as added where it is found now (RFC 8620 §5.6)."""
+    """Whatever changed since is told as removed, and as added where it is found now (RFC 8620 §5.6).
+
+    What changes meanwhile is told twice, now and next time: the account is looked at first and what changed is read
+    last, so that a client knows, or is told, where all that is found stands.
+    """
     taken = Arguments(context, arguments)
     asked = taken.standard_query_changes()
     taken.end()
@@ -137,8 +141,8 @@ async def query_changes(context: Context, arguments: JsonObject) -> JsonObject:
     since = place_of(view, asked.since_query_state)
     if not since.is_whole:
         raise MethodError("cannotCalculateChanges")
-    touched = [row.id for row in await _changed(context, Modseq(since.first_modseq - 1)) if row.modseq <= view.modseq]
     found = matching(await _facts(context), asked.filter, asked.sort, context.real_id)
+    touched = [row.id for row in await _changed(context, Modseq(since.first_modseq - 1))]
     changed = frozenset(touched)
     added = [(index, each) for index, each in enumerate(found) if each in changed]
     if asked.max_changes is not None and len(touched) + len(added) > asked.max_changes:
