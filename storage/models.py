@@ -781,7 +781,8 @@ class Identity(models.Model):
 class EmailSubmission(models.Model):
     """A message that somebody sent, or will: the record that they see. `envelope` is JSON as they gave it; `fates` says
     what became of it, by address; `outgoing_id` is what the queue calls it while more may become of it, and
-    `open_recipients` how many were not over when upkeep last looked (NULL: it never did)."""
+    `open_recipients` how many were not over when upkeep last looked (NULL: it never did).
+    `report_ids` are messages that the queue sent its owner of it, oldest first."""
 
     pk = models.CompositePrimaryKey("tenant_id", "id")
     tenant_id = models.BigIntegerField()
@@ -796,6 +797,7 @@ class EmailSubmission(models.Model):
     undo_status = models.SmallIntegerField()
     outgoing_id = models.BigIntegerField(null=True)
     open_recipients = models.IntegerField(null=True)
+    report_ids = ArrayField(models.BigIntegerField(), db_default=[])
     created_modseq = models.BigIntegerField()
     modseq = models.BigIntegerField()
     is_destroyed = models.BooleanField(db_default=False)
@@ -806,6 +808,11 @@ class EmailSubmission(models.Model):
             models.Index(fields=["tenant_id", "account_id", "modseq"], name="email_submission_of_account"),
             models.Index(
                 fields=["tenant_id", "id"], condition=models.Q(outgoing_id__isnull=False), name="email_submission_open"
+            ),
+            models.Index(
+                fields=["tenant_id", "outgoing_id"],
+                condition=models.Q(outgoing_id__isnull=False),
+                name="email_submission_of_outgoing",
             ),
         ]
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from storage.database import Database
+from storage.outgoing_types import OutgoingId
 from storage.query import Connection, Query
 from storage.submissions import TYPE_NAME
 from storage.type_states import begin_change
-from storage.types import Modseq
+from storage.types import MessageId, Modseq
 from tenants.types import AccountId, TenantId
 
 
@@ -30,6 +31,11 @@ class _InQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class _Id:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Account:
     tenant_id: int
     account_id: int
@@ -47,10 +53,10 @@ _OPEN = Query(
 )
 _IN_QUEUE = Query(
     """
-    SELECT r.tenant_id, r.outgoing_id, count(*)::integer AS open_recipients FROM outgoing_recipient r
+    SELECT r.tenant_id, r.outgoing_id, count(*) FILTER (WHERE r.state <> 2)::integer AS open_recipients
+      FROM outgoing_recipient r
       JOIN unnest(%(tenant_ids)s::bigint[], %(ids)s::bigint[]) AS w (tenant_id, id)
         ON w.tenant_id = r.tenant_id AND w.id = r.outgoing_id
-     WHERE r.state <> 2
      GROUP BY r.tenant_id, r.outgoing_id
     """,
     row=_InQueue,
@@ -61,6 +67,21 @@ _CLOSE = Query[None](
     UPDATE email_submission SET fates = %(fates)s, outgoing_id = NULL, modseq = %(modseq)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND account_id = %(account_id)s AND id = %(id)s
        AND outgoing_id IS NOT NULL
+    """
+)
+_OF_OUTGOING = Query(
+    """
+    SELECT id FROM email_submission
+     WHERE tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND outgoing_id = %(outgoing_id)s
+       AND account_id = %(account_id)s
+    """,
+    row=_Id,
+)
+_ADD_REPORT = Query[None](
+    """
+    UPDATE email_submission SET report_ids = array_append(report_ids, %(message_id)s), modseq = %(modseq)s
+     WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND outgoing_id = %(outgoing_id)s
+       AND account_id = %(account_id)s
     """
 )
 _WRITE_SOME = Query[None](
@@ -105,21 +126,51 @@ _FORGET = Query[None](
 )
 
 
-async def open_submissions(database: Database, after: tuple[int, int], limit: int) -> list[tuple[OpenSubmission, int]]:
-    """By tenant and id, those behind `after`; and how many of their recipients are not over now."""
+async def open_submissions(
+    database: Database, after: tuple[int, int], limit: int
+) -> list[tuple[OpenSubmission, int | None]]:
+    """By tenant and id, those behind `after`; and how many of their recipients are not over now. None: the sender was
+    told of all, too."""
     async with database.system() as connection:
         found = await _OPEN.all(connection, tenant_id=after[0], id=after[1], limit=limit)
         in_queue = await _IN_QUEUE.all(
             connection, tenant_ids=[each.tenant_id for each in found], ids=[each.outgoing_id for each in found]
         )
     open_recipients = {(each.tenant_id, each.outgoing_id): each.open_recipients for each in in_queue}
-    return [(each, open_recipients.get((each.tenant_id, each.outgoing_id), 0)) for each in found]
+    return [(each, open_recipients.get((each.tenant_id, each.outgoing_id))) for each in found]
 
 
 async def close(connection: Connection, done: OpenSubmission, fates: str, modseq: Modseq) -> None:
     """In a transaction, after `begin_change`: all that will become of it is written down."""
     await _CLOSE.execute(
         connection, tenant_id=done.tenant_id, account_id=done.account_id, id=done.id, fates=fates, modseq=modseq
+    )
+
+
+async def is_of_submission(
+    connection: Connection, tenant_id: TenantId, account_id: AccountId, outgoing_id: OutgoingId
+) -> bool:
+    """Whether there is a record of what the queue has."""
+    found = await _OF_OUTGOING.first(connection, tenant_id=tenant_id, account_id=account_id, outgoing_id=outgoing_id)
+    return found is not None
+
+
+async def add_report(
+    connection: Connection,
+    tenant_id: TenantId,
+    account_id: AccountId,
+    outgoing_id: OutgoingId,
+    message_id: MessageId,
+    modseq: Modseq,
+) -> None:
+    """In a transaction, after `begin_change`: they got a report of it."""
+    await _ADD_REPORT.execute(
+        connection,
+        tenant_id=tenant_id,
+        account_id=account_id,
+        outgoing_id=outgoing_id,
+        message_id=message_id,
+        modseq=modseq,
     )
 
 

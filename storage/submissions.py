@@ -25,7 +25,8 @@ class UndoStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """`envelope` and `fates` are JSON, as the service that writes them has them."""
+    """`envelope` and `fates` are JSON, as the service that writes them has them. `report_ids` are
+    messages, some of them perhaps gone."""
 
     id: int
     identity_id: int
@@ -36,6 +37,7 @@ class Submission:
     send_at: datetime
     undo_status: int
     outgoing_id: int | None
+    report_ids: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ _NEXT_ID = Query("SELECT nextval('mail_id') AS id", row=_Id)
 _OF_ACCOUNT = """tenant_id = (SELECT waypost_tenant(%(tenant_id)s)) AND account_id = %(account_id)s"""
 _FIND = Query(
     f"""
-    SELECT id, identity_id, message_id, thread_id, envelope, fates, send_at, undo_status, outgoing_id
+    SELECT id, identity_id, message_id, thread_id, envelope, fates, send_at, undo_status, outgoing_id, report_ids
       FROM email_submission WHERE {_OF_ACCOUNT} AND id = ANY (%(ids)s) AND NOT is_destroyed
     """,  # noqa: S608 - our own condition
     row=Submission,

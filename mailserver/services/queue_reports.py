@@ -19,6 +19,7 @@ from mailserver.services.queueing import Wake, without_return_path
 from mailserver.services.returns import Report, Writer
 from mailserver.tasks import end_task
 from storage import outgoing_enqueue, outgoing_reports
+from storage import submission_closing as closing
 from storage.errors import ContentDamaged, MessageGone, OverQuota, StorageError
 from storage.events import tell_of_dropped_report
 from storage.outgoing_content import read_chunk
@@ -35,7 +36,9 @@ from storage.outgoing_types import (
 )
 from storage.placing import AlreadyPlaced
 from storage.store import MailStore
-from storage.types import InboundId
+from storage.submissions import TYPE_NAME
+from storage.type_states import begin_change
+from storage.types import InboundId, MessageId, Modseq, Placed
 from tenants.errors import TenantsError
 from tenants.types import Recipient, Resolution
 
@@ -162,9 +165,9 @@ class QueueReports:
             await self._end_untold(work, "MessageGone")
             return
         people = list(resolution.recipients) if resolution is not None else []
-        await self._place(work, mail, people)
+        placed = await self._place(work, mail, people)
         elsewhere = [reverse_path] if resolution is None else [forward.address for forward in resolution.elsewhere]
-        await self._end(work, mail, elsewhere)
+        await self._end(work, mail, elsewhere, placed)
         REPORTS.labels(work.kind.name.lower(), "told").inc()
         log.info(
             "a sender was told",
@@ -174,23 +177,35 @@ class QueueReports:
             recipients=len(work.recipients),
         )
 
-    async def _place(self, work: ReportWork, mail: IncomingMail, people: list[Recipient]) -> None:
-        """Raises StoreUnavailable."""
+    async def _place(self, work: ReportWork, mail: IncomingMail, people: list[Recipient]) -> MessageId | None:
+        """What the sender's own account got, unless a process that was killed placed it. Raises StoreUnavailable."""
         if not people:
-            return
+            return None
         outcomes = await self._deliveries.deliver_once(
             mail.octets, people, once=InboundId(work.id), received_at=mail.received_at
         )
         for outcome in outcomes:
             if isinstance(outcome, StorageError) and not isinstance(outcome, AlreadyPlaced):
                 log.warning("a report was not placed", outgoing=work.message.id, reason=type(outcome).__name__)
+        of_sender = (each for each in outcomes if isinstance(each, Placed))
+        return next((each.message_id for each in of_sender if each.account_id == work.message.account_id), None)
 
-    async def _end(self, work: ReportWork, mail: IncomingMail, elsewhere: list[str]) -> None:
-        """In one transaction: the report is queued if it goes elsewhere, and what it tells of is over."""
-        tenant_id = work.message.tenant_id
+    async def _end(self, work: ReportWork, mail: IncomingMail, elsewhere: list[str], placed: MessageId | None) -> None:
+        """In one transaction: the report is queued if it goes elsewhere, what it tells of is over, and the submission's
+        record, if there is one, has it. The account is locked before the recipients."""
+        tenant_id, account_id, outgoing_id = work.message.tenant_id, work.message.account_id, work.message.id
         keys = await self._store.keys.of(tenant_id)
+        modseq: Modseq | None = None
         async with self._store.database.transaction(tenant_id) as connection:
+            if (
+                placed is not None
+                and account_id is not None
+                and await closing.is_of_submission(connection, tenant_id, account_id, outgoing_id)
+            ):
+                modseq = await begin_change(connection, tenant_id, account_id, TYPE_NAME)
             is_first = await outgoing_reports.end(connection, work)
+            if is_first and placed is not None and account_id is not None and modseq is not None:
+                await closing.add_report(connection, tenant_id, account_id, outgoing_id, placed, modseq)
             if is_first and elsewhere:
                 with memoryview(mail.octets) as whole, without_return_path(whole) as sent:
                     envelope = Envelope(
@@ -208,6 +223,8 @@ class QueueReports:
                         queued_at=mail.received_at,
                         held=self._held,
                     )
+        if account_id is not None and modseq is not None:
+            self._store.announce(tenant_id, account_id, modseq)
         if is_first and elsewhere:
             self._wake_queue({Lane(tenant_id, QueuedRecipient(address).domain) for address in elsewhere})
 

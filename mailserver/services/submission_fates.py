@@ -32,7 +32,7 @@ async def write_fates_down(store: MailStore) -> int:
     while True:
         found = await closing.open_submissions(store.database, after, _AT_ONCE)
         for each, open_recipients in found:
-            if not open_recipients:
+            if open_recipients is None:
                 await _close(store, each)
                 written += 1
             elif each.open_recipients is None or open_recipients < each.open_recipients:

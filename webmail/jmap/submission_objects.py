@@ -1,7 +1,7 @@
 """EmailSubmission objects (RFC 8621 §7): what a row and the queue say, as JMAP tells it."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mailserver.services.submission_envelopes import read_fates
 from mailserver.services.submission_fates import Known, known, known_fates
@@ -11,7 +11,7 @@ from storage.submissions import Submission, UndoStatus
 from storage.types import IdentityId, MessageId, SubmissionId, ThreadId
 from webmail.jmap.email_headers import utc_date
 from webmail.jmap.errors import JsonObject
-from webmail.jmap.ids import email_id, identity_id, submission_id, thread_id
+from webmail.jmap.ids import MessageBlob, blob_id, email_id, identity_id, submission_id, thread_id
 from webmail.jmap.method import Context
 
 PROPERTIES = frozenset(
@@ -50,10 +50,14 @@ async def submission_objects(context: Context, found: Sequence[Submission], *, w
         who = context.who
         async with context.parts.store.database.read(who.tenant_id) as connection:
             queue = known(await stored.recipients(connection, who.tenant_id, ids))
-    return [_shown(each, queue) for each in found]
+    reports: set[int] = set()
+    if any(each.report_ids for each in found):
+        view = await context.parts.account_views.of(context.who)
+        reports = {number for each in found for number in each.report_ids if view.is_shown(MessageId(number))}
+    return [_shown(each, queue, reports) for each in found]
 
 
-def _shown(found: Submission, queue: Known) -> JsonObject:
+def _shown(found: Submission, queue: Known, reports: Collection[int]) -> JsonObject:
     return {
         "id": submission_id(SubmissionId(found.id)),
         "identityId": identity_id(IdentityId(found.identity_id)),
@@ -63,7 +67,7 @@ def _shown(found: Submission, queue: Known) -> JsonObject:
         "sendAt": utc_date(found.send_at.replace(microsecond=0)),
         "undoStatus": UNDO_STATUS[found.undo_status],
         "deliveryStatus": _delivery_status(found, queue),
-        "dsnBlobIds": [],
+        "dsnBlobIds": [blob_id(MessageBlob(MessageId(each), None)) for each in found.report_ids if each in reports],
         "mdnBlobIds": [],
     }
 
