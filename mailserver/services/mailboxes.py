@@ -33,8 +33,10 @@ LONGEST_NAME_OCTETS = 1000
 MAILBOXES_PER_ACCOUNT = 5000
 DEEPEST_LEVELS = 20
 SPECIAL_USES = ("\\Archive", "\\Drafts", "\\Junk", "\\Scheduled", "\\Sent", "\\Trash")
-"""The special uses that a mailbox can be made for (RFC 6154 §2; Scheduled is of IANA's list). There is no view of all or
-of flagged messages."""
+"""The special uses that a mailbox can be made for (RFC 6154 §2; Scheduled is of IANA's list).
+
+There is no view of all or of flagged messages.
+"""
 _FIRST_NAMES = frozenset(name for name, _ in FIRST_MAILBOXES)
 
 
