@@ -66,6 +66,8 @@ from tenants.errors import (
 from tenants.types import Principal, Resolution
 
 MOST_DELAY = timedelta(days=366)
+LEAST_HOLD = timedelta(seconds=5)
+"""What waits at all waits so long: its client has still to put the Email into Scheduled, from where it leaves."""
 MOST_WAITING = 1_000
 """Messages of one person that wait for their time."""
 _PIECE_OCTETS = 1_048_576
@@ -368,7 +370,8 @@ class Submissions:
                 if await held_mail.count_held(connection, who.tenant_id, who.account_id) >= MOST_WAITING:
                     raise TooManyWait(MOST_WAITING)
                 await stored.insert(connection, who.tenant_id, who.account_id, submission_id, record, modseq)
-                await held_mail.hold(connection, keys, who.account_id, submission_id, message, envelope.release_at)
+                release_at = max(envelope.release_at, now + LEAST_HOLD)
+                await held_mail.hold(connection, keys, who.account_id, submission_id, message, release_at)
         self._store.announce(who.tenant_id, who.account_id, modseq)
 
 

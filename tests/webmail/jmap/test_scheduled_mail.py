@@ -107,6 +107,17 @@ async def test_when_it_is_sent_it_goes_from_scheduled_to_sent_read_and_no_draft(
     assert await imap.flags_of("Sent") == {1: flags(SEEN)}
 
 
+async def test_one_that_waits_a_second_is_put_into_scheduled_before_it_goes(ann: Jmap, parts: Parts) -> None:
+    email = await draft(ann)
+    create = {"identityId": await identity(ann), "emailId": email}
+    create["envelope"] = envelope(ann, "eve@elsewhere.test", HOLDFOR="1")
+    await ann.call("EmailSubmission/set", {"create": {"a": create}})
+    await releases(parts, later_s=2).release_due()
+    await ann.call("Email/set", {"update": {email: {"mailboxIds": {(await boxes_of(ann))["scheduled"]: True}}}})
+    await releases(parts, later_s=10).release_due()
+    assert await place(ann, email) == ({"sent"}, {"$seen"})
+
+
 async def test_when_it_is_canceled_it_is_a_draft_again(ann: Jmap, parts: Parts) -> None:
     submission, email = await schedule(ann)
     await ann.call("Email/set", {"update": {email: {"keywords/$draft": None}}})
