@@ -101,7 +101,7 @@ _UNHOLD = Query[None](
 )
 _KEEP_REQUEST = Query[None](
     """
-    UPDATE outgoing SET future_release = %(future_release)s
+    UPDATE outgoing SET future_release = %(future_release)s, queued_at = %(queued_at)s
      WHERE tenant_id = waypost_tenant(%(tenant_id)s) AND id = %(id)s
     """
 )
@@ -244,10 +244,14 @@ async def begin_release(connection: Connection, due: DueSubmission) -> Modseq | 
 
 
 async def keep_request(connection: Connection, message: QueuedMessage) -> None:
-    """In that transaction, once it is queued: notifications tell that it waited."""
+    """In that transaction, once it is queued: notifications tell when it arrived, and that it waited."""
     if message.future_release is not None:
         await _KEEP_REQUEST.execute(
-            connection, tenant_id=message.tenant_id, id=message.id, future_release=message.future_release
+            connection,
+            tenant_id=message.tenant_id,
+            id=message.id,
+            future_release=message.future_release,
+            queued_at=message.queued_at,
         )
 
 

@@ -103,6 +103,7 @@ async def test_it_waits_unseen_and_leaves_with_its_trace_and_all_wishes(
     assert b"Arrival-Date: " in report
     assert b"\r\nFuture-Release-Request: for;3600\r\n" in report
     assert message.future_release == "for;3600"
+    assert abs(message.queued_at - handed_in_at) < timedelta(minutes=5), "reports say when it arrived, not when it left"
     assert await submissions_of(ann) == []
 
 
