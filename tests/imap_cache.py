@@ -56,13 +56,15 @@ class Kept:
     flags: dict[int, frozenset[str] | None]
 
 
+def spans_of(text: str) -> list[range]:
+    """The ranges of a set without `*`. They may be long: at a new epoch uids leap by a million."""
+    ends = [sorted(int(end) for end in part.split(":")) for part in text.split(",")]
+    return [range(each[0], each[-1] + 1) for each in ends]
+
+
 def numbers_of(text: str) -> list[int]:
     """The members of a set without `*`."""
-    found: list[int] = []
-    for part in text.split(","):
-        ends = sorted(int(end) for end in part.split(":"))
-        found.extend(range(ends[0], ends[-1] + 1))
-    return found
+    return [number for span in spans_of(text) for number in span]
 
 
 def _plus(flags: frozenset[str], named: frozenset[str]) -> frozenset[str]:
@@ -95,7 +97,7 @@ class ImapCache:
     command: str = ""
     said: list[str] = field(default_factory=list)
     _coming_back: Kept | None = None
-    _vanished_earlier: set[int] = field(default_factory=set)
+    _vanished_earlier: list[range] = field(default_factory=list)
     _told_modseq: int | None = None
     _heard_modseq: int = 0
     _is_selecting: bool = False
@@ -164,7 +166,7 @@ class ImapCache:
         if counted := _COUNTED.match(line):
             self._count(int(counted[1]), counted[2], counted[3] or "")
         elif vanished := _VANISHED.match(line):
-            self._vanish(numbers_of(vanished[2]), is_earlier=vanished[1] is not None)
+            self._vanish(spans_of(vanished[2]), is_earlier=vanished[1] is not None)
         elif line.startswith("* OK [CLOSED]"):
             self._told_modseq, self._heard_modseq = None, 0
             if not self._is_selecting:
@@ -197,15 +199,15 @@ class ImapCache:
             case "FETCH":
                 self._learn(self.messages[number - 1], data)
 
-    def _vanish(self, uids: list[int], *, is_earlier: bool) -> None:
+    def _vanish(self, spans: list[range], *, is_earlier: bool) -> None:
         assert self.speaks == Speaks.QRESYNC, self.said
         if is_earlier:
-            assert not {message.uid for message in self.messages} & set(uids), self.said
+            assert not any(message.uid in span for message in self.messages for span in spans), self.said
             if self._is_selecting:
-                self._vanished_earlier.update(uids)
+                self._vanished_earlier += spans
             return
         self._assert_may_expunge()
-        for uid in uids:
+        for uid in itertools.chain(*spans):
             place = self._place_of(uid)
             assert place is not None, (uid, self.said)  # of messages that the client counts (RFC 7162 §3.2.10.2)
             if self.messages[place].uid is None:
@@ -283,11 +285,11 @@ class ImapCache:
     def _come_back(self) -> None:
         """Number what was kept: it comes first, in the order of the uids; what is counted beyond is new."""
         kept, vanished = self._coming_back, self._vanished_earlier
-        self._coming_back, self._vanished_earlier = None, set()
+        self._coming_back, self._vanished_earlier = None, []
         if kept is None or kept.uidvalidity != self.uidvalidity or self.speaks < Speaks.QRESYNC:
             assert not vanished, self.said
             return
-        still_there = sorted(kept.flags.keys() - vanished)
+        still_there = [uid for uid in sorted(kept.flags) if not any(uid in span for span in vanished)]
         assert len(still_there) <= len(self.messages), (still_there, self.said)
         for uid, message in zip(still_there, self.messages, strict=False):
             assert message.uid in (None, uid), (uid, message, self.said)
